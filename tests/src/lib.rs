@@ -1,0 +1,1 @@
+//! Local services and fixtures for the end-to-end tests and `xtask`.
