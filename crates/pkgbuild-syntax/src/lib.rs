@@ -1,2 +1,13 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
+
+mod ansi_c;
+mod error;
+mod parse;
+mod span;
+mod tree;
+
+pub use error::{Opened, SyntaxError, SyntaxErrorKind};
+pub use parse::{MAX_DEPTH, MAX_LENGTH, Parse, ParseWord, parse, parse_word};
+pub use span::{Position, Span};
+pub use tree::*;

@@ -1,0 +1,28 @@
+//! The syntax tree.
+//!
+//! Nodes hold spans, never text: [`File::text`] gives the exact bytes of any of them. A [`File`] is
+//! a handle that is cheap to clone, and so is every [`Function`] in it (behind an `Arc`), hence an
+//! interpreter can keep `(File, Arc<Function>)` for each function it has met, also for those that
+//! came from a string it parsed at run time.
+
+mod command;
+mod file;
+mod leaf;
+mod word;
+
+pub use command::{
+    AndOr, AndOrOperator, Argument, ArrayElement, ArrayLiteral, Assignment, BinaryOperator,
+    CaseArm, CaseEnd, Command, Compound, CompoundCommand, Condition, ConditionKind, Coprocess,
+    Descriptor, Function, HereDocument, HereDocumentId, IfArm, List, Pipeline, Redirect,
+    RedirectOperator, RedirectTarget, SimpleCommand, Statement, Terminator, UnaryOperator, Value,
+};
+pub use file::File;
+pub(crate) use file::FileParts;
+pub(crate) use leaf::LeafList;
+pub use leaf::{Leaf, LeafKind};
+pub(crate) use word::Parts;
+pub use word::{
+    Anchor, Arithmetic, ArithmeticExpansion, CaseChange, CommandSubstitution, DoubleQuoted,
+    Operation, Parameter, ParameterExpansion, ProcessSubstitution, Subscript, SubstitutionBody,
+    Word, WordPart,
+};
