@@ -1,0 +1,264 @@
+//! What an evaluation may know about its surroundings.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The facts about host and caller that a recipe can see. The evaluator reads nothing else.
+///
+/// The default is hermetic: `CARCH=x86_64`, `CHOST=x86_64-pc-linux-gnu`, `LC_ALL=C.UTF-8`,
+/// `SOURCE_DATE_EPOCH=1700000000` as the only clock, no file beside the recipe, no optional command
+/// installed. What a host decides (`HOME`, `PWD`, `CFLAGS`, the processor count, …) is dynamic until
+/// a setter gives it; a variable that neither makepkg nor a host sets is unset.
+///
+/// Cloning is cheap, so keep one and pass it to every evaluation.
+///
+/// ```
+/// use pkgbuild_syntax::Environment;
+///
+/// let environment = Environment::default()
+///     .with_carch("aarch64")
+///     .with_variable("HOME", "/home/builder")
+///     .with_command("clang")
+///     .with_nproc(4);
+/// assert_eq!(environment.variable("CARCH"), Some("aarch64"));
+/// ```
+#[derive(Debug, Clone)]
+pub struct Environment {
+    pub(crate) facts: Arc<Facts>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Facts {
+    pub(crate) variables: BTreeMap<String, String>,
+    pub(crate) commands: BTreeSet<String>,
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
+    pub(crate) directory: Option<String>,
+    pub(crate) uname: Option<Uname>,
+    pub(crate) nproc: Option<u32>,
+    pub(crate) epoch: Option<i64>,
+    pub(crate) budget: Budget,
+}
+
+/// What `uname` prints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uname {
+    /// `uname -s`, for example `Linux`.
+    pub system: String,
+    /// `uname -n`, the host name.
+    pub node: String,
+    /// `uname -r`, the kernel release.
+    pub release: String,
+    /// `uname -v`, the kernel version.
+    pub version: String,
+    /// `uname -m`, for example `x86_64`.
+    pub machine: String,
+    /// `uname -o`, for example `GNU/Linux`.
+    pub operating_system: String,
+}
+
+/// What one evaluation may spend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Steps: commands, expansions and the characters that patterns look at.
+    pub steps: u64,
+    /// Bytes that values and output take over the whole evaluation, discarded ones counted too.
+    pub bytes: u64,
+    /// How deep functions, substitutions, `eval` and nested commands may go.
+    pub depth: u32,
+}
+
+impl Default for Budget {
+    /// Four million steps, 64 MiB, depth 100: a second at worst, and a hundred times what any
+    /// known recipe needs.
+    fn default() -> Self {
+        Self {
+            steps: 4_000_000,
+            bytes: 64 << 20,
+            depth: 100,
+        }
+    }
+}
+
+impl Default for Environment {
+    fn default() -> Self {
+        let variables = [
+            ("CARCH", "x86_64"),
+            ("CHOST", "x86_64-pc-linux-gnu"),
+            ("LC_ALL", "C.UTF-8"),
+            ("SOURCE_DATE_EPOCH", "1700000000"),
+        ];
+        Self {
+            facts: Arc::new(Facts {
+                variables: variables
+                    .iter()
+                    .map(|(k, v)| ((*k).into(), (*v).into()))
+                    .collect(),
+                commands: ESSENTIAL_COMMANDS
+                    .iter()
+                    .map(|name| (*name).to_owned())
+                    .collect(),
+                files: BTreeMap::new(),
+                directory: None,
+                uname: None,
+                nproc: None,
+                epoch: Some(1_700_000_000),
+                budget: Budget::default(),
+            }),
+        }
+    }
+}
+
+/// Commands that makepkg itself needs, so that they exist wherever a recipe is built.
+const ESSENTIAL_COMMANDS: &[&str] = &[
+    "awk",
+    "basename",
+    "bash",
+    "bsdtar",
+    "bzip2",
+    "cat",
+    "chmod",
+    "cp",
+    "cut",
+    "date",
+    "dirname",
+    "env",
+    "expr",
+    "fakeroot",
+    "file",
+    "find",
+    "gettext",
+    "git",
+    "gpg",
+    "grep",
+    "gzip",
+    "head",
+    "install",
+    "ln",
+    "ls",
+    "makepkg",
+    "mkdir",
+    "mktemp",
+    "mv",
+    "nproc",
+    "openssl",
+    "rm",
+    "rmdir",
+    "sed",
+    "seq",
+    "sh",
+    "sha256sum",
+    "sort",
+    "stat",
+    "tail",
+    "tar",
+    "tee",
+    "touch",
+    "tput",
+    "tr",
+    "uname",
+    "uniq",
+    "wc",
+    "which",
+    "xargs",
+    "xz",
+];
+
+impl Environment {
+    fn change(mut self, change: impl FnOnce(&mut Facts)) -> Self {
+        change(Arc::make_mut(&mut self.facts));
+        self
+    }
+
+    /// Sets an environment variable, exported as a caller's environment is.
+    #[must_use]
+    pub fn with_variable(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let (name, value) = (name.into(), value.into());
+        self.change(|facts| {
+            if name == "SOURCE_DATE_EPOCH" {
+                facts.epoch = value.parse().ok();
+            }
+            facts.variables.insert(name, value);
+        })
+    }
+
+    /// Removes an environment variable. One that the host decides is then dynamic again.
+    #[must_use]
+    pub fn without_variable(self, name: &str) -> Self {
+        self.change(|facts| {
+            if name == "SOURCE_DATE_EPOCH" {
+                facts.epoch = None;
+            }
+            facts.variables.remove(name);
+        })
+    }
+
+    /// Sets `CARCH`, the architecture that is built for.
+    #[must_use]
+    pub fn with_carch(self, carch: impl Into<String>) -> Self {
+        self.with_variable("CARCH", carch)
+    }
+
+    /// Sets `CHOST`, the target triplet.
+    #[must_use]
+    pub fn with_chost(self, chost: impl Into<String>) -> Self {
+        self.with_variable("CHOST", chost)
+    }
+
+    /// Sets `SOURCE_DATE_EPOCH` in seconds since 1970; `date` reads no other clock.
+    #[must_use]
+    pub fn with_source_date_epoch(self, seconds: i64) -> Self {
+        self.with_variable("SOURCE_DATE_EPOCH", seconds.to_string())
+    }
+
+    /// Adds a command that `command -v`, `type`, `which` and `hash` find. They find none beyond
+    /// these, the shell's own and those makepkg needs itself.
+    #[must_use]
+    pub fn with_command(self, name: impl Into<String>) -> Self {
+        self.change(|facts| {
+            facts.commands.insert(name.into());
+        })
+    }
+
+    /// Replaces the whole set of commands that exist.
+    #[must_use]
+    pub fn with_commands<I: IntoIterator<Item = S>, S: Into<String>>(self, names: I) -> Self {
+        self.change(|facts| facts.commands = names.into_iter().map(Into::into).collect())
+    }
+
+    /// Gives a file that stands beside the recipe, by its path relative to the recipe's folder.
+    #[must_use]
+    pub fn with_file(self, path: impl Into<String>, contents: impl Into<Vec<u8>>) -> Self {
+        self.change(|facts| {
+            facts.files.insert(path.into(), contents.into());
+        })
+    }
+
+    /// Sets the absolute path of the recipe's folder, which `PWD` and `startdir` then hold.
+    #[must_use]
+    pub fn with_directory(self, path: impl Into<String>) -> Self {
+        self.change(|facts| facts.directory = Some(path.into()))
+    }
+
+    /// Sets what `uname` prints.
+    #[must_use]
+    pub fn with_uname(self, uname: Uname) -> Self {
+        self.change(|facts| facts.uname = Some(uname))
+    }
+
+    /// Sets the number of processors that `nproc` prints.
+    #[must_use]
+    pub fn with_nproc(self, count: u32) -> Self {
+        self.change(|facts| facts.nproc = Some(count))
+    }
+
+    /// Sets what one evaluation may spend.
+    #[must_use]
+    pub fn with_budget(self, budget: Budget) -> Self {
+        self.change(|facts| facts.budget = budget)
+    }
+
+    /// An environment variable that was set.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.facts.variables.get(name).map(String::as_str)
+    }
+}

@@ -1,0 +1,214 @@
+//! Variables, arrays, functions and the scopes they live in.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::assoc::Assoc;
+use super::dynamic::{Field, Reason};
+use crate::span::Span;
+use crate::tree::{File, Function};
+
+/// What a variable holds.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Content {
+    /// Declared, or unset in a scope that hides outer ones.
+    #[default]
+    Unset,
+    Scalar(Field),
+    Array(Array),
+    Assoc(Assoc),
+    /// Nothing is known, not even the kind.
+    Dynamic(Reason),
+}
+
+/// What `declare` can say about a variable.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one attribute of declare"
+)]
+pub(crate) struct Attributes {
+    pub(crate) readonly: bool,
+    pub(crate) exported: bool,
+    pub(crate) integer: bool,
+    pub(crate) lower: bool,
+    pub(crate) upper: bool,
+    pub(crate) capital: bool,
+    pub(crate) reference: bool,
+    pub(crate) trace: bool,
+}
+
+/// A variable of one scope.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Variable {
+    pub(crate) content: Content,
+    pub(crate) attributes: Attributes,
+    /// The last assignment.
+    pub(crate) span: Span,
+}
+
+/// An indexed array: ascending indices, so that a dense one is indexed directly.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Array {
+    items: Vec<(i64, Field)>,
+}
+
+impl Array {
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    fn slot(&self, index: i64) -> Result<usize, usize> {
+        if let Ok(at) = usize::try_from(index)
+            && self.items.get(at).is_some_and(|(known, _)| *known == index)
+        {
+            return Ok(at);
+        }
+        if self.items.last().is_none_or(|(last, _)| *last < index) {
+            return Err(self.items.len());
+        }
+        self.items.binary_search_by_key(&index, |(known, _)| *known)
+    }
+
+    pub(crate) fn get(&self, index: i64) -> Option<&Field> {
+        self.slot(index).ok().map(|at| &self.items[at].1)
+    }
+
+    pub(crate) fn insert(&mut self, index: i64, value: Field) {
+        match self.slot(index) {
+            Ok(at) => self.items[at].1 = value,
+            Err(at) => self.items.insert(at, (index, value)),
+        }
+    }
+
+    pub(crate) fn remove(&mut self, index: i64) {
+        if let Ok(at) = self.slot(index) {
+            self.items.remove(at);
+        }
+    }
+
+    /// One past the highest index; what negative subscripts count from.
+    pub(crate) fn end(&self) -> i64 {
+        self.items
+            .last()
+            .map_or(0, |(last, _)| last.saturating_add(1))
+    }
+
+    pub(crate) fn push(&mut self, value: Field) {
+        let end = self.end();
+        self.items.push((end, value));
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (i64, &Field)> {
+        self.items.iter().map(|(index, value)| (*index, value))
+    }
+
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut Field> {
+        self.items.iter_mut().map(|(_, value)| value)
+    }
+}
+
+impl FromIterator<Field> for Array {
+    fn from_iter<I: IntoIterator<Item = Field>>(values: I) -> Self {
+        Self {
+            items: (0..).zip(values).collect(),
+        }
+    }
+}
+
+/// A function and the file that its spans refer to.
+#[derive(Debug, Clone)]
+pub(crate) struct FunctionValue {
+    pub(crate) file: File,
+    pub(crate) function: Arc<Function>,
+    /// Where it came from in the evaluated file, when `file` is another text.
+    pub(crate) anchor: Option<Span>,
+}
+
+/// What a name calls: a known function, or one whose text is not known.
+pub(crate) type FunctionEntry = Result<FunctionValue, Reason>;
+
+/// One level of variables: the global one or a function's.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Scope {
+    pub(crate) variables: HashMap<Box<str>, Variable, BuildFnv>,
+}
+
+/// FNV-1a: names are short and come from recipes no larger than the parser accepts, whose number
+/// the step budget bounds, so collisions cannot cost more than the budget.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fnv(u64);
+
+pub(crate) type BuildFnv = std::hash::BuildHasherDefault<Fnv>;
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl std::hash::Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// `set` and `shopt` settings that change what recipes mean.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Options {
+    /// Settings that differ from bash's defaults, by name.
+    pub(crate) changed: std::collections::BTreeMap<String, bool>,
+    pub(crate) extglob: bool,
+    pub(crate) nullglob: bool,
+    pub(crate) failglob: bool,
+    pub(crate) nocasematch: bool,
+    pub(crate) nocaseglob: bool,
+    pub(crate) dotglob: bool,
+    pub(crate) lastpipe: bool,
+    pub(crate) noglob: bool,
+    pub(crate) nounset: bool,
+    pub(crate) errexit: bool,
+    pub(crate) no_braces: bool,
+    pub(crate) no_patsub: bool,
+    pub(crate) pipefail: bool,
+    pub(crate) noexec: bool,
+}
+
+/// Everything that a subshell gets a copy of.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct State {
+    /// The global scope first, the innermost function last.
+    pub(crate) scopes: Vec<Scope>,
+    pub(crate) functions: HashMap<Box<str>, FunctionEntry, BuildFnv>,
+    /// `$1` and on; unknown in number when `Err`.
+    pub(crate) positional: List,
+    pub(crate) options: Options,
+    pub(crate) traps: HashMap<String, Field, BuildFnv>,
+    /// Set by `cd` to a folder that is not the recipe's own.
+    pub(crate) moved: Option<Reason>,
+    /// An external command may have changed the files beside the recipe.
+    pub(crate) files_changed: Option<Reason>,
+    /// Names of the functions being called, innermost last.
+    pub(crate) calls: Vec<Box<str>>,
+    /// Anything may have been assigned and defined.
+    pub(crate) unknown: Option<Reason>,
+}
+
+/// A list of fields, or why not even their number is known.
+#[derive(Debug, Clone)]
+pub(crate) enum List {
+    Known(Vec<Field>),
+    Dynamic(Reason),
+}
+
+impl Default for List {
+    fn default() -> Self {
+        Self::Known(Vec::new())
+    }
+}
