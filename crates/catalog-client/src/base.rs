@@ -1,0 +1,201 @@
+//! The catalog's base URLs, with their credentials kept apart.
+
+use url::{Origin, Url};
+
+use crate::config::{CatalogConfig, OtherOrigins, Token};
+use crate::error::CatalogError;
+
+/// One base URL.
+#[derive(Debug, Clone)]
+pub(crate) struct Base {
+    url: Url,
+    /// A user name and password that stood in the URL.
+    basic: Option<(String, Option<Token>)>,
+}
+
+impl Base {
+    /// # Errors
+    /// [`CatalogError::Config`] when the text is no URL that a path can be added to.
+    fn parse(text: &str) -> Result<Self, CatalogError> {
+        let refuse = |problem: &str| CatalogError::Config {
+            setting: "base_urls",
+            problem: format!("{problem}; give an address such as `https://catalog.example`"),
+        };
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(refuse("a base URL is empty"));
+        }
+        let mut url =
+            Url::parse(text).map_err(|error| refuse(&format!("a base URL is no URL ({error})")))?;
+        let shown = Self::show(&url);
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(refuse(&format!("`{shown}` is neither http nor https")));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(refuse("a base URL has a query or fragment"));
+        }
+        let basic = (!url.username().is_empty() || url.password().is_some()).then(|| {
+            let decode = |text: &str| {
+                percent_encoding::percent_decode_str(text)
+                    .decode_utf8_lossy()
+                    .into_owned()
+            };
+            (
+                decode(url.username()),
+                url.password().map(|p| Token::new(decode(p))),
+            )
+        });
+        // Cannot fail: an http URL has a host.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        let path = format!("{}/", url.path().trim_end_matches('/'));
+        url.set_path(&path);
+        Ok(Self { url, basic })
+    }
+
+    /// The base URL, with a trailing slash and without credentials.
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The base URL as people write it.
+    pub(crate) fn shown(&self) -> String {
+        self.url.as_str().trim_end_matches('/').to_owned()
+    }
+
+    /// The URL of a path below the base; the path has no leading slash and no `..`.
+    pub(crate) fn join(&self, path: &str) -> Option<Url> {
+        let url = Url::parse(&format!("{}{path}", self.url)).ok()?;
+        (url.origin() == self.url.origin()).then_some(url)
+    }
+
+    /// A URL without user name, password, query or fragment.
+    pub(crate) fn show(url: &Url) -> String {
+        let mut url = url.clone();
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        url.set_query(None);
+        url.set_fragment(None);
+        url.into()
+    }
+}
+
+/// All base URLs, and who else may be asked.
+#[derive(Debug)]
+pub(crate) struct Bases {
+    list: Vec<Base>,
+    token: Option<Token>,
+    others: Vec<Origin>,
+    any: bool,
+}
+
+impl Bases {
+    pub(crate) fn new(config: &CatalogConfig) -> Result<Self, CatalogError> {
+        let list: Vec<Base> = config
+            .base_urls
+            .iter()
+            .map(|text| Base::parse(text))
+            .collect::<Result<_, _>>()?;
+        if list.is_empty() {
+            return Err(CatalogError::Config {
+                setting: "base_urls",
+                problem: "there is none; give at least one".to_owned(),
+            });
+        }
+        if config.token.is_some() && list.iter().any(|base| base.basic.is_some()) {
+            return Err(CatalogError::Config {
+                setting: "token",
+                problem: "a base URL carries a user name as well; use one of the two".to_owned(),
+            });
+        }
+        if let Some(token) = &config.token
+            && (token.expose().is_empty() || !token.expose().bytes().all(|b| b.is_ascii_graphic()))
+        {
+            return Err(CatalogError::Config {
+                setting: "token",
+                problem: "it is empty or has blanks or characters that a header cannot carry"
+                    .to_owned(),
+            });
+        }
+        let (others, any) = match &config.other_origins {
+            OtherOrigins::Refuse => (Vec::new(), false),
+            OtherOrigins::AllowAny => (Vec::new(), true),
+            OtherOrigins::Allow(origins) => {
+                let origins = origins.iter().map(|text| {
+                    Url::parse(text)
+                        .ok()
+                        .map(|url| url.origin())
+                        .filter(Origin::is_tuple)
+                        .ok_or(CatalogError::Config {
+                            setting: "other_origins",
+                            problem: "one is no origin such as `https://recipes.example`"
+                                .to_owned(),
+                        })
+                });
+                (origins.collect::<Result<_, _>>()?, false)
+            }
+        };
+        Ok(Self {
+            list,
+            token: config.token.clone(),
+            others,
+            any,
+        })
+    }
+
+    /// The base URL that is tried first.
+    pub(crate) fn first(&self) -> &Base {
+        &self.list[0]
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Base> {
+        self.list.iter()
+    }
+
+    fn of(&self, url: &Url) -> Option<&Base> {
+        self.list
+            .iter()
+            .find(|base| base.url.origin() == url.origin())
+    }
+
+    /// Whether the URL's origin is a base URL's, or an allowed one.
+    pub(crate) fn allows(&self, url: &Url) -> bool {
+        self.any || self.of(url).is_some() || self.others.contains(&url.origin())
+    }
+
+    /// The `Authorization` header for a URL: only base URLs get one.
+    pub(crate) fn authorize(
+        &self,
+        url: &Url,
+        request: reqwest::RequestBuilder,
+    ) -> reqwest::RequestBuilder {
+        match (self.of(url), &self.token) {
+            (
+                Some(Base {
+                    basic: Some((user, password)),
+                    ..
+                }),
+                _,
+            ) => request.basic_auth(user, password.as_ref().map(Token::expose)),
+            (Some(_), Some(token)) => request.bearer_auth(token.expose()),
+            (None, _) | (Some(_), None) => request,
+        }
+    }
+
+    /// What the answer for a URL may depend on beside the URL: the credentials sent with it.
+    pub(crate) fn identity(&self, url: &Url) -> String {
+        match (self.of(url), &self.token) {
+            (
+                Some(Base {
+                    basic: Some((user, password)),
+                    ..
+                }),
+                _,
+            ) => {
+                format!("{user}:{}", password.as_ref().map_or("", Token::expose))
+            }
+            (Some(_), Some(token)) => token.expose().to_owned(),
+            _ => String::new(),
+        }
+    }
+}

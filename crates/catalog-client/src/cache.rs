@@ -1,0 +1,164 @@
+//! Answers kept on disk.
+//!
+//! One answer is one file, written beside its place and renamed over it, so that any number of
+//! processes may read and write without a lock: each sees a whole old or a whole new answer. A
+//! digest finds what a crash or a full disk left torn.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use http_cache_semantics::CachePolicy;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// The layout's name; another layout gets another folder.
+const LAYOUT: &str = "catalog-1";
+/// What is being written, until it is renamed.
+const PARTIAL: &str = ".partial-";
+/// A partial file this old belongs to a process that died.
+const ABANDONED: Duration = Duration::from_hours(1);
+/// A bound on the first line: URL, digest and the answer's headers.
+const HEAD_BYTES: u64 = 1 << 20;
+
+/// A folder of answers.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    dir: PathBuf,
+    answers: usize,
+}
+
+/// A kept answer.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) policy: CachePolicy,
+    pub(crate) content_type: Option<String>,
+    pub(crate) body: Vec<u8>,
+    /// When it was stored, by the clock of the machine that stored it.
+    pub(crate) stored: SystemTime,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    url: String,
+    content_type: Option<String>,
+    sha256: String,
+    stored: u64,
+    policy: CachePolicy,
+}
+
+impl Store {
+    pub(crate) fn new(dir: &Path, answers: usize) -> Self {
+        Self {
+            dir: dir.join(LAYOUT),
+            answers: answers.max(1),
+        }
+    }
+
+    /// The kept answer for a URL, if there is a whole one of at most `limit` bytes. Blocks.
+    pub(crate) fn load(&self, url: &str, identity: &str, limit: u64) -> Option<Kept> {
+        let path = self.path(url, identity);
+        // Opening a pipe would wait for a writer.
+        if !fs::symlink_metadata(&path).ok()?.is_file() {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        let bound = HEAD_BYTES + limit;
+        fs::File::open(&path)
+            .ok()?
+            .take(bound + 1)
+            .read_to_end(&mut bytes)
+            .ok()?;
+        let end = bytes.iter().position(|b| *b == b'\n')?;
+        let head: Head = serde_json::from_slice(&bytes[..end]).ok()?;
+        let body = bytes.split_off(end + 1);
+        if head.url != url || body.len() as u64 > limit || head.sha256 != digest(&body) {
+            tracing::debug!(%url, "ignoring a damaged cache file");
+            return None;
+        }
+        Some(Kept {
+            policy: head.policy,
+            content_type: head.content_type,
+            body,
+            stored: SystemTime::UNIX_EPOCH + Duration::from_secs(head.stored),
+        })
+    }
+
+    /// Keeps an answer, in place of an older one for the same URL. Blocks.
+    pub(crate) fn save(&self, url: &str, identity: &str, kept: &Kept) -> io::Result<()> {
+        let head = Head {
+            url: url.to_owned(),
+            content_type: kept.content_type.clone(),
+            sha256: digest(&kept.body),
+            stored: kept
+                .stored
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default()
+                .as_secs(),
+            policy: kept.policy.clone(),
+        };
+        let mut bytes = serde_json::to_vec(&head)?;
+        bytes.push(b'\n');
+        bytes.extend_from_slice(&kept.body);
+        private_dir(&self.dir)?;
+        let mut file = tempfile::Builder::new()
+            .prefix(PARTIAL)
+            .tempfile_in(&self.dir)?;
+        file.write_all(&bytes)?;
+        file.persist(self.path(url, identity))
+            .map_err(|error| error.error)?;
+        self.prune();
+        Ok(())
+    }
+
+    /// Removes what dead processes left and, beyond the limit, the oldest answers. What another
+    /// process removes meanwhile is no loss.
+    fn prune(&self) {
+        let Ok(entries) = fs::read_dir(&self.dir) else {
+            return;
+        };
+        let mut answers = Vec::new();
+        for entry in entries.flatten() {
+            let Ok(modified) = entry.metadata().and_then(|meta| meta.modified()) else {
+                continue;
+            };
+            if entry.file_name().to_string_lossy().starts_with(PARTIAL) {
+                if modified.elapsed().is_ok_and(|age| age > ABANDONED) {
+                    let _ = fs::remove_file(entry.path());
+                }
+            } else {
+                answers.push((modified, entry.path()));
+            }
+        }
+        if answers.len() > self.answers {
+            answers.sort();
+            for (_, path) in &answers[..answers.len() - self.answers] {
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+
+    /// Answers for different credentials have different names, and the name tells neither.
+    fn path(&self, url: &str, identity: &str) -> PathBuf {
+        let name = Sha256::new()
+            .chain_update(url)
+            .chain_update([0])
+            .chain_update(identity)
+            .finalize();
+        self.dir.join(hex::encode(name))
+    }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+/// Licensed answers are nobody else's business.
+fn private_dir(dir: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
+}

@@ -1,0 +1,189 @@
+//! How a client is told what to talk to, and how far to trust it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything a [`CatalogClient`](crate::CatalogClient) is built from. No environment variable is
+/// read, except the proxy variables when [`Proxy::Environment`] says so.
+#[derive(Clone)]
+pub struct CatalogConfig {
+    /// The catalog's base URLs, in the order to try them: the next one is asked when one cannot be
+    /// reached. Trailing slashes do not matter. A user name and password in a URL are sent to that
+    /// origin only, and never shown.
+    pub base_urls: Vec<String>,
+    /// The bearer token of a licensed catalog. It goes to the origins of `base_urls`, and to no
+    /// other, whatever an entry or a redirect says.
+    pub token: Option<Token>,
+    /// Where answers are kept; `None` keeps nothing. Several processes may share it.
+    pub cache_dir: Option<PathBuf>,
+    /// Ask nobody, answer from the cache.
+    pub offline: bool,
+    /// Sizes and times.
+    pub limits: Limits,
+    /// Which origins beside the catalog's own a recipe may come from.
+    pub other_origins: OtherOrigins,
+    /// Root certificates to trust beside the built-in ones, as PEM bundles. Has no effect on an
+    /// injected client.
+    pub root_certificates: Vec<Vec<u8>>,
+    /// Whether to go through a proxy. Has no effect on an injected client.
+    pub proxy: Proxy,
+    /// What the `User-Agent` header says: a name and a version.
+    pub user_agent: String,
+    /// The caller's own client. Its connection settings count; redirects that it follows by itself
+    /// are checked only once they have been followed, so give it none
+    /// ([`reqwest::redirect::Policy::none`]).
+    pub http: Option<reqwest::Client>,
+}
+
+impl CatalogConfig {
+    /// A configuration for one catalog and its mirrors, with everything else at its default.
+    pub fn new<S: Into<String>>(base_urls: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            base_urls: base_urls.into_iter().map(Into::into).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+impl fmt::Debug for CatalogConfig {
+    /// Shows neither the token nor what stands before the `@` of a URL.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let base_urls: Vec<_> = self
+            .base_urls
+            .iter()
+            .map(|url| url.rsplit_once('@').map_or(url.as_str(), |(_, rest)| rest))
+            .collect();
+        f.debug_struct("CatalogConfig")
+            .field("base_urls", &base_urls)
+            .field("token", &self.token)
+            .field("cache_dir", &self.cache_dir)
+            .field("offline", &self.offline)
+            .field("limits", &self.limits)
+            .field("other_origins", &self.other_origins)
+            .field("root_certificates", &self.root_certificates.len())
+            .field("proxy", &self.proxy)
+            .field("user_agent", &self.user_agent)
+            .field("http", &self.http.is_some())
+            .finish()
+    }
+}
+
+impl Default for CatalogConfig {
+    /// The catalog on this machine, `http://localhost:8787`, without a cache.
+    fn default() -> Self {
+        Self {
+            base_urls: vec!["http://localhost:8787".to_owned()],
+            token: None,
+            cache_dir: None,
+            offline: false,
+            limits: Limits::default(),
+            other_origins: OtherOrigins::Refuse,
+            root_certificates: Vec::new(),
+            proxy: Proxy::Environment,
+            user_agent: concat!("catalog-client/", env!("CARGO_PKG_VERSION")).to_owned(),
+            http: None,
+        }
+    }
+}
+
+/// Sizes and times that bound every request.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// An entry's size in bytes, after decompression. 1 MiB.
+    pub entry_bytes: u64,
+    /// A list's size in bytes, after decompression. 8 MiB.
+    pub list_bytes: u64,
+    /// A recipe's size in bytes, after decompression. 1 MiB.
+    pub recipe_bytes: u64,
+    /// The longest wait for a connection. 10 s. Has no effect on an injected client.
+    pub connect: Duration,
+    /// The longest wait without a single new byte. 20 s.
+    pub idle: Duration,
+    /// The longest time for one answer, however steadily it trickles. 120 s.
+    pub whole: Duration,
+    /// The time in which a failed request may be repeated, waits included. 30 s; zero for never.
+    pub retry_budget: Duration,
+    /// How often a request is repeated at most. 4.
+    pub retries: u32,
+    /// The first wait before a repetition; later ones double, and each is shortened by chance to
+    /// between half and all of it. 250 ms.
+    pub backoff: Duration,
+    /// How many redirects are followed. 5.
+    pub redirects: u32,
+    /// How many answers the cache keeps. 512; the oldest go first.
+    pub cached_answers: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            entry_bytes: 1 << 20,
+            list_bytes: 8 << 20,
+            recipe_bytes: 1 << 20,
+            connect: Duration::from_secs(10),
+            idle: Duration::from_secs(20),
+            whole: Duration::from_mins(2),
+            retry_budget: Duration::from_secs(30),
+            retries: 4,
+            backoff: Duration::from_millis(250),
+            redirects: 5,
+            cached_answers: 512,
+        }
+    }
+}
+
+/// Which origins beside the catalog's own may serve recipes and receive redirects.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum OtherOrigins {
+    /// None.
+    #[default]
+    Refuse,
+    /// These, such as `https://recipes.example`.
+    Allow(Vec<String>),
+    /// Any.
+    AllowAny,
+}
+
+/// Whether requests go through a proxy.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub enum Proxy {
+    /// As `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say when the client is built.
+    #[default]
+    Environment,
+    /// Never.
+    None,
+    /// Always through this URL; it may carry a user name and password.
+    Url(String),
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Environment => "Environment",
+            Self::None => "None",
+            Self::Url(_) => "Url(..)",
+        })
+    }
+}
+
+/// A secret that never shows in debug output.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// Wraps a bearer token.
+    pub fn new(token: impl Into<String>) -> Self {
+        Self(token.into())
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}

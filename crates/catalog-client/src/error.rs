@@ -1,0 +1,357 @@
+//! What can go wrong, told apart by what a caller would do or say about it.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::entry::Flavor;
+use crate::host::{Host, Offer};
+
+/// A failure to get something from a worker catalog.
+///
+/// URLs in it carry no credentials: they are taken out of the configuration before the first
+/// request. It is cheap to clone, since concurrent callers share one answer.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum CatalogError {
+    /// The configuration cannot work.
+    #[error("catalog setting `{setting}` is not usable: {problem}")]
+    Config {
+        /// The setting's name.
+        setting: &'static str,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// A text is not a worker id.
+    #[error(
+        "`{id}` is not a worker id: {problem}; an id has 1 to 100 lower-case letters, digits and hyphens"
+    )]
+    InvalidId {
+        /// The text, made printable and cut to 120 characters.
+        id: String,
+        /// The rule it breaks.
+        problem: String,
+    },
+    /// The catalog has no such worker.
+    #[error("worker `{id}` is not in the catalog at `{url}`{}", offers(available))]
+    NotFound {
+        /// The id asked for.
+        id: String,
+        /// Where it was looked for.
+        url: String,
+        /// The ids the catalog offers, when it could be asked.
+        available: Vec<String>,
+    },
+    /// The entry names a recipe that the catalog does not have.
+    #[error("the recipe of worker `{id}` is not at `{url}`; its catalog entry is out of date")]
+    RecipeNotFound {
+        /// The worker.
+        id: String,
+        /// Where the recipe was looked for.
+        url: String,
+    },
+    /// The variant has no recipe of that flavor.
+    #[error("worker `{id}` has no {flavor} recipe for backend `{backend}`{}", instead(*offered))]
+    NoRecipe {
+        /// The worker.
+        id: String,
+        /// The variant's backend.
+        backend: String,
+        /// What was asked for.
+        flavor: Flavor,
+        /// What there is.
+        offered: Option<Flavor>,
+    },
+    /// No variant fits the host.
+    #[error(
+        "no variant of worker `{id}` fits {host}{}",
+        would_fit(fitting, offered)
+    )]
+    NoVariant {
+        /// The worker.
+        id: String,
+        /// What was asked for.
+        host: Host,
+        /// Backends that this operating system and architecture could use.
+        fitting: Vec<String>,
+        /// Everything on offer.
+        offered: Vec<Offer>,
+    },
+    /// The service answered, and refused.
+    #[error("the catalog refused `{url}` with status {status}{}{}", said(error.as_deref(), message.as_deref()), hint(*status))]
+    Refused {
+        /// What was asked for.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// The body's `error`, made printable.
+        error: Option<String>,
+        /// The body's `message`, made printable.
+        message: Option<String>,
+        /// What `Retry-After` asked for.
+        retry_after: Option<Duration>,
+    },
+    /// No connection, or a connection lost.
+    #[error("cannot reach the catalog at `{url}`{}", tries(*attempts))]
+    Unreachable {
+        /// What was asked for.
+        url: String,
+        /// How often it was tried.
+        attempts: u32,
+        /// The transport's reason.
+        #[source]
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// The service took too long.
+    #[error("the catalog at `{url}` sent nothing new for {limit:?} while {stage}")]
+    TimedOut {
+        /// What was asked for.
+        url: String,
+        /// What was waited for.
+        stage: Stage,
+        /// The limit that was reached.
+        limit: Duration,
+    },
+    /// No trusted connection.
+    #[error(
+        "cannot make a trusted connection to `{url}`; if the catalog has a private certificate authority, add its root certificate"
+    )]
+    Tls {
+        /// What was asked for.
+        url: String,
+        /// The transport's reason.
+        #[source]
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// An answer over its limit.
+    #[error("the answer from `{url}` is larger than {limit} bytes")]
+    TooLarge {
+        /// What was asked for.
+        url: String,
+        /// The limit in bytes, counted after decompression.
+        limit: u64,
+    },
+    /// Something answers, but not a catalog.
+    #[error("this does not look like a worker catalog: `{url}` answered {found}")]
+    NotACatalog {
+        /// What was asked for.
+        url: String,
+        /// What came instead.
+        found: String,
+    },
+    /// An entry or list that cannot be used.
+    #[error(
+        "malformed catalog entry at `{url}`: {}line {line} column {column}: {problem}",
+        field(path)
+    )]
+    MalformedEntry {
+        /// Where it came from.
+        url: String,
+        /// The field, such as `variants[1].platforms`; empty for the whole document.
+        path: String,
+        /// The line, from 1; 0 when the text is not at fault.
+        line: usize,
+        /// The column in bytes, from 1.
+        column: usize,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// A recipe that is no text.
+    #[error("the recipe at `{url}` is not usable: {problem}")]
+    MalformedRecipe {
+        /// Where it came from.
+        url: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A redirect that leads nowhere.
+    #[error("`{url}` redirects without end; stopped at `{location}` after {hops} redirects")]
+    TooManyRedirects {
+        /// What was asked for.
+        url: String,
+        /// Where it led last.
+        location: String,
+        /// How many were followed.
+        hops: u32,
+    },
+    /// A recipe URL or a redirect leaves the catalog.
+    #[error(
+        "`{url}` is outside the catalog at `{catalog}`; allow its origin in the configuration if it is trusted"
+    )]
+    OtherOrigin {
+        /// Where it leads.
+        url: String,
+        /// The catalog's base URL.
+        catalog: String,
+    },
+    /// Offline, and nothing kept.
+    #[error("`{url}` is not in the cache, and the client is offline")]
+    Offline {
+        /// What was asked for.
+        url: String,
+    },
+    /// Every base URL failed.
+    #[error("no catalog could be reached:{}", each(failures))]
+    AllMirrors {
+        /// One failure for each base URL, in their order.
+        failures: Vec<CatalogError>,
+    },
+    /// The token was cancelled.
+    #[error("the catalog request was cancelled")]
+    Cancelled,
+}
+
+/// What a request was waiting for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stage {
+    /// A connection or the first byte of the answer.
+    Answer,
+    /// More of the body.
+    Body,
+    /// The whole answer.
+    Whole,
+}
+
+impl std::fmt::Display for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Answer => "connecting and waiting for an answer",
+            Self::Body => "sending the answer",
+            Self::Whole => "completing the answer",
+        })
+    }
+}
+
+impl CatalogError {
+    /// Whether the service could not be reached, so that a kept copy or another mirror may serve.
+    ///
+    /// True for [`Unreachable`](Self::Unreachable), [`TimedOut`](Self::TimedOut),
+    /// [`Tls`](Self::Tls), [`AllMirrors`](Self::AllMirrors) and a refusal that may pass.
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Unreachable { .. }
+            | Self::TimedOut { .. }
+            | Self::Tls { .. }
+            | Self::AllMirrors { .. } => true,
+            other => other.is_transient(),
+        }
+    }
+
+    /// Whether the same request may succeed soon: lost connections and the statuses 408, 425,
+    /// 429, 500, 502, 503 and 504.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { status, .. } => {
+                matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the catalog answered that it has no such worker.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotFound { .. })
+    }
+}
+
+/// Text from outside, fit for a terminal: control characters escaped, at most `max` characters.
+pub(crate) fn printable(text: &str, max: usize) -> String {
+    let mut out = String::new();
+    for (n, c) in text.chars().enumerate() {
+        if n == max {
+            out.push('…');
+            break;
+        }
+        // Bidirectional overrides reorder the rest of the line on a terminal.
+        if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+            let _ = write!(out, "{}", c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+fn offers(available: &[String]) -> String {
+    if available.is_empty() {
+        return String::new();
+    }
+    let shown: Vec<_> = available
+        .iter()
+        .take(20)
+        .map(|id| format!("`{id}`"))
+        .collect();
+    let more = available.len() - shown.len();
+    let tail = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    format!("; it offers {}{tail}", shown.join(", "))
+}
+
+fn instead(offered: Option<Flavor>) -> String {
+    offered.map_or_else(String::new, |flavor| format!("; it has a {flavor} recipe"))
+}
+
+fn would_fit(fitting: &[String], offered: &[Offer]) -> String {
+    let mut text = String::new();
+    if fitting.is_empty() {
+        text.push_str("; nothing it offers runs on this system");
+    } else {
+        let names: Vec<_> = fitting.iter().map(|name| format!("`{name}`")).collect();
+        let _ = write!(text, "; this system could use {}", names.join(", "));
+    }
+    let offers: Vec<_> = offered.iter().map(ToString::to_string).collect();
+    let _ = write!(text, "; on offer: {}", offers.join("; "));
+    text
+}
+
+fn said(error: Option<&str>, message: Option<&str>) -> String {
+    match (error, message) {
+        (Some(error), Some(message)) => format!(": {error}: {message}"),
+        (Some(text), None) | (None, Some(text)) => format!(": {text}"),
+        (None, None) => String::new(),
+    }
+}
+
+fn hint(status: u16) -> &'static str {
+    match status {
+        401 | 403 => "; a licensed catalog needs a token",
+        407 => "; the proxy wants a user name and password",
+        _ => "",
+    }
+}
+
+fn tries(attempts: u32) -> String {
+    match attempts {
+        0 | 1 => String::new(),
+        n => format!(" in {n} attempts"),
+    }
+}
+
+fn field(path: &str) -> String {
+    if path.is_empty() {
+        String::new()
+    } else {
+        format!("field `{path}`, ")
+    }
+}
+
+fn each(failures: &[CatalogError]) -> String {
+    let mut text = String::new();
+    for failure in failures {
+        let _ = write!(text, " {failure}");
+        let mut source = failure.source();
+        while let Some(cause) = source {
+            let _ = write!(text, ": {cause}");
+            source = cause.source();
+        }
+        text.push(';');
+    }
+    text.pop();
+    text
+}

@@ -1,0 +1,381 @@
+//! One document: from the cache, from the first base URL that can be reached, or stale.
+
+use std::time::{Duration, SystemTime};
+
+use http_cache_semantics::{AfterResponse, BeforeRequest, CacheOptions, CachePolicy};
+use reqwest::header::{self, HeaderValue};
+use tokio::task::spawn_blocking;
+use url::Url;
+
+use crate::answer::Freshness;
+use crate::base::{Base, Bases};
+use crate::cache::{Kept, Store};
+use crate::entry::WorkerEntry;
+use crate::error::CatalogError;
+use crate::exchange::{Exchange, Got, is_html, is_json};
+use crate::retry::Budget;
+use crate::{recipe, wire};
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    Entry,
+    List,
+    Recipe,
+}
+
+/// Where it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Target {
+    /// Below every base URL; without a leading slash.
+    Path(String),
+    /// In one place.
+    Url(Url),
+}
+
+/// A decoded document.
+#[derive(Debug)]
+pub(crate) enum Payload {
+    Entry(Box<WorkerEntry>),
+    List(Vec<WorkerEntry>, Vec<CatalogError>),
+    Recipe(String),
+}
+
+/// A document and how it was come by.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    pub(crate) payload: Payload,
+    pub(crate) url: String,
+    pub(crate) freshness: Freshness,
+    pub(crate) cause: Option<CatalogError>,
+}
+
+/// What fetching needs.
+#[derive(Debug)]
+pub(crate) struct Fetcher {
+    pub(crate) exchange: Exchange,
+    pub(crate) store: Option<Store>,
+    pub(crate) offline: bool,
+}
+
+impl Kind {
+    fn accept(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Entry | Self::List => "application/json",
+            Self::Recipe => "text/plain, */*;q=0.5",
+        })
+    }
+
+    /// Checks the content type, then decodes.
+    fn decode(
+        self,
+        url: &str,
+        content_type: Option<&str>,
+        body: &[u8],
+    ) -> Result<Payload, CatalogError> {
+        let not_a_catalog = |found: String| CatalogError::NotACatalog {
+            url: url.to_owned(),
+            found,
+        };
+        let due = if self == Self::Recipe {
+            "a recipe"
+        } else {
+            "JSON"
+        };
+        match content_type {
+            Some(kind) if is_html(kind) => {
+                return Err(not_a_catalog(format!("an HTML page where {due} is due")));
+            }
+            Some(kind) if is_json(kind) == (self == Self::Recipe) => {
+                let kind = crate::error::printable(kind, 60);
+                return Err(not_a_catalog(format!(
+                    "with content type `{kind}` where {due} is due"
+                )));
+            }
+            None if self != Self::Recipe => {
+                return Err(not_a_catalog(format!(
+                    "without a content type where {due} is due"
+                )));
+            }
+            _ => {}
+        }
+        match self {
+            Self::Entry => wire::entry(url, body).map(|entry| Payload::Entry(Box::new(entry))),
+            Self::List => wire::list(url, body).map(|(good, bad)| Payload::List(good, bad)),
+            Self::Recipe => recipe::text(url, body).map(Payload::Recipe),
+        }
+    }
+}
+
+impl Target {
+    fn urls(&self, bases: &Bases) -> Vec<Url> {
+        match self {
+            Self::Path(path) => bases.iter().filter_map(|base| base.join(path)).collect(),
+            Self::Url(url) => vec![url.clone()],
+        }
+    }
+}
+
+/// One place a document may come from, and what is kept of it.
+struct Place {
+    url: Url,
+    copy: Option<Copy>,
+}
+
+/// A kept answer that decodes.
+struct Copy {
+    kept: Kept,
+    payload: Payload,
+}
+
+impl Fetcher {
+    pub(crate) async fn fetch(&self, target: &Target, kind: Kind) -> Result<Fetched, CatalogError> {
+        let mut places = Vec::new();
+        for url in target.urls(&self.exchange.bases) {
+            let copy = self.load(&url, kind).await;
+            match copy {
+                Some(Copy { kept, payload }) if is_fresh(&kept, &request(&url, kind)) => {
+                    let age = kept.policy.age(SystemTime::now());
+                    let freshness = Freshness::Fresh { age };
+                    return Ok(Fetched {
+                        payload,
+                        url: Base::show(&url),
+                        freshness,
+                        cause: None,
+                    });
+                }
+                copy => places.push(Place { url, copy }),
+            }
+        }
+        if self.offline {
+            let shown = places.first().map(|place| Base::show(&place.url));
+            return stale(places, None).ok_or(CatalogError::Offline {
+                url: shown.unwrap_or_else(|| self.exchange.bases.first().shown()),
+            });
+        }
+        match self.ask(&mut places, kind).await {
+            Err(error) if error.is_unreachable() => stale(places, Some(&error)).ok_or(error),
+            other => other,
+        }
+    }
+
+    /// Asks the places in turn; when all that failed may pass, waits and asks those again.
+    async fn ask(&self, places: &mut [Place], kind: Kind) -> Result<Fetched, CatalogError> {
+        let mut budget = Budget::new(&self.exchange.limits);
+        let mut failures: Vec<Option<CatalogError>> = vec![None; places.len()];
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let mut retry_after = None;
+            for (place, failure) in places.iter_mut().zip(&mut failures) {
+                if failure.as_ref().is_some_and(|error| !error.is_transient()) {
+                    continue;
+                }
+                match self.ask_one(place, kind).await {
+                    Err(mut error) if error.is_unreachable() => {
+                        if let CatalogError::Unreachable {
+                            attempts: tried, ..
+                        } = &mut error
+                        {
+                            *tried = attempts;
+                        }
+                        if let CatalogError::Refused {
+                            retry_after: Some(asked),
+                            ..
+                        } = &error
+                        {
+                            retry_after = Some(
+                                retry_after.map_or(*asked, |other: Duration| other.min(*asked)),
+                            );
+                        }
+                        tracing::debug!(url = %Base::show(&place.url), attempts, %error, "no answer");
+                        *failure = Some(error);
+                    }
+                    other => return other,
+                }
+            }
+            let again = failures.iter().flatten().any(CatalogError::is_transient);
+            match budget.wait(retry_after) {
+                Some(wait) if again => tokio::time::sleep(wait).await,
+                _ => break,
+            }
+        }
+        let mut failures: Vec<CatalogError> = failures.into_iter().flatten().collect();
+        Err(match failures.len() {
+            1 => failures.remove(0),
+            _ => CatalogError::AllMirrors { failures },
+        })
+    }
+
+    async fn ask_one(&self, place: &mut Place, kind: Kind) -> Result<Fetched, CatalogError> {
+        let url = place.url.clone();
+        let shown = Base::show(&url);
+        let limit = self.limit(kind);
+        let plain = request(&url, kind);
+        let asked = SystemTime::now();
+        let conditional =
+            place.copy.as_ref().map(
+                |copy| match copy.kept.policy.before_request(&plain, asked) {
+                    BeforeRequest::Fresh(_) => plain.headers().clone(),
+                    BeforeRequest::Stale { request, .. } => request.headers,
+                },
+            );
+        if let Some(headers) = &conditional {
+            let got = self.exchange.get(&url, headers, limit).await?;
+            if got.status != 304 {
+                return self.take(&url, kind, got).await;
+            }
+            if let Some(Copy { kept, payload }) = place.copy.take() {
+                let answer = response(&got);
+                if let AfterResponse::NotModified(policy, _) =
+                    kept.policy
+                        .after_response(&plain, &answer, SystemTime::now())
+                {
+                    let kept = Kept {
+                        policy,
+                        stored: SystemTime::now(),
+                        ..kept
+                    };
+                    self.save(&url, kept).await;
+                    return Ok(Fetched {
+                        payload,
+                        url: shown,
+                        freshness: Freshness::Live,
+                        cause: None,
+                    });
+                }
+            }
+            // Status 304 for another version than the kept one: only the whole answer helps.
+        }
+        let got = self.exchange.get(&url, plain.headers(), limit).await?;
+        if got.status == 304 {
+            return Err(CatalogError::NotACatalog {
+                url: shown,
+                found: "status 304 to an unconditional request".to_owned(),
+            });
+        }
+        self.take(&url, kind, got).await
+    }
+
+    /// Decodes an answer, and keeps it only then: a bad answer does not replace a good copy.
+    async fn take(&self, url: &Url, kind: Kind, got: Got) -> Result<Fetched, CatalogError> {
+        let shown = Base::show(url);
+        let content_type = got.content_type();
+        let payload = kind.decode(&shown, content_type.as_deref(), &got.body)?;
+        let options = CacheOptions {
+            shared: false,
+            // A guess from `Last-Modified` would hide a new version.
+            cache_heuristic: 0.0,
+            ..CacheOptions::default()
+        };
+        let now = SystemTime::now();
+        let policy = CachePolicy::new_options(&request(url, kind), &response(&got), now, options);
+        if policy.is_storable() {
+            let kept = Kept {
+                policy,
+                content_type,
+                body: got.body,
+                stored: now,
+            };
+            self.save(url, kept).await;
+        }
+        Ok(Fetched {
+            payload,
+            url: shown,
+            freshness: Freshness::Live,
+            cause: None,
+        })
+    }
+
+    async fn load(&self, url: &Url, kind: Kind) -> Option<Copy> {
+        let store = self.store.clone()?;
+        let (key, identity) = (url.to_string(), self.exchange.bases.identity(url));
+        let limit = self.limit(kind);
+        let shown = Base::show(url);
+        let load = move || {
+            let kept = store.load(&key, &identity, limit)?;
+            let payload = kind
+                .decode(&shown, kept.content_type.as_deref(), &kept.body)
+                .ok()?;
+            Some(Copy { kept, payload })
+        };
+        spawn_blocking(load).await.ok()?
+    }
+
+    /// A cache that cannot be written costs time, not the answer.
+    async fn save(&self, url: &Url, kept: Kept) {
+        let Some(store) = self.store.clone() else {
+            return;
+        };
+        let (key, identity) = (url.to_string(), self.exchange.bases.identity(url));
+        let saved = spawn_blocking(move || store.save(&key, &identity, &kept)).await;
+        if let Ok(Err(error)) = saved {
+            tracing::warn!(url = %Base::show(url), %error, "cannot write the catalog cache");
+        }
+    }
+
+    fn limit(&self, kind: Kind) -> u64 {
+        let limits = &self.exchange.limits;
+        match kind {
+            Kind::Entry => limits.entry_bytes,
+            Kind::List => limits.list_bytes,
+            Kind::Recipe => limits.recipe_bytes,
+        }
+    }
+}
+
+impl Place {
+    fn give(self, freshness: Freshness, cause: Option<CatalogError>) -> Option<Fetched> {
+        let url = Base::show(&self.url);
+        self.copy.map(|Copy { payload, .. }| Fetched {
+            payload,
+            url,
+            freshness,
+            cause,
+        })
+    }
+}
+
+/// The youngest copy of any place, however old.
+///
+/// RFC 9111, section 4.2.4, forbids this for answers marked `must-revalidate`. Catalogs mark every
+/// recipe so, and a worker that cannot be installed on a bad line is worse than one whose recipe
+/// is stated to be old; the result says so, and the caller may refuse it.
+fn stale(places: Vec<Place>, cause: Option<&CatalogError>) -> Option<Fetched> {
+    let now = SystemTime::now();
+    let age = |place: &Place| place.copy.as_ref().map(|copy| copy.kept.policy.age(now));
+    let place = places
+        .into_iter()
+        .filter(|place| place.copy.is_some())
+        .min_by_key(|place| age(place))?;
+    let age = age(&place)?;
+    place.give(Freshness::Stale { age }, cause.cloned())
+}
+
+/// A copy whose time stamp lies further ahead than this was stored under a wrong clock.
+const CLOCK_SKEW: Duration = Duration::from_mins(5);
+
+fn is_fresh(kept: &Kept, request: &http::Request<()>) -> bool {
+    let now = SystemTime::now();
+    kept.stored <= now + CLOCK_SKEW
+        && kept
+            .policy
+            .before_request(request, now)
+            .satisfies_without_revalidation()
+}
+
+/// The request as far as caching rules care: without credentials, which never reach the disk.
+fn request(url: &Url, kind: Kind) -> http::Request<()> {
+    let mut request = http::Request::new(());
+    // A URL that is no URI is never sent either; the default only makes the copy miss.
+    *request.uri_mut() = url.as_str().parse().unwrap_or_default();
+    request.headers_mut().insert(header::ACCEPT, kind.accept());
+    request
+}
+
+fn response(got: &Got) -> http::Response<()> {
+    let mut response = http::Response::new(());
+    *response.status_mut() = http::StatusCode::from_u16(got.status).unwrap_or_default();
+    response.headers_mut().clone_from(&got.headers);
+    response
+}
