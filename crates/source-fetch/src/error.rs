@@ -1,0 +1,463 @@
+//! Why a fetch failed.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::checksum::Algorithm;
+
+/// Why sources could not be fetched; nothing appears in `srcdir` when one is returned.
+///
+/// `source_name` is the entry of the recipe without the password of a URL.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// A source entry cannot be read.
+    #[error("source `{text}` is not valid: {problem}", text = text.escape_debug())]
+    InvalidSource {
+        /// The entry, without a password.
+        text: String,
+        /// What is wrong with it.
+        #[source]
+        problem: SyntaxProblem,
+    },
+    /// A checksum entry cannot be read.
+    #[error(
+        "`{text}` is not a `{kind}` checksum: write the digest as `{kind}` prints it, or `SKIP`",
+        text = text.escape_debug(), kind = kind.escape_debug()
+    )]
+    InvalidChecksum {
+        /// The digest kind or the name of its array.
+        kind: String,
+        /// The entry, cut to 160 characters.
+        text: String,
+    },
+    /// The source is kept by a version control system other than git.
+    #[error("source `{source_name}` needs `{vcs}`, which is not supported: only git is")]
+    UnsupportedVcs {
+        /// The source.
+        source_name: String,
+        /// `svn`, `hg`, `bzr` or `fossil`.
+        vcs: &'static str,
+    },
+    /// Two sources would write the same name.
+    #[error("sources `{first}` and `{second}` are both named `{name}`: rename one with `name::`")]
+    DuplicateName {
+        /// The name in `srcdir`.
+        name: String,
+        /// The earlier source.
+        first: String,
+        /// The later source.
+        second: String,
+    },
+    /// A source has no digest, and policy does not allow that.
+    #[error(
+        "source `{source_name}` has no digest: add one to the recipe, or `SKIP` if it cannot have one"
+    )]
+    NoDigest {
+        /// The source.
+        source_name: String,
+    },
+    /// The content is not what the recipe declares.
+    #[error(
+        "source `{source_name}` does not match its {kind} digest: expected `{expected}`, got `{got}`"
+    )]
+    Mismatch {
+        /// The source.
+        source_name: String,
+        /// Digest kind.
+        kind: Algorithm,
+        /// What the recipe declares.
+        expected: String,
+        /// What arrived.
+        got: String,
+    },
+    /// A signature is missing or not good.
+    #[error("signature of source `{source_name}` is not accepted: {problem}")]
+    Signature {
+        /// The signed source.
+        source_name: String,
+        /// Why.
+        #[source]
+        problem: SignatureProblem,
+    },
+    /// The keyring file cannot be used.
+    #[error("keyring `{path}` cannot be used: {reason}", path = path.display())]
+    Keyring {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file beside the recipe does not exist.
+    #[error("source `{source_name}` does not exist beside the recipe: expected `{path}`", path = path.display())]
+    LocalMissing {
+        /// The source.
+        source_name: String,
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A local source is no regular file, or leads out of the recipe's directory.
+    #[error("source `{source_name}` is not a regular file beneath the recipe's directory: `{path}`", path = path.display())]
+    LocalRefused {
+        /// The source.
+        source_name: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// Offline, and the cache lacks sources.
+    #[error("offline and not in the cache: {}", missing.join(", "))]
+    Offline {
+        /// The missing sources.
+        missing: Vec<String>,
+    },
+    /// The server answered with a status that is no success.
+    #[error("source `{source_name}` was refused by the server: {status} for `{url}`")]
+    Status {
+        /// The source.
+        source_name: String,
+        /// The URL that answered, without secrets.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The transfer failed and no attempt is left.
+    #[error("source `{source_name}` could not be downloaded from `{url}` in {attempts} attempt(s)")]
+    Transfer {
+        /// The source.
+        source_name: String,
+        /// The URL, without secrets.
+        url: String,
+        /// Attempts made.
+        attempts: u32,
+        /// The last failure.
+        #[source]
+        problem: TransferProblem,
+    },
+    /// The source is larger than allowed.
+    #[error("source `{source_name}` is larger than the limit of {limit} bytes")]
+    TooLarge {
+        /// The source.
+        source_name: String,
+        /// Most bytes allowed.
+        limit: u64,
+    },
+    /// A credential cannot be used.
+    #[error("credential for host `{host}` cannot be used: {reason}")]
+    Credential {
+        /// The host.
+        host: String,
+        /// Why; never the secret.
+        reason: String,
+    },
+    /// The HTTP client cannot be built.
+    #[error("failed to set up the HTTP client")]
+    Client(#[source] reqwest::Error),
+    /// An archive is refused or broken.
+    #[error("failed to extract `{archive}`{}", member_text(member.as_deref()))]
+    Extract {
+        /// The archive's name in `srcdir`.
+        archive: String,
+        /// The member at fault, when one is.
+        member: Option<String>,
+        /// Why.
+        #[source]
+        problem: ExtractProblem,
+    },
+    /// A file system is full, or would be.
+    #[error("file system `{filesystem}` is full: `{path}` needs {needed} bytes, {available} are free", path = path.display())]
+    NoSpace {
+        /// The mount point.
+        filesystem: PathBuf,
+        /// What was being written.
+        path: PathBuf,
+        /// Bytes needed, as far as known.
+        needed: u64,
+        /// Bytes free.
+        available: u64,
+    },
+    /// `srcdir` exists and holds something.
+    #[error("`{path}` is not empty: remove it or choose another directory for the sources", path = path.display())]
+    SrcdirNotEmpty {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A git operation failed.
+    #[error("source `{source_name}`: git failed to {action} `{url}`")]
+    Git {
+        /// The source.
+        source_name: String,
+        /// The repository, without secrets.
+        url: String,
+        /// What was attempted, as a verb: `fetch`, `check out`.
+        action: &'static str,
+        /// The failure.
+        #[source]
+        problem: git2::Error,
+    },
+    /// A file operation failed.
+    #[error("failed to {action} `{path}`", path = path.display())]
+    Io {
+        /// What was attempted, as a verb: `read`, `create`.
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The failure.
+        #[source]
+        problem: io::Error,
+    },
+    /// The caller cancelled the fetch.
+    #[error("the fetch was cancelled")]
+    Cancelled,
+}
+
+impl FetchError {
+    /// Makes the conversion of an I/O error on `path` while doing `action` (a verb).
+    pub(crate) fn io(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |problem| crate::space::io_error(action, path, problem)
+    }
+}
+
+/// What is wrong with a source entry; PKGBUILD(5), "source".
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SyntaxProblem {
+    /// Nothing is left after the name, or the URL is empty.
+    #[error("it names no file or URL")]
+    Empty,
+    /// The entry is too long.
+    #[error("it is longer than {limit} bytes")]
+    TooLong {
+        /// Most bytes allowed.
+        limit: usize,
+    },
+    /// The entry holds a control character.
+    #[error("it holds a control character")]
+    ControlCharacter,
+    /// The name is no safe path segment.
+    #[error("its name `{name}` is not a plain file name: give one with `name::`")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// A local path is absolute or climbs.
+    #[error("a local file is named relative to the recipe, without `..`")]
+    LocalPath,
+    /// A `file` URL names another host.
+    #[error("a `file` URL cannot name a host")]
+    RemoteFile,
+    /// The URL cannot be parsed.
+    #[error("its URL cannot be parsed: {0}")]
+    Url(url::ParseError),
+    /// The text after `git+` is neither a URL nor `user@host:path`.
+    #[error("a git source is a URL or `user@host:path`")]
+    GitUrl,
+    /// The scheme is not supported.
+    #[error("scheme `{scheme}` is not supported: use https, http, file or git")]
+    UnknownScheme {
+        /// The scheme.
+        scheme: String,
+    },
+    /// The fragment of a git source is not known.
+    #[error("fragment `{fragment}` is not `tag=`, `branch=` or `commit=` with a value")]
+    UnknownFragment {
+        /// The fragment.
+        fragment: String,
+    },
+}
+
+/// Why a transfer failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransferProblem {
+    /// The connection or the protocol failed.
+    #[error("the connection failed")]
+    Connection(#[source] reqwest::Error),
+    /// The server sent nothing for the idle limit.
+    #[error("the server sent nothing for {limit:?}")]
+    Idle {
+        /// The limit.
+        limit: Duration,
+    },
+    /// The total limit is over.
+    #[error("the transfer took longer than {limit:?}")]
+    Total {
+        /// The limit.
+        limit: Duration,
+    },
+    /// The server asked to come back later.
+    #[error("the server answered {status}")]
+    Busy {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The server's `Retry-After` is longer than policy waits.
+    #[error("the server answered {status} and asks to wait {wait:?}")]
+    RetryAfter {
+        /// The HTTP status.
+        status: u16,
+        /// The wait asked for.
+        wait: Duration,
+    },
+    /// The body ended early.
+    #[error("the server sent {received} of {expected} bytes")]
+    Truncated {
+        /// Bytes that arrived.
+        received: u64,
+        /// Bytes announced.
+        expected: u64,
+    },
+    /// The server answered a range request wrongly.
+    #[error("the server answered a range request with another range")]
+    WrongRange,
+    /// A redirect led from https to http.
+    #[error("a redirect from https to http is refused")]
+    Downgrade,
+    /// Redirects go in a circle, or there are too many.
+    #[error("more than {limit} redirects, or a circle of them")]
+    Redirects {
+        /// Most redirects followed.
+        limit: usize,
+    },
+}
+
+/// Why a signature is not accepted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignatureProblem {
+    /// No keyring was named.
+    #[error("no keyring file is configured")]
+    NoKeyring,
+    /// The signature's file does not parse.
+    #[error("the signature cannot be read: {reason}")]
+    Malformed {
+        /// Why.
+        reason: String,
+    },
+    /// The signed source is not in the list.
+    #[error("no source is named `{expected}`")]
+    NothingSigned {
+        /// The name looked for.
+        expected: String,
+    },
+    /// The key is not in the keyring.
+    #[error("key `{key}` is not in the keyring")]
+    UnknownKey {
+        /// Key id or fingerprint, upper-case hexadecimal.
+        key: String,
+    },
+    /// The key is in the keyring but not in `validpgpkeys`.
+    #[error("key `{fingerprint}` is not listed in `validpgpkeys`")]
+    NotValidKey {
+        /// Fingerprint of the primary key.
+        fingerprint: String,
+    },
+    /// The key was revoked.
+    #[error("key `{fingerprint}` is revoked")]
+    Revoked {
+        /// Fingerprint of the primary key.
+        fingerprint: String,
+    },
+    /// The signature does not fit the content.
+    #[error("the signature by key `{fingerprint}` does not fit the content")]
+    Bad {
+        /// Fingerprint of the primary key.
+        fingerprint: String,
+    },
+    /// `?signed` was asked for and the tag or commit carries no signature.
+    #[error("`{object}` is not signed")]
+    Unsigned {
+        /// The tag or commit.
+        object: String,
+    },
+}
+
+/// Why an archive is refused or broken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExtractProblem {
+    /// A member's path is absolute.
+    #[error("its path is absolute")]
+    Absolute,
+    /// A member's path climbs with `..`.
+    #[error("its path climbs out with `..`")]
+    Climbs,
+    /// A member's path is empty or holds a NUL byte.
+    #[error("its path is not usable")]
+    BadPath,
+    /// A link leads out of the tree.
+    #[error("its link target `{target}` leads outside", target = target.escape_debug())]
+    LinkEscapes {
+        /// The link's target.
+        target: String,
+    },
+    /// A path goes through a symbolic link or a file.
+    #[error("its path goes through something that is not a directory")]
+    ThroughLink,
+    /// A hard link names no earlier file of the archive.
+    #[error("its link target `{target}` is no earlier file", target = target.escape_debug())]
+    LinkMissing {
+        /// The link's target.
+        target: String,
+    },
+    /// The member is a device, a pipe or another special file.
+    #[error("it is a {kind}")]
+    Special {
+        /// What it is.
+        kind: &'static str,
+    },
+    /// The name differs from an earlier one only by case, and the file system does not tell.
+    #[error("its name differs from `{other}` only by case", other = other.escape_debug())]
+    CaseCollision {
+        /// The earlier name.
+        other: String,
+    },
+    /// Too many members.
+    #[error("it has more than {limit} members")]
+    TooManyEntries {
+        /// Most members allowed.
+        limit: u64,
+    },
+    /// Too many bytes.
+    #[error("it unpacks to more than {limit} bytes")]
+    TooManyBytes {
+        /// Most bytes allowed.
+        limit: u64,
+    },
+    /// Too high a compression ratio.
+    #[error("it unpacks to more than {limit} times its size")]
+    Ratio {
+        /// Highest ratio allowed.
+        limit: u64,
+    },
+    /// The format is known and not supported.
+    #[error("format `{format}` is not supported: list the file in `noextract` to keep it packed")]
+    Unsupported {
+        /// The format.
+        format: &'static str,
+    },
+    /// The archive is encrypted.
+    #[error("it is encrypted")]
+    Encrypted,
+    /// The archive's structure is broken.
+    #[error("the archive is damaged: {reason}")]
+    Damaged {
+        /// What is wrong.
+        reason: String,
+    },
+    /// Reading or writing failed.
+    #[error("reading or writing failed")]
+    Io(#[source] io::Error),
+}
+
+fn member_text(member: Option<&str>) -> impl fmt::Display {
+    match member {
+        Some(member) => format!(": member `{}`", member.escape_debug()),
+        None => String::new(),
+    }
+}

@@ -1,0 +1,198 @@
+//! What a caller asks for and allows.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::checksum::{Algorithm, Checksum};
+use crate::credential::Credentials;
+use crate::source::Source;
+
+/// One source to fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceRequest {
+    /// Where it comes from.
+    pub source: Source,
+    /// What the recipe's checksum arrays say about it; any number of kinds.
+    pub checksums: Vec<Checksum>,
+    /// Keep the file packed: its name is in `noextract`.
+    pub no_extract: bool,
+    /// The recipe counts commits or describes tags, so a shallow git history will not do.
+    pub needs_history: bool,
+}
+
+impl SourceRequest {
+    /// Makes a request without checksums.
+    pub fn new(source: Source) -> Self {
+        Self {
+            source,
+            checksums: Vec::new(),
+            no_extract: false,
+            needs_history: false,
+        }
+    }
+
+    /// Adds what one checksum array says.
+    #[must_use]
+    pub fn with_checksum(mut self, checksum: Checksum) -> Self {
+        self.checksums.push(checksum);
+        self
+    }
+}
+
+/// Directories of a fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directories {
+    /// Appears when everything is fetched, verified and extracted; must not exist or be empty.
+    pub srcdir: PathBuf,
+    /// Kept between runs and shared by processes.
+    pub cache: PathBuf,
+    /// The recipe's directory, where local sources lie.
+    pub startdir: PathBuf,
+}
+
+/// What is allowed, and how hard to try.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Client for every request; by default one built by this crate.
+    ///
+    /// A client built elsewhere must refuse redirects from https to http and must not decode
+    /// bodies (`no_gzip`), because a digest is over the bytes the server sends.
+    pub client: Option<reqwest::Client>,
+    /// Use the cache alone.
+    pub offline: bool,
+    /// Accept sources without any digest (a source that says `SKIP` is always accepted).
+    pub allow_no_digest: bool,
+    /// Sources fetched at the same time; at least one.
+    pub parallel: usize,
+    /// Limits of downloads.
+    pub http: HttpPolicy,
+    /// Limits of archives.
+    pub extract: ExtractLimits,
+    /// What hosts ask for.
+    pub credentials: Credentials,
+    /// OpenPGP certificates, armoured or binary, that signatures are verified with.
+    pub keyring: Option<PathBuf>,
+    /// The recipe's `validpgpkeys`: full fingerprints of primary keys.
+    pub valid_pgp_keys: Vec<String>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            client: None,
+            offline: false,
+            allow_no_digest: false,
+            parallel: 8,
+            http: HttpPolicy::default(),
+            extract: ExtractLimits::default(),
+            credentials: Credentials::default(),
+            keyring: None,
+            valid_pgp_keys: Vec::new(),
+        }
+    }
+}
+
+/// Limits and patience of downloads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpPolicy {
+    /// Most bytes of one file.
+    pub max_bytes: u64,
+    /// Longest wait for the next byte.
+    pub idle_timeout: Duration,
+    /// Longest time for one source, retries included; none by default, so that a large file
+    /// over a slow line finishes.
+    pub total_timeout: Option<Duration>,
+    /// Attempts in a row that bring nothing new; at least one.
+    pub attempts: u32,
+    /// Pause before the second attempt; doubles with each further one, with jitter.
+    pub backoff: Duration,
+    /// Longest pause, and the longest `Retry-After` that is honoured.
+    pub max_backoff: Duration,
+}
+
+impl Default for HttpPolicy {
+    fn default() -> Self {
+        Self {
+            max_bytes: 32 << 30,
+            idle_timeout: Duration::from_secs(60),
+            total_timeout: None,
+            attempts: 5,
+            backoff: Duration::from_millis(500),
+            max_backoff: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Limits of one archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtractLimits {
+    /// Most members.
+    pub max_entries: u64,
+    /// Most bytes of content, holes of sparse files included.
+    pub max_bytes: u64,
+    /// Highest ratio of unpacked to packed bytes; judged once 64 MiB are unpacked.
+    pub max_ratio: u64,
+    /// Whether names that differ only by case collide; by default the file system is asked.
+    pub case_insensitive: Option<bool>,
+}
+
+impl Default for ExtractLimits {
+    fn default() -> Self {
+        Self {
+            max_entries: 1_000_000,
+            max_bytes: 64 << 30,
+            max_ratio: 250,
+            case_insensitive: None,
+        }
+    }
+}
+
+/// What became of one source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// The source.
+    pub source: Source,
+    /// The file or directory in `srcdir`.
+    pub path: PathBuf,
+    /// Size of the file in bytes; of the transfer for git.
+    pub bytes: u64,
+    /// Where the content was had from.
+    pub origin: Origin,
+    /// Whether the cache had it, so that no content was transferred.
+    pub from_cache: bool,
+    /// What was verified.
+    pub verification: Verification,
+    /// Members unpacked, when the file is an archive that was.
+    pub extracted: Option<u64>,
+}
+
+/// Where the content of a source was had from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Origin {
+    /// A file beside the recipe, or one named by a `file` URL.
+    File,
+    /// A download.
+    Http {
+        /// The URL after redirects, without user, password and query.
+        final_url: String,
+        /// Whether every hop was over TLS.
+        tls: bool,
+    },
+    /// A git repository.
+    Git {
+        /// Full id of the commit checked out.
+        commit: String,
+    },
+}
+
+/// What was verified about a source.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Verification {
+    /// The recipe says `SKIP` for every digest kind.
+    pub skipped: bool,
+    /// Digest kinds that matched.
+    pub digests: Vec<Algorithm>,
+    /// Fingerprint of the primary key whose signature is good.
+    pub signed_by: Option<String>,
+}
