@@ -1,8 +1,23 @@
 //! From bytes to a tree.
 
-use crate::error::{Excerpt, SyntaxError, SyntaxErrorKind};
+mod array;
+mod compound;
+mod condition;
+mod cursor;
+mod expansion;
+mod failure;
+mod lexical;
+mod redirect;
+mod statement;
+mod substitution;
+mod word;
+
+use crate::error::{Excerpt, Opened, SyntaxError, SyntaxErrorKind};
 use crate::span::{Position, Span};
-use crate::tree::{File, FileParts, LeafKind, LeafList, List, Parts, Word};
+use crate::tree::{File, FileParts, List, Word};
+use cursor::{Cursor, State};
+use failure::{Failure, Mistake};
+use word::Mode;
 
 /// Longest text that is read, in bytes. Real recipes stay below 64 kB.
 pub const MAX_LENGTH: usize = 32 << 20;
@@ -30,6 +45,15 @@ pub struct ParseWord {
     pub errors: Vec<SyntaxError>,
 }
 
+/// Most leaves of a file.
+const MAX_LEAVES: u32 = 2_000_000;
+
+/// Most mistakes that are reported.
+const MAX_ERRORS: u32 = 100;
+
+/// Most constructs that may turn out to be other than they look.
+const MAX_RULED_OUT: u32 = 10_000;
+
 /// Parses a recipe, or any bash script, from a string or from bytes.
 ///
 /// Total: whatever the bytes, there is a tree whose leaves concatenate to them. Bytes that are not
@@ -37,50 +61,109 @@ pub struct ParseWord {
 /// the statement, so that one mistake gives one error. A text longer than [`MAX_LENGTH`] is
 /// refused: the tree is empty and the one error says so.
 pub fn parse(input: impl AsRef<[u8]>) -> Parse {
-    let (file, errors) = whole(input.as_ref());
+    let (file, _, errors) = run(input.as_ref(), |input| (top_level(input), Word::absent(0)));
     Parse { file, errors }
 }
 
 /// Parses a text that is one word, for example an outcome of brace expansion. Blanks and operators
 /// in it, which a word in a command could not have, count as literal text.
 pub fn parse_word(input: impl AsRef<[u8]>) -> ParseWord {
-    let (file, errors) = whole(input.as_ref());
-    ParseWord {
-        file,
-        word: Word {
+    let (file, word, errors) = run(input.as_ref(), |input| (List::default(), whole_word(input)));
+    ParseWord { file, word, errors }
+}
+
+fn run(
+    input: &[u8],
+    parser: impl FnOnce(Cursor<'_>) -> (List, Word),
+) -> (File, Word, Vec<SyntaxError>) {
+    let too_long = input.len() > MAX_LENGTH;
+    let source = if too_long { &[] } else { input };
+    let state = State::new(source, 0);
+    if too_long {
+        let (length, limit) = (input.len() as u64, MAX_LENGTH as u64);
+        let kind = SyntaxErrorKind::TooLong { length, limit };
+        state.stop(Mistake {
+            kind,
             span: Span::empty(0),
-            parts: Parts::None,
-        },
+            opened: None,
+            help: None,
+        });
+    }
+    let (commands, word) = parser(Cursor::new(&state));
+    let (leaves, here_documents, mistakes) = state.finish();
+    let errors = located(mistakes, source);
+    let source = source.into();
+    (
+        File::new(FileParts {
+            source,
+            commands,
+            here_documents,
+            leaves,
+        }),
+        word,
         errors,
+    )
+}
+
+/// The file of a `` `…` `` substitution that is met at the given depth.
+fn nested_file(text: &[u8], depth: u32) -> (File, Vec<Mistake>) {
+    let state = State::new(text, depth);
+    let commands = top_level(Cursor::new(&state));
+    let (leaves, here_documents, mistakes) = state.finish();
+    let source = text.into();
+    (
+        File::new(FileParts {
+            source,
+            commands,
+            here_documents,
+            leaves,
+        }),
+        mistakes,
+    )
+}
+
+/// Every command of the text. Mistakes are recovered from where they happen, so this cannot fail.
+fn top_level(input: Cursor<'_>) -> List {
+    statement::list(input)
+        .map(|(_, list)| list)
+        .unwrap_or_default()
+}
+
+fn whole_word(input: Cursor<'_>) -> Word {
+    match word::word(input, Mode::Whole) {
+        Ok((_, word)) => word,
+        Err(failure) => {
+            if let nom::Err::Failure(Failure::Mistake(mistake)) = failure {
+                input.state.report(*mistake);
+            }
+            Word::absent(0)
+        }
     }
 }
 
-fn whole(input: &[u8]) -> (File, Vec<SyntaxError>) {
-    let mut leaves = LeafList::with_capacity(1);
-    let mut errors = Vec::new();
-    let mut source = input;
-    match u32::try_from(input.len()) {
-        Ok(length) if input.len() <= MAX_LENGTH => leaves.push(LeafKind::Invalid, length),
-        _ => {
-            source = &[];
-            errors.push(SyntaxError {
-                kind: SyntaxErrorKind::TooLong {
-                    length: input.len() as u64,
-                    limit: MAX_LENGTH as u64,
-                },
-                span: Span::empty(0),
-                position: Position { line: 1, column: 1 },
-                opened: None,
-                help: None,
-                excerpt: Excerpt::new(input, Span::empty(0)),
-            });
-        }
-    }
-    let file = File::new(FileParts {
-        source: source.into(),
-        commands: List::default(),
-        here_documents: Vec::new(),
-        leaves,
-    });
-    (file, errors)
+/// Adds lines, columns and excerpts. There are at most [`MAX_ERRORS`], so each may cost a pass.
+fn located(mut mistakes: Vec<Mistake>, source: &[u8]) -> Vec<SyntaxError> {
+    mistakes.sort_by_key(|mistake| mistake.span.start);
+    mistakes
+        .into_iter()
+        .map(
+            |Mistake {
+                 kind,
+                 span,
+                 opened,
+                 help,
+             }| SyntaxError {
+                position: Position::of(source, span.start),
+                excerpt: Excerpt::new(source, span),
+                opened: opened.map(|span| Opened {
+                    span,
+                    position: Position::of(source, span.start),
+                    excerpt: Excerpt::new(source, span),
+                }),
+                kind,
+                span,
+                help,
+            },
+        )
+        .collect()
 }

@@ -74,8 +74,11 @@ impl LeafList {
         }
     }
 
-    pub(crate) fn truncate(&mut self, len: usize) {
-        self.ends.truncate(len);
+    /// Drops what lies beyond `start`; a leaf that reaches beyond it goes whole.
+    pub(crate) fn rewind(&mut self, start: u32) {
+        while self.ends.last().is_some_and(|&(end, _)| end > start) {
+            self.ends.pop();
+        }
     }
 
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = Leaf> + '_ {

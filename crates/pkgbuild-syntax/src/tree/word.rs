@@ -27,6 +27,14 @@ pub(crate) enum Parts {
 }
 
 impl Word {
+    /// The word that is not there.
+    pub(crate) fn absent(offset: u32) -> Self {
+        Self {
+            span: Span::empty(offset),
+            parts: Parts::None,
+        }
+    }
+
     /// The pieces in order, without line continuations.
     pub fn parts(&self) -> &[WordPart] {
         match &self.parts {

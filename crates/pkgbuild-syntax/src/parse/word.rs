@@ -1,0 +1,437 @@
+//! The pieces of a word, of a quoted string and of everything that is read like one.
+
+use super::cursor::Cursor;
+use super::expansion::{expansion, starts_expansion};
+use super::failure::{Failure, Step};
+use super::lexical::{class, is, run_without};
+use super::substitution::process_substitution;
+use crate::span::Span;
+use crate::tree::{Arithmetic, DoubleQuoted, LeafKind, Parts, Word, WordPart};
+
+/// Where pieces are read: what ends them and which bytes are special.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// An unquoted word: ends at a blank, a line feed or an operator.
+    Word,
+    /// The right side of `==` in `[[`: may start with a bracketed group.
+    Pattern,
+    /// The right side of `=~`: brackets group and `|` is text.
+    Regex,
+    /// The whole text, whatever stands in it.
+    Whole,
+    /// Between double quotes.
+    Double,
+    /// In a here-document; `<<-` removes leading tabs.
+    HereDocument { strip_tabs: bool },
+    /// An operand in `${…}`, up to `}`; up to `/` too when asked.
+    Operand { slash: bool },
+    /// An operand of `- = ? +` in a double-quoted `${…}`.
+    DoubleOperand,
+    /// Between `[` and `]`.
+    Subscript,
+    /// Between `((` and `))`.
+    Arithmetic,
+    /// A part of `for ((…;…;…))`.
+    ArithmeticClause,
+    /// Between `$[` and `]`.
+    ArithmeticBracket,
+    /// Offset or length in `${x:…:…}`.
+    ArithmeticOperand,
+}
+
+impl Mode {
+    /// The bytes that are not plain text.
+    const fn special(self) -> u16 {
+        const QUOTES: u16 = class::SINGLE | class::DOUBLE | class::EXPAND;
+        const ARITHMETIC: u16 = class::DOUBLE | class::EXPAND;
+        match self {
+            Self::Word | Self::Pattern | Self::Regex => class::META | QUOTES,
+            Self::Whole => QUOTES | class::ANGLE,
+            Self::Double => class::DOUBLE | class::EXPAND,
+            Self::HereDocument { strip_tabs: false } => class::EXPAND,
+            Self::HereDocument { strip_tabs: true } => class::EXPAND | class::LINE,
+            Self::Operand { slash: false } => QUOTES | class::BRACE,
+            Self::Operand { slash: true } => QUOTES | class::BRACE | class::SLASH,
+            Self::DoubleOperand => QUOTES | class::BRACE,
+            Self::Subscript => QUOTES | class::BRACKET,
+            Self::Arithmetic => ARITHMETIC | class::PAREN,
+            Self::ArithmeticClause => ARITHMETIC | class::PAREN | class::SEMICOLON,
+            Self::ArithmeticBracket => ARITHMETIC | class::BRACKET,
+            Self::ArithmeticOperand => ARITHMETIC | class::PAREN | class::TERNARY | class::BRACE,
+        }
+    }
+
+    /// Whether backslashes and quotes work as between double quotes.
+    pub(super) const fn quoted(self) -> bool {
+        !matches!(
+            self,
+            Self::Word
+                | Self::Pattern
+                | Self::Regex
+                | Self::Whole
+                | Self::Operand { .. }
+                | Self::Subscript
+        )
+    }
+
+    /// Whether the backslash in front of `byte` quotes it.
+    const fn escapes(self, byte: u8) -> bool {
+        match self {
+            Self::Double | Self::DoubleOperand if matches!(byte, b'"') => true,
+            Self::DoubleOperand if matches!(byte, b'}') => true,
+            _ if self.quoted() => matches!(byte, b'$' | b'`' | b'\\'),
+            _ => true,
+        }
+    }
+}
+
+impl Parts {
+    fn push(&mut self, part: WordPart) {
+        match std::mem::replace(self, Self::None) {
+            Self::None => *self = Self::One(part),
+            Self::One(first) => *self = Self::Many(vec![first, part]),
+            Self::Many(mut parts) => {
+                parts.push(part);
+                *self = Self::Many(parts);
+            }
+        }
+    }
+
+    pub(super) fn into_vec(self) -> Vec<WordPart> {
+        match self {
+            Self::None => Vec::new(),
+            Self::One(part) => vec![part],
+            Self::Many(parts) => parts,
+        }
+    }
+}
+
+/// A word; empty when none starts here.
+pub(super) fn word(input: Cursor<'_>, mode: Mode) -> Step<'_, Word> {
+    if input.state.stopped() {
+        return Err(nom::Err::Failure(Failure::Stopped));
+    }
+    let (rest, parts) = parts(input, mode)?;
+    Ok((
+        rest,
+        Word {
+            span: input.span_to(rest),
+            parts,
+        },
+    ))
+}
+
+/// A word that must be there.
+pub(super) fn required_word<'s>(
+    input: Cursor<'s>,
+    mode: Mode,
+    expected: &'static str,
+) -> Step<'s, Word> {
+    let (rest, word) = word(input, mode)?;
+    if word.is_empty() {
+        return Err(Failure::unexpected(rest, expected));
+    }
+    Ok((rest, word))
+}
+
+/// The pieces of an arithmetic expression.
+pub(super) fn arithmetic(input: Cursor<'_>, mode: Mode) -> Step<'_, Arithmetic> {
+    let (rest, parts) = parts(input, mode)?;
+    Ok((
+        rest,
+        Arithmetic {
+            span: input.span_to(rest),
+            parts,
+        },
+    ))
+}
+
+/// Reads pieces until something ends them.
+pub(super) fn parts(input: Cursor<'_>, mode: Mode) -> Step<'_, Parts> {
+    let mut reader = Reader {
+        parts: Parts::None,
+        text: input,
+        special: mode.special(),
+        mode,
+        nesting: 0,
+        ternaries: 0,
+        plain_until: 0,
+        group: Span::empty(0),
+    };
+    let mut input = input;
+    loop {
+        input = input.advance(run_without(input.rest(), reader.special));
+        let Some(byte) = input.peek() else { break };
+        input = match byte {
+            b'\\' => reader.backslash(input),
+            b'$' | b'`' if starts_expansion(input, mode) => {
+                reader.flush(input);
+                let (rest, part) = expansion(input, mode)?;
+                reader.resume(rest, part)
+            }
+            b'$' | b'`' => input.advance(1),
+            _ => match reader.special_byte(input, byte)? {
+                Some(rest) => rest,
+                None => break,
+            },
+        };
+    }
+    reader.flush(input);
+    if reader.nesting > 0 && reader.in_group() {
+        input.report_unclosed(reader.group, "the group of a pattern", ")", None);
+    }
+    Ok((input, reader.parts))
+}
+
+struct Reader<'s> {
+    parts: Parts,
+    /// Start of the text that is not yet a piece.
+    text: Cursor<'s>,
+    special: u16,
+    mode: Mode,
+    /// Open brackets of the kind the mode counts.
+    nesting: u32,
+    /// `?` still waiting for its `:`.
+    ternaries: u32,
+    /// Up to this offset `}` and `"` are plain; see [`Mode::DoubleOperand`].
+    plain_until: usize,
+    /// The outermost open group.
+    group: Span,
+}
+
+impl<'s> Reader<'s> {
+    /// Makes a piece of the text before `input`.
+    fn flush(&mut self, input: Cursor<'s>) {
+        if self.text.at() < input.at() {
+            input.state.leaf(LeafKind::Text, self.text.at(), input.at());
+            self.parts.push(WordPart::Literal(self.text.span_to(input)));
+        }
+    }
+
+    fn resume(&mut self, rest: Cursor<'s>, part: WordPart) -> Cursor<'s> {
+        self.parts.push(part);
+        self.text = rest;
+        rest
+    }
+
+    fn backslash(&mut self, input: Cursor<'s>) -> Cursor<'s> {
+        match input.byte(1) {
+            None => input.advance(1),
+            Some(b'\n') => {
+                self.flush(input);
+                self.text = input.take_leaf(LeafKind::Continuation, 2);
+                self.text
+            }
+            Some(byte) if self.mode.escapes(byte) => {
+                self.flush(input);
+                let part = WordPart::Escaped(input.span_of(2));
+                self.resume(input.take_leaf(LeafKind::Escape, 2), part)
+            }
+            Some(_) => input.advance(2),
+        }
+    }
+
+    fn in_group(&self) -> bool {
+        matches!(self.mode, Mode::Word | Mode::Pattern | Mode::Regex)
+    }
+
+    /// Handles a byte that may end the pieces; `None` when it does.
+    fn special_byte(
+        &mut self,
+        input: Cursor<'s>,
+        byte: u8,
+    ) -> Result<Option<Cursor<'s>>, nom::Err<Failure>> {
+        let next = input.advance(1);
+        Ok(match byte {
+            b'\'' if self.mode == Mode::DoubleOperand => {
+                if input.at() >= self.plain_until {
+                    match next.rest().iter().position(|&byte| byte == b'\'') {
+                        Some(length) => self.plain_until = next.at() + length + 1,
+                        None => return Ok(Some(unclosed_single(input))),
+                    }
+                }
+                Some(next)
+            }
+            b'\'' => {
+                self.flush(input);
+                let rest = single_quoted(input);
+                Some(self.resume(rest, WordPart::SingleQuoted(input.span_to(rest))))
+            }
+            b'"' if self.mode == Mode::Double => None,
+            b'"' if input.at() < self.plain_until => Some(next),
+            b'"' => {
+                self.flush(input);
+                let (rest, quoted) = double_quoted(input, 1)?;
+                Some(self.resume(rest, WordPart::DoubleQuoted(quoted)))
+            }
+            b'}' => (input.at() < self.plain_until).then_some(next),
+            b'/' => None,
+            b'\n' if self.mode == (Mode::HereDocument { strip_tabs: true }) => {
+                Some(self.strip_tabs(next))
+            }
+            b'<' | b'>' if input.byte(1) == Some(b'(') && self.nesting == 0 => {
+                self.flush(input);
+                let (rest, part) = process_substitution(input)?;
+                Some(self.resume(rest, part))
+            }
+            b'<' | b'>' if self.mode == Mode::Whole => Some(next),
+            b'[' => self.open(input, self.special),
+            b']' | b')' => self.close(next),
+            b'(' if !self.in_group() => self.open(input, self.special),
+            b'(' if self.nesting > 0 || self.opens_group(input) => {
+                const GROUP: u16 = class::SINGLE | class::DOUBLE | class::EXPAND | class::PAREN;
+                self.open(input, GROUP)
+            }
+            b'|' if self.mode == Mode::Regex => Some(next),
+            b'?' => {
+                self.ternaries += 1;
+                Some(next)
+            }
+            b':' if self.ternaries > 0 || self.nesting > 0 => {
+                self.ternaries = self.ternaries.saturating_sub(1);
+                Some(next)
+            }
+            b';' if self.nesting > 0 => Some(next),
+            _ => None,
+        })
+    }
+
+    fn open(&mut self, input: Cursor<'s>, special: u16) -> Option<Cursor<'s>> {
+        if self.nesting == 0 {
+            self.group = input.span_of(1);
+        }
+        self.nesting += 1;
+        self.special = special;
+        Some(input.advance(1))
+    }
+
+    fn close(&mut self, next: Cursor<'s>) -> Option<Cursor<'s>> {
+        if self.nesting == 0 {
+            return None;
+        }
+        self.nesting -= 1;
+        if self.nesting == 0 {
+            self.special = self.mode.special();
+        }
+        Some(next)
+    }
+
+    /// Whether the `(` at the cursor opens a group instead of ending the word. An extended glob is
+    /// taken as one even while `extglob` is off, where it would be a mistake; `x?()` and the like
+    /// are left to be function definitions.
+    fn opens_group(&self, input: Cursor<'s>) -> bool {
+        match self.mode {
+            Mode::Regex => true,
+            Mode::Pattern if self.text.at() == input.at() && self.parts.is_empty() => true,
+            _ => {
+                self.text.at() < input.at()
+                    && input
+                        .previous()
+                        .is_some_and(|byte| b"?*+@!".contains(&byte))
+                    && input.byte(1) != Some(b')')
+            }
+        }
+    }
+
+    fn strip_tabs(&mut self, next: Cursor<'s>) -> Cursor<'s> {
+        let tabs = next
+            .rest()
+            .iter()
+            .take_while(|&&byte| byte == b'\t')
+            .count();
+        if tabs == 0 {
+            return next;
+        }
+        self.flush(next);
+        self.text = next.take_leaf(LeafKind::Blank, tabs);
+        self.text
+    }
+}
+
+impl Parts {
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::None)
+    }
+}
+
+/// The likely fix of an unclosed quote.
+const CLOSE_QUOTE: &str =
+    "add the closing quote; a quote in an earlier line may be missing its partner";
+
+fn unclosed_single(opening: Cursor<'_>) -> Cursor<'_> {
+    let end = opening.to_end();
+    end.report_unclosed(
+        opening.span_of(1),
+        "the single quote",
+        "'",
+        Some(CLOSE_QUOTE),
+    );
+    end
+}
+
+/// `'…'`.
+pub(super) fn single_quoted(input: Cursor<'_>) -> Cursor<'_> {
+    let text = &input.rest()[1..];
+    let rest = match text.iter().position(|&byte| byte == b'\'') {
+        Some(length) => input.advance(length + 2),
+        None => unclosed_single(input),
+    };
+    input.state.leaf(LeafKind::Quoted, input.at(), rest.at());
+    rest
+}
+
+/// `$'…'`.
+pub(super) fn ansi_c_quoted(input: Cursor<'_>) -> Cursor<'_> {
+    let mut rest = input.advance(2);
+    loop {
+        let plain = rest
+            .rest()
+            .iter()
+            .position(|&byte| byte == b'\'' || byte == b'\\');
+        rest = match plain {
+            Some(length) if rest.byte(length) == Some(b'\\') => rest.advance(length + 2),
+            Some(length) => {
+                rest = rest.advance(length + 1);
+                break;
+            }
+            None => {
+                rest = rest.to_end();
+                rest.report_unclosed(input.span_of(2), "the quote", "'", Some(CLOSE_QUOTE));
+                break;
+            }
+        };
+    }
+    input.state.leaf(LeafKind::Quoted, input.at(), rest.at());
+    rest
+}
+
+/// `"…"`, whose opening mark is `mark` bytes long.
+pub(super) fn double_quoted(input: Cursor<'_>, mark: usize) -> Step<'_, DoubleQuoted> {
+    let (mut rest, parts) = parts(input.take_leaf(LeafKind::QuoteMark, mark), Mode::Double)?;
+    if rest.peek() == Some(b'"') {
+        rest = rest.take_leaf(LeafKind::QuoteMark, 1);
+    } else {
+        rest.report_unclosed(
+            input.span_of(mark),
+            "the double quote",
+            "\"",
+            Some(CLOSE_QUOTE),
+        );
+    }
+    Ok((
+        rest,
+        DoubleQuoted {
+            span: input.span_to(rest),
+            parts: parts.into_vec(),
+        },
+    ))
+}
+
+/// Whether the word at the cursor would be empty.
+pub(super) fn no_word(input: Cursor<'_>) -> bool {
+    match input.peek() {
+        Some(b'<' | b'>') => input.byte(1) != Some(b'('),
+        Some(byte) => is(byte, class::META),
+        None => true,
+    }
+}
