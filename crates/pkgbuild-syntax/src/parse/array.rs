@@ -39,7 +39,7 @@ pub(super) fn assignment(input: Cursor<'_>) -> Step<'_, Assignment> {
     let sign = assigns(rest).ok_or(MISMATCH)?;
     rest = rest.take_leaf(LeafKind::Operator, sign);
     let (rest, value) = if rest.peek() == Some(b'(') {
-        let (rest, array) = array_literal(rest)?;
+        let (rest, array) = rest.nested(array_literal)?;
         (rest, Value::Array(array))
     } else {
         let (rest, word) = word(rest, Mode::Word)?;

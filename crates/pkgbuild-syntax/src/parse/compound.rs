@@ -23,38 +23,54 @@ use crate::tree::{
 const MISMATCH: nom::Err<Failure> = nom::Err::Error(Failure::Mismatch);
 
 /// The compound command at the cursor with its redirections, or a mismatch.
-pub(super) fn compound(input: Cursor<'_>) -> Step<'_, CompoundCommand> {
-    compound_in(input, "the group")
-}
-
-/// The same; `group` is what `{ … }` is called in messages.
-fn compound_in<'s>(input: Cursor<'s>, group: &'static str) -> Step<'s, CompoundCommand> {
-    let (body_end, compound) = match input.peek() {
-        Some(b'{') if at_word(input, "{") => {
-            input.nested(|input| bracketed(input, Closer::Brace, group, Compound::Group))?
-        }
-        Some(b'(') => input.nested(parenthesised)?,
-        Some(b'[') if at_word(input, "[[") => input.nested(condition_command)?,
-        Some(b'i') if at_word(input, "if") => input.nested(if_command)?,
-        Some(b'f') if at_word(input, "for") => input.nested(for_command)?,
-        Some(b'w') if at_word(input, "while") => input.nested(while_command)?,
-        Some(b'u') if at_word(input, "until") => input.nested(while_command)?,
-        Some(b'c') if at_word(input, "case") => input.nested(case_command)?,
-        Some(b's') if at_word(input, "select") => input.nested(select_command)?,
+pub(super) fn compound(input: Cursor<'_>) -> Step<'_, Box<CompoundCommand>> {
+    let parser = match input.peek() {
+        Some(b'{') if at_word(input, "{") => group,
+        Some(b'(') => parenthesised,
+        Some(b'[') if at_word(input, "[[") => condition_command,
+        Some(b'i') if at_word(input, "if") => if_command,
+        Some(b'f') if at_word(input, "for") => for_command,
+        Some(b'w') if at_word(input, "while") => while_command,
+        Some(b'u') if at_word(input, "until") => while_command,
+        Some(b'c') if at_word(input, "case") => case_command,
+        Some(b's') if at_word(input, "select") => select_command,
         _ => return Err(MISMATCH),
     };
-    let (rest, redirects) = many0(preceded(skip(blanks), redirect)).parse(body_end)?;
-    let span = input.span_to(rest);
-    let body_span = input.span_to(body_end);
-    Ok((
-        rest,
-        CompoundCommand {
-            span,
-            body_span,
-            compound,
-            redirects,
-        },
-    ))
+    redirected(input, parser)
+}
+
+/// A compound command and the redirections behind it.
+fn redirected<'s>(
+    input: Cursor<'s>,
+    parser: fn(Cursor<'s>) -> Step<'s, Compound>,
+) -> Step<'s, Box<CompoundCommand>> {
+    let (rest, compound) = input.nested(parser)?;
+    let command = Box::new(CompoundCommand {
+        span: input.span_to(rest),
+        body_span: input.span_to(rest),
+        compound,
+        redirects: Vec::new(),
+    });
+    with_redirects(rest, command)
+}
+
+fn with_redirects<'s>(
+    input: Cursor<'s>,
+    mut command: Box<CompoundCommand>,
+) -> Step<'s, Box<CompoundCommand>> {
+    let (rest, redirects) = many0(preceded(skip(blanks), redirect)).parse(input)?;
+    command.span.end = rest.offset();
+    command.redirects = redirects;
+    Ok((rest, command))
+}
+
+fn group(input: Cursor<'_>) -> Step<'_, Compound> {
+    bracketed(input, Closer::Brace, "the group", Compound::Group)
+}
+
+/// The same group, but messages speak of a function.
+fn function_group(input: Cursor<'_>) -> Step<'_, Compound> {
+    bracketed(input, Closer::Brace, "the function body", Compound::Group)
 }
 
 /// A parser from a function that only moves on.
@@ -385,12 +401,19 @@ fn case_arm(input: Cursor<'_>) -> Step<'_, CaseArm> {
 }
 
 /// The body of a function, from behind its name or brackets on.
-pub(super) fn function_body(input: Cursor<'_>) -> Step<'_, CompoundCommand> {
+pub(super) fn function_body(input: Cursor<'_>) -> Step<'_, Box<CompoundCommand>> {
     let start = lines(input);
-    compound_in(start, "the function body").map_err(|failure| match failure {
-        nom::Err::Error(_) => Failure::unexpected(start, "a function body such as `{ … }`"),
-        failure => failure,
-    })
+    let outcome = match start.peek() {
+        Some(b'{') if at_word(start, "{") => redirected(start, function_group),
+        _ => compound(start),
+    };
+    match outcome {
+        Err(nom::Err::Error(_)) => Err(Failure::unexpected(
+            start,
+            "a function body such as `{ … }`",
+        )),
+        outcome => outcome,
+    }
 }
 
 /// `function name [()] body`.
@@ -409,7 +432,7 @@ pub(super) fn function_definition(input: Cursor<'_>) -> Step<'_, Command> {
     let function = Function {
         span: input.span_to(rest),
         name: name.span,
-        body,
+        body: *body,
     };
     Ok((rest, Command::Function(Arc::new(function))))
 }

@@ -122,7 +122,7 @@ impl<'s> State<'s> {
             offsets.insert(at, input.offset());
         }
         self.read_twice
-            .set(self.read_twice.get() + failed.at - input.at);
+            .set(self.read_twice.get() + failed.at() - input.at());
         let limit = 4 * self.source.len() + 4096;
         if self.read_twice.get() > limit || offsets.len() > MAX_RULED_OUT as usize {
             self.stop(too_many(
@@ -161,78 +161,80 @@ pub(super) fn offset(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
 
-/// A place in the text.
+/// A place in the text. Kept small, for it is part of every result.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor<'s> {
     pub(super) state: &'s State<'s>,
-    rest: &'s [u8],
-    at: usize,
+    at: u32,
+    end: u32,
 }
 
 impl<'s> Cursor<'s> {
     pub(super) fn new(state: &'s State<'s>) -> Self {
         Self {
             state,
-            rest: state.source,
             at: 0,
+            end: offset(state.source.len()),
         }
     }
 
+    /// The text from here to the end.
     pub(super) fn rest(self) -> &'s [u8] {
-        self.rest
+        &self.state.source[self.at as usize..self.end as usize]
     }
 
     pub(super) fn at(self) -> usize {
-        self.at
+        self.at as usize
     }
 
     pub(super) fn offset(self) -> u32 {
-        offset(self.at)
+        self.at
     }
 
     pub(super) fn peek(self) -> Option<u8> {
-        self.rest.first().copied()
+        self.byte(0)
     }
 
     pub(super) fn byte(self, ahead: usize) -> Option<u8> {
-        self.rest.get(ahead).copied()
+        self.rest().get(ahead).copied()
     }
 
     pub(super) fn starts_with(self, text: &[u8]) -> bool {
-        self.rest.starts_with(text)
+        self.rest().starts_with(text)
     }
 
     pub(super) fn at_end(self) -> bool {
-        self.rest.is_empty()
+        self.at == self.end
     }
 
     /// The byte before the cursor.
     pub(super) fn previous(self) -> Option<u8> {
-        self.at
+        self.at()
             .checked_sub(1)
             .and_then(|at| self.state.source.get(at).copied())
     }
 
     /// Moves on by `count` bytes, at most to the end.
     pub(super) fn advance(self, count: usize) -> Self {
-        let count = count.min(self.rest.len());
+        let left = self.end - self.at;
         Self {
-            rest: &self.rest[count..],
-            at: self.at + count,
+            at: self.at + offset(count).min(left),
             ..self
         }
     }
 
     /// Moves to the end.
     pub(super) fn to_end(self) -> Self {
-        self.advance(self.rest.len())
+        Self {
+            at: self.end,
+            ..self
+        }
     }
 
     /// The same place in a text that ends at offset `end`.
     pub(super) fn until(self, end: usize) -> Self {
-        let length = end.saturating_sub(self.at).min(self.rest.len());
         Self {
-            rest: &self.rest[..length],
+            end: offset(end).clamp(self.at, self.end),
             ..self
         }
     }
@@ -240,13 +242,13 @@ impl<'s> Cursor<'s> {
     /// Moves on by `count` bytes and records them as a leaf.
     pub(super) fn take_leaf(self, kind: LeafKind, count: usize) -> Self {
         let next = self.advance(count);
-        self.state.leaf(kind, self.at, next.at);
+        self.state.leaf(kind, self.at(), next.at());
         next
     }
 
     /// From this place to a later one.
     pub(super) fn span_to(self, later: Self) -> Span {
-        Span::new(offset(self.at), offset(later.at))
+        Span::new(self.at, later.at)
     }
 
     /// The next `count` bytes.
@@ -309,14 +311,11 @@ impl<'s> Input for Cursor<'s> {
     type IterIndices = std::iter::Enumerate<Self::Iter>;
 
     fn input_len(&self) -> usize {
-        self.rest.len()
+        self.rest().len()
     }
 
     fn take(&self, index: usize) -> Self {
-        Self {
-            rest: &self.rest[..index],
-            ..*self
-        }
+        self.until(self.at() + index)
     }
 
     fn take_from(&self, index: usize) -> Self {
@@ -331,22 +330,22 @@ impl<'s> Input for Cursor<'s> {
     where
         P: Fn(Self::Item) -> bool,
     {
-        self.rest.iter().position(|&byte| predicate(byte))
+        self.rest().iter().position(|&byte| predicate(byte))
     }
 
     fn iter_elements(&self) -> Self::Iter {
-        self.rest.iter().copied()
+        self.rest().iter().copied()
     }
 
     fn iter_indices(&self) -> Self::IterIndices {
-        self.rest.iter().copied().enumerate()
+        self.rest().iter().copied().enumerate()
     }
 
     fn slice_index(&self, count: usize) -> Result<usize, Needed> {
-        if count <= self.rest.len() {
+        if count <= self.rest().len() {
             Ok(count)
         } else {
-            Err(Needed::new(count - self.rest.len()))
+            Err(Needed::new(count - self.rest().len()))
         }
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn expansion(input: Cursor<'_>, mode: Mode) -> Step<'_, WordPart> {
             Ok((rest, WordPart::AnsiCQuoted(input.span_to(rest))))
         }
         Some(b'"') => {
-            let (rest, quoted) = double_quoted(input, 2)?;
+            let (rest, quoted) = input.nested(|input| double_quoted(input, 2))?;
             Ok((rest, WordPart::DoubleQuoted(quoted)))
         }
         _ => Ok(unbraced(input)),

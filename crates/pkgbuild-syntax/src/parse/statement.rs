@@ -224,7 +224,7 @@ pub(super) fn command(input: Cursor<'_>) -> Step<'_, Command> {
                 Err(nom::Err::Error(_)) => {}
                 outcome => {
                     let (rest, compound) = outcome?;
-                    return Ok((rest, Command::Compound(Box::new(compound))));
+                    return Ok((rest, Command::Compound(compound)));
                 }
             }
             match input.peek() {
@@ -233,6 +233,8 @@ pub(super) fn command(input: Cursor<'_>) -> Step<'_, Command> {
                 _ => at_word(input, "in"),
             }
         }
+        // Only the first command of a pipeline may be negated.
+        Some(b'!') => at_word(input, "!"),
         _ => false,
     };
     if reserved || no_word(input) && redirect(input).is_err() || Closer::peek(input).is_some() {
@@ -347,7 +349,7 @@ fn simple(input: Cursor<'_>) -> Step<'_, Command> {
         rest = blanks(end);
     }
     command.span = input.span_to(end);
-    Ok((end, Command::Simple(command)))
+    Ok((end, Command::Simple(Box::new(command))))
 }
 
 /// Adds the word or assignment at the cursor.
@@ -401,7 +403,7 @@ fn short_function(input: Cursor<'_>, name: Span) -> Step<'_, Command> {
     let function = Function {
         span: input.span_to(rest),
         name,
-        body,
+        body: *body,
     };
     Ok((rest, Command::Function(Arc::new(function))))
 }

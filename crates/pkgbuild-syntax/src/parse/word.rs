@@ -261,7 +261,7 @@ impl<'s> Reader<'s> {
             b'"' if input.at() < self.plain_until => Some(next),
             b'"' => {
                 self.flush(input);
-                let (rest, quoted) = double_quoted(input, 1)?;
+                let (rest, quoted) = input.nested(|input| double_quoted(input, 1))?;
                 Some(self.resume(rest, WordPart::DoubleQuoted(quoted)))
             }
             b'}' => (input.at() < self.plain_until).then_some(next),

@@ -38,7 +38,7 @@ pub enum Terminator {
 #[derive(Clone, Debug)]
 pub enum Command {
     /// Assignments, a command's words, or redirections alone.
-    Simple(SimpleCommand),
+    Simple(Box<SimpleCommand>),
     /// Commands joined by `|`, or one behind `!` or `time`.
     Pipeline(Box<Pipeline>),
     /// Commands joined by `&&` and `||`.
