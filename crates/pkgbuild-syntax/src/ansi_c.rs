@@ -61,23 +61,22 @@ pub(crate) fn decode(text: &[u8]) -> Cow<'_, [u8]> {
                 push_scalar(number, &mut decoded);
                 continue;
             }
-            b'c' => match rest.split_first() {
-                Some((&control, tail)) => {
-                    rest = tail;
-                    if control == b'\\' && rest.first() == Some(&b'\\') {
-                        rest = &rest[1..];
-                    }
-                    if control == b'?' {
-                        0x7f
-                    } else {
-                        control.to_ascii_uppercase() & 0x1f
-                    }
+            b'c' if rest.is_empty() => {
+                decoded.extend_from_slice(b"\\c");
+                continue;
+            }
+            b'c' => {
+                let control = rest[0];
+                rest = &rest[1..];
+                if control == b'\\' {
+                    rest = rest.strip_prefix(b"\\").unwrap_or(rest);
                 }
-                None => {
-                    decoded.extend_from_slice(b"\\c");
-                    continue;
+                if control == b'?' {
+                    0x7f
+                } else {
+                    control.to_ascii_uppercase() & 0x1f
                 }
-            },
+            }
             _ => {
                 decoded.extend_from_slice(&[b'\\', escape]);
                 continue;

@@ -185,7 +185,12 @@ impl fmt::Display for SyntaxError {
                 .write(formatter, opened.position.line, gutter)?;
             formatter.write_str(" opened here")?;
         }
-        self.excerpt.write(formatter, self.position.line, gutter)?;
+        let told = self.opened.as_ref().is_some_and(|opened| {
+            opened.position.line == self.position.line || self.excerpt.line.trim().is_empty()
+        });
+        if !told {
+            self.excerpt.write(formatter, self.position.line, gutter)?;
+        }
         if let Some(help) = self.help {
             write!(formatter, "\n{:gutter$} = help: {help}", "")?;
         }

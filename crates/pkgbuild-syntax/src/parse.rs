@@ -7,6 +7,7 @@ mod cursor;
 mod expansion;
 mod failure;
 mod lexical;
+mod quote;
 mod redirect;
 mod statement;
 mod substitution;
@@ -73,42 +74,58 @@ pub fn parse_word(input: impl AsRef<[u8]>) -> ParseWord {
     ParseWord { file, word, errors }
 }
 
+/// How often a text is read again with one more quote taken as closed, and up to which length.
+const MAX_READINGS: usize = 10;
+const MAX_READ_AGAIN: usize = 1 << 20;
+
 fn run(
     input: &[u8],
-    parser: impl FnOnce(Cursor<'_>) -> (List, Word),
+    parser: impl Fn(Cursor<'_>) -> (List, Word),
 ) -> (File, Word, Vec<SyntaxError>) {
     let too_long = input.len() > MAX_LENGTH;
     let source = if too_long { &[] } else { input };
-    let state = State::new(source, 0);
-    if too_long {
-        let (length, limit) = (input.len() as u64, MAX_LENGTH as u64);
-        let kind = SyntaxErrorKind::TooLong { length, limit };
-        state.stop(Mistake {
-            kind,
-            span: Span::empty(0),
-            opened: None,
-            help: None,
-        });
+    let mut quotes = Vec::new();
+    loop {
+        let state = State::new(source, 0, &quotes);
+        if too_long {
+            let (length, limit) = (input.len() as u64, MAX_LENGTH as u64);
+            let kind = SyntaxErrorKind::TooLong { length, limit };
+            state.stop(Mistake {
+                kind,
+                span: Span::empty(0),
+                opened: None,
+                help: None,
+            });
+        }
+        let (commands, word) = parser(Cursor::new(&state));
+        if let Some(quote) = state.unclosed_quote.get()
+            && quotes.len() < MAX_READINGS
+            && source.len() <= MAX_READ_AGAIN
+            && !quotes.contains(&quote)
+        {
+            drop(state);
+            quotes.push(quote);
+            continue;
+        }
+        let (leaves, here_documents, mistakes) = state.finish();
+        let errors = located(mistakes, source);
+        let source = source.into();
+        return (
+            File::new(FileParts {
+                source,
+                commands,
+                here_documents,
+                leaves,
+            }),
+            word,
+            errors,
+        );
     }
-    let (commands, word) = parser(Cursor::new(&state));
-    let (leaves, here_documents, mistakes) = state.finish();
-    let errors = located(mistakes, source);
-    let source = source.into();
-    (
-        File::new(FileParts {
-            source,
-            commands,
-            here_documents,
-            leaves,
-        }),
-        word,
-        errors,
-    )
 }
 
 /// The file of a `` `…` `` substitution that is met at the given depth.
 fn nested_file(text: &[u8], depth: u32) -> (File, Vec<Mistake>) {
-    let state = State::new(text, depth);
+    let state = State::new(text, depth, &[]);
     let commands = top_level(Cursor::new(&state));
     let (leaves, here_documents, mistakes) = state.finish();
     let source = text.into();

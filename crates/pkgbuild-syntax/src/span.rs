@@ -40,6 +40,7 @@ impl Span {
     }
 
     /// The smallest span that covers both.
+    #[must_use]
     pub fn to(self, other: Self) -> Self {
         Self {
             start: self.start.min(other.start),
@@ -81,15 +82,14 @@ impl Position {
             .iter()
             .rposition(|&byte| byte == b'\n')
             .map_or(0, |at| at + 1);
-        let newlines = before[..line_start]
-            .iter()
-            .filter(|&&byte| byte == b'\n')
+        let lines = before[..line_start]
+            .split_inclusive(|&byte| byte == b'\n')
             .count();
         let column = String::from_utf8_lossy(&before[line_start..])
             .chars()
             .count();
         Self {
-            line: saturate(newlines + 1),
+            line: saturate(lines + 1),
             column: saturate(column + 1),
         }
     }

@@ -13,7 +13,7 @@ use super::cursor::Cursor;
 use super::failure::{Failure, Step};
 use super::lexical::{Closer, at_word, blanks, keyword, lines};
 use super::redirect::redirect;
-use super::statement::{body, list};
+use super::statement::{body, list, recover};
 use super::word::{Mode, arithmetic, no_word, required_word};
 use crate::span::Span;
 use crate::tree::{
@@ -54,10 +54,10 @@ fn redirected<'s>(
     with_redirects(rest, command)
 }
 
-fn with_redirects<'s>(
-    input: Cursor<'s>,
+fn with_redirects(
+    input: Cursor<'_>,
     mut command: Box<CompoundCommand>,
-) -> Step<'s, Box<CompoundCommand>> {
+) -> Step<'_, Box<CompoundCommand>> {
     let (rest, redirects) = many0(preceded(skip(blanks), redirect)).parse(input)?;
     command.span.end = rest.offset();
     command.redirects = redirects;
@@ -151,6 +151,7 @@ fn parenthesised(input: Cursor<'_>) -> Step<'_, Compound> {
             ));
         }
         input.state.rule_out(input, rest)?;
+        return bracketed(input, Closer::Paren, "the `((`", Compound::Subshell);
     }
     bracketed(input, Closer::Paren, "the subshell", Compound::Subshell)
 }
@@ -162,7 +163,8 @@ fn condition_command(input: Cursor<'_>) -> Step<'_, Compound> {
         return Ok((rest, Compound::Condition(condition)));
     }
     if !rest.at_end() {
-        return Err(Failure::unexpected(rest, "`&&`, `||` or `]]`"));
+        let failure = Failure::unexpected(rest, "`&&`, `||` or `]]`");
+        return Err(failure.map(|failure| failure.opened_at(input.span_of(2))));
     }
     rest.report_unclosed(input.span_of(2), "the condition", "]]", None);
     Ok((rest, Compound::Condition(condition)))
@@ -219,7 +221,15 @@ fn opened_by(input: Cursor<'_>, opener: Closer, closers: u16) -> Step<'_, List> 
             input.state.report(*mistake);
         }
     }
-    until(input, closers, list)
+    let (rest, list) = until(input, closers | opener.bit(), list)?;
+    if Closer::peek(rest) == Some(opener) {
+        return until(
+            rest.take_leaf(LeafKind::Keyword, opener.text().len()),
+            closers,
+            body,
+        );
+    }
+    Ok((rest, list))
 }
 
 /// `do … done`.
@@ -348,8 +358,17 @@ fn case_command(input: Cursor<'_>) -> Step<'_, Compound> {
     let start = blanks(input.take_leaf(LeafKind::Keyword, 4));
     let (rest, word) = required_word(start, Mode::Word, "the word that is compared")?;
     let rest = lines(rest);
-    let Some(mut rest) = keyword(rest, "in") else {
-        return Err(Failure::unexpected(rest, "`in`"));
+    let mut rest = match keyword(rest, "in") {
+        Some(rest) => rest,
+        None => match Failure::unexpected(rest, "`in`") {
+            nom::Err::Failure(Failure::Mistake(mistake))
+                if rest.previous() == Some(b'\n') || rest.previous() == Some(b' ') =>
+            {
+                rest.state.report(*mistake);
+                rest
+            }
+            failure => return Err(failure),
+        },
     };
     let mut arms = Vec::new();
     loop {
@@ -357,9 +376,16 @@ fn case_command(input: Cursor<'_>) -> Step<'_, Compound> {
         if rest.at_end() || at_word(rest, "esac") {
             break;
         }
-        let (after, arm) = case_arm(rest)?;
-        rest = after;
-        arms.push(arm);
+        match case_arm(rest) {
+            Ok((after, arm)) => {
+                rest = after;
+                arms.push(arm);
+            }
+            Err(failure) => {
+                rest = recover(rest, failure)?;
+                continue;
+            }
+        }
         if Closer::peek(rest).is_some_and(|closer| closer != Closer::Esac) {
             break;
         }

@@ -97,9 +97,7 @@ fn group(input: Cursor<'_>) -> Step<'_, Condition> {
 fn test(input: Cursor<'_>) -> Step<'_, Condition> {
     let (rest, first) = operand(input, Mode::Word)?;
     let after = blanks(rest);
-    if let Some(operator) = unary(&first, input)
-        && !ends_term(after)
-    {
+    if let Some(operator) = unary(&first, input) {
         let (rest, operand) = operand(after, Mode::Word)?;
         let span = input.span_to(rest);
         return Ok((
@@ -122,7 +120,6 @@ fn test(input: Cursor<'_>) -> Step<'_, Condition> {
     }
     let (after, operator) = binary(after)?;
     let mode = match operator {
-        BinaryOperator::Equal | BinaryOperator::NotEqual => Mode::Pattern,
         BinaryOperator::Matches => Mode::Regex,
         _ => Mode::Word,
     };
@@ -152,7 +149,7 @@ fn operand(input: Cursor<'_>, mode: Mode) -> Step<'_, Word> {
 /// Whether nothing more belongs to the term.
 fn ends_term(input: Cursor<'_>) -> bool {
     at_word(input, "]]")
-        || matches!(input.peek(), None | Some(b')' | b'\n'))
+        || matches!(input.peek(), None | Some(b')'))
         || input.starts_with(b"&&")
         || input.starts_with(b"||")
 }

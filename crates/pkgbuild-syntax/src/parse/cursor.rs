@@ -29,13 +29,22 @@ pub(super) struct State<'s> {
     /// Offsets of doubtful constructs known not to be what they look like: `((` that is no
     /// arithmetic, `x[` that is no assignment.
     ruled_out: RefCell<Vec<u32>>,
+    /// Quotes that are known to be never closed; see `quote`.
+    pub(super) closed_at_line_end: &'s [u32],
+    /// The quote to blame when one is not closed at the end of the text.
+    pub(super) unclosed_quote: Cell<Option<u32>>,
+    /// The first string that looks wrongly paired.
+    pub(super) suspect: Cell<Option<u32>>,
     /// Bytes read for constructs that were then ruled out.
     read_twice: Cell<usize>,
 }
 
 impl<'s> State<'s> {
-    pub(super) fn new(source: &'s [u8], depth: u32) -> Self {
+    pub(super) fn new(source: &'s [u8], depth: u32, closed_at_line_end: &'s [u32]) -> Self {
         Self {
+            closed_at_line_end,
+            unclosed_quote: Cell::new(None),
+            suspect: Cell::new(None),
             source,
             leaves: RefCell::new(LeafList::with_capacity(source.len() / 4 + 1)),
             mistakes: RefCell::default(),
@@ -69,6 +78,14 @@ impl<'s> State<'s> {
             return;
         }
         let mut mistakes = self.mistakes.borrow_mut();
+        // What is unclosed because of a mistake inside is not a mistake of its own.
+        if let Some(opened) = mistake.opened
+            && mistakes
+                .iter()
+                .any(|earlier| earlier.span.start > opened.start)
+        {
+            return;
+        }
         if mistakes
             .last()
             .is_some_and(|last| last.span == mistake.span)

@@ -4,10 +4,11 @@
 use super::cursor::Cursor;
 use super::failure::Step;
 use super::lexical::{class, is, name_length};
+use super::quote::{ansi_c_quoted, double_quoted};
 use super::substitution::{
     arithmetic_bracket, backquoted, command_substitution, dollar_double_paren,
 };
-use super::word::{Mode, ansi_c_quoted, arithmetic, double_quoted, parts, word};
+use super::word::{Mode, arithmetic, parts, word};
 use crate::tree::{
     Anchor, CaseChange, LeafKind, Operation, Parameter, ParameterExpansion, Subscript, WordPart,
 };
@@ -207,19 +208,13 @@ fn close_brace<'s>(opening: Cursor<'s>, input: Cursor<'s>) -> Cursor<'s> {
 /// `[…]` behind a name.
 pub(super) fn subscript(input: Cursor<'_>) -> Step<'_, Subscript> {
     let inside = input.take_leaf(LeafKind::Operator, 1);
-    let (rest, subscript) = match (inside.peek(), inside.byte(1)) {
-        (Some(sign @ (b'@' | b'*')), Some(b']')) => {
-            let subscript = if sign == b'@' {
-                Subscript::At
-            } else {
-                Subscript::Star
-            };
-            (inside.take_leaf(LeafKind::Operator, 1), subscript)
-        }
-        _ => {
-            let (rest, word) = word(inside, Mode::Subscript)?;
-            (rest, Subscript::Index(word))
-        }
+    let (rest, subscript) = if inside.starts_with(b"@]") {
+        (inside.take_leaf(LeafKind::Operator, 1), Subscript::At)
+    } else if inside.starts_with(b"*]") {
+        (inside.take_leaf(LeafKind::Operator, 1), Subscript::Star)
+    } else {
+        let (rest, word) = word(inside, Mode::Subscript)?;
+        (rest, Subscript::Index(word))
     };
     if rest.peek() == Some(b']') {
         return Ok((rest.take_leaf(LeafKind::Operator, 1), subscript));
@@ -293,12 +288,9 @@ fn operation(input: Cursor<'_>, mode: Mode) -> Step<'_, Operation> {
 
 fn conditional(input: Cursor<'_>, sign: u8, or_empty: bool, mode: Mode) -> Step<'_, Operation> {
     let mode = match mode {
-        Mode::Word
-        | Mode::Pattern
-        | Mode::Regex
-        | Mode::Whole
-        | Mode::Operand { .. }
-        | Mode::Subscript => Mode::Operand { slash: false },
+        Mode::Word | Mode::Regex | Mode::Whole | Mode::Operand { .. } | Mode::Subscript => {
+            Mode::Operand { slash: false }
+        }
         _ => Mode::DoubleOperand,
     };
     let (rest, word) = word(input, mode)?;

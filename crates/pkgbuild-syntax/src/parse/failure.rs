@@ -45,6 +45,14 @@ impl Failure {
         Self::unexpected_with(input, expected, None)
     }
 
+    /// Adds where the construct began that the mistake is in.
+    pub(super) fn opened_at(mut self, opened: Span) -> Self {
+        if let Self::Mistake(mistake) = &mut self {
+            mistake.opened = Some(opened);
+        }
+        self
+    }
+
     /// The same with the likely fix.
     pub(super) fn unexpected_with(
         input: Cursor<'_>,

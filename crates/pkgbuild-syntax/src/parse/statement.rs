@@ -30,7 +30,10 @@ pub(super) fn list(input: Cursor<'_>) -> Step<'_, List> {
         }
         let outcome = match Closer::peek(rest) {
             Some(closer) if state.closers.get() & closer.bit() != 0 => break,
-            Some(_) => Err(Failure::unexpected(rest, "a command")),
+            Some(_) => {
+                let help = Some("nothing is open here that it could close");
+                Err(Failure::unexpected_with(rest, "a command", help))
+            }
             None => statement(rest),
         };
         match outcome {
@@ -61,11 +64,18 @@ pub(super) fn body(input: Cursor<'_>) -> Step<'_, List> {
 
 /// Goes on behind the line of a mistake. Inside a substitution the mistake is handed outwards,
 /// because the rest of the line holds what closes it.
-fn recover(input: Cursor<'_>, failure: nom::Err<Failure>) -> Result<Cursor<'_>, nom::Err<Failure>> {
+pub(super) fn recover(
+    input: Cursor<'_>,
+    failure: nom::Err<Failure>,
+) -> Result<Cursor<'_>, nom::Err<Failure>> {
     let state = input.state;
     if state.substitutions.get() > 0 {
         return Err(failure);
     }
+    let failure = match failure {
+        nom::Err::Failure(failure) => nom::Err::Failure(failure),
+        _ => Failure::unexpected(input, "a command"),
+    };
     match failure {
         nom::Err::Failure(Failure::Mistake(mistake)) => {
             let at = (mistake.span.start as usize).max(input.at());
@@ -391,14 +401,27 @@ fn short_function(input: Cursor<'_>, name: Span) -> Step<'_, Command> {
         .leaf(LeafKind::Name, name.start as usize, name.end as usize);
     let bracket = blanks(input.advance(name.len() as usize));
     let inside = blanks(bracket.take_leaf(LeafKind::Operator, 1));
-    if inside.peek() != Some(b')') {
-        return Err(Failure::unexpected_with(
-            bracket,
-            "the end of the command",
-            Some("quote the bracket if it belongs to a word"),
-        ));
-    }
-    let after = inside.take_leaf(LeafKind::Operator, 1);
+    let after = match parameters(inside) {
+        Some(0) => inside.take_leaf(LeafKind::Operator, 1),
+        Some(length) => {
+            let help = Some("a function has no parameter list, its arguments are `$1`, `$2`, …");
+            let mistake = Failure::unexpected_with(inside, "`)`", help);
+            if let nom::Err::Failure(Failure::Mistake(mistake)) = mistake {
+                input.state.report(*mistake);
+            }
+            inside
+                .take_leaf(LeafKind::Invalid, length)
+                .take_leaf(LeafKind::Operator, 1)
+        }
+        None => {
+            let help = Some("quote the bracket if it belongs to a word");
+            return Err(Failure::unexpected_with(
+                bracket,
+                "the end of the command",
+                help,
+            ));
+        }
+    };
     let (rest, body) = function_body(after)?;
     let function = Function {
         span: input.span_to(rest),
@@ -406,4 +429,17 @@ fn short_function(input: Cursor<'_>, name: Span) -> Step<'_, Command> {
         body: *body,
     };
     Ok((rest, Command::Function(Arc::new(function))))
+}
+
+/// Length of what stands between the brackets of `name (…) {`, all in one line.
+fn parameters(input: Cursor<'_>) -> Option<usize> {
+    if input.peek() == Some(b')') {
+        return Some(0);
+    }
+    let line = &input.rest()[..run_without(input.rest(), class::LINE)];
+    let length = line.iter().position(|&byte| byte == b')')?;
+    line[length + 1..]
+        .trim_ascii()
+        .starts_with(b"{")
+        .then_some(length)
 }

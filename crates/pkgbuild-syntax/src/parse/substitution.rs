@@ -14,7 +14,12 @@ use crate::tree::{
 
 /// `$(…)`.
 pub(super) fn command_substitution(input: Cursor<'_>) -> Step<'_, WordPart> {
-    let (rest, body) = input.nested(|input| commands(input, "the command substitution"))?;
+    substitution(input, "the command substitution")
+}
+
+/// The same; `what` is what messages call it.
+fn substitution<'s>(input: Cursor<'s>, what: &'static str) -> Step<'s, WordPart> {
+    let (rest, body) = input.nested(|input| commands(input, what))?;
     let span = input.span_to(rest);
     let substitution = CommandSubstitution {
         span,
@@ -71,7 +76,7 @@ pub(super) fn dollar_double_paren(input: Cursor<'_>) -> Step<'_, WordPart> {
         }
         input.state.rule_out(input, rest)?;
     }
-    command_substitution(input)
+    substitution(input, "the `$((`")
 }
 
 /// `$[…]`, the old form of `$((…))`.

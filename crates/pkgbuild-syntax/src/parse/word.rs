@@ -4,17 +4,16 @@ use super::cursor::Cursor;
 use super::expansion::{expansion, starts_expansion};
 use super::failure::{Failure, Step};
 use super::lexical::{class, is, run_without};
+use super::quote::{Quote, double_quoted, single_quoted, unclosed};
 use super::substitution::process_substitution;
 use crate::span::Span;
-use crate::tree::{Arithmetic, DoubleQuoted, LeafKind, Parts, Word, WordPart};
+use crate::tree::{Arithmetic, LeafKind, Parts, Word, WordPart};
 
 /// Where pieces are read: what ends them and which bytes are special.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
     /// An unquoted word: ends at a blank, a line feed or an operator.
     Word,
-    /// The right side of `==` in `[[`: may start with a bracketed group.
-    Pattern,
     /// The right side of `=~`: brackets group and `|` is text.
     Regex,
     /// The whole text, whatever stands in it.
@@ -45,14 +44,13 @@ impl Mode {
         const QUOTES: u16 = class::SINGLE | class::DOUBLE | class::EXPAND;
         const ARITHMETIC: u16 = class::DOUBLE | class::EXPAND;
         match self {
-            Self::Word | Self::Pattern | Self::Regex => class::META | QUOTES,
+            Self::Word | Self::Regex => class::META | QUOTES,
             Self::Whole => QUOTES | class::ANGLE,
             Self::Double => class::DOUBLE | class::EXPAND,
             Self::HereDocument { strip_tabs: false } => class::EXPAND,
             Self::HereDocument { strip_tabs: true } => class::EXPAND | class::LINE,
-            Self::Operand { slash: false } => QUOTES | class::BRACE,
             Self::Operand { slash: true } => QUOTES | class::BRACE | class::SLASH,
-            Self::DoubleOperand => QUOTES | class::BRACE,
+            Self::Operand { slash: false } | Self::DoubleOperand => QUOTES | class::BRACE,
             Self::Subscript => QUOTES | class::BRACKET,
             Self::Arithmetic => ARITHMETIC | class::PAREN,
             Self::ArithmeticClause => ARITHMETIC | class::PAREN | class::SEMICOLON,
@@ -65,12 +63,7 @@ impl Mode {
     pub(super) const fn quoted(self) -> bool {
         !matches!(
             self,
-            Self::Word
-                | Self::Pattern
-                | Self::Regex
-                | Self::Whole
-                | Self::Operand { .. }
-                | Self::Subscript
+            Self::Word | Self::Regex | Self::Whole | Self::Operand { .. } | Self::Subscript
         )
     }
 
@@ -232,7 +225,7 @@ impl<'s> Reader<'s> {
     }
 
     fn in_group(&self) -> bool {
-        matches!(self.mode, Mode::Word | Mode::Pattern | Mode::Regex)
+        matches!(self.mode, Mode::Word | Mode::Regex)
     }
 
     /// Handles a byte that may end the pieces; `None` when it does.
@@ -247,7 +240,7 @@ impl<'s> Reader<'s> {
                 if input.at() >= self.plain_until {
                     match next.rest().iter().position(|&byte| byte == b'\'') {
                         Some(length) => self.plain_until = next.at() + length + 1,
-                        None => return Ok(Some(unclosed_single(input))),
+                        None => return Ok(Some(unclosed(input, Quote::Single))),
                     }
                 }
                 Some(next)
@@ -265,7 +258,6 @@ impl<'s> Reader<'s> {
                 Some(self.resume(rest, WordPart::DoubleQuoted(quoted)))
             }
             b'}' => (input.at() < self.plain_until).then_some(next),
-            b'/' => None,
             b'\n' if self.mode == (Mode::HereDocument { strip_tabs: true }) => {
                 Some(self.strip_tabs(next))
             }
@@ -275,12 +267,12 @@ impl<'s> Reader<'s> {
                 Some(self.resume(rest, part))
             }
             b'<' | b'>' if self.mode == Mode::Whole => Some(next),
-            b'[' => self.open(input, self.special),
+            b'[' => Some(self.open(input, self.special)),
             b']' | b')' => self.close(next),
-            b'(' if !self.in_group() => self.open(input, self.special),
+            b'(' if !self.in_group() => Some(self.open(input, self.special)),
             b'(' if self.nesting > 0 || self.opens_group(input) => {
                 const GROUP: u16 = class::SINGLE | class::DOUBLE | class::EXPAND | class::PAREN;
-                self.open(input, GROUP)
+                Some(self.open(input, GROUP))
             }
             b'|' if self.mode == Mode::Regex => Some(next),
             b'?' => {
@@ -296,13 +288,13 @@ impl<'s> Reader<'s> {
         })
     }
 
-    fn open(&mut self, input: Cursor<'s>, special: u16) -> Option<Cursor<'s>> {
+    fn open(&mut self, input: Cursor<'s>, special: u16) -> Cursor<'s> {
         if self.nesting == 0 {
             self.group = input.span_of(1);
         }
         self.nesting += 1;
         self.special = special;
-        Some(input.advance(1))
+        input.advance(1)
     }
 
     fn close(&mut self, next: Cursor<'s>) -> Option<Cursor<'s>> {
@@ -322,7 +314,6 @@ impl<'s> Reader<'s> {
     fn opens_group(&self, input: Cursor<'s>) -> bool {
         match self.mode {
             Mode::Regex => true,
-            Mode::Pattern if self.text.at() == input.at() && self.parts.is_empty() => true,
             _ => {
                 self.text.at() < input.at()
                     && input
@@ -352,79 +343,6 @@ impl Parts {
     fn is_empty(&self) -> bool {
         matches!(self, Self::None)
     }
-}
-
-/// The likely fix of an unclosed quote.
-const CLOSE_QUOTE: &str =
-    "add the closing quote; a quote in an earlier line may be missing its partner";
-
-fn unclosed_single(opening: Cursor<'_>) -> Cursor<'_> {
-    let end = opening.to_end();
-    end.report_unclosed(
-        opening.span_of(1),
-        "the single quote",
-        "'",
-        Some(CLOSE_QUOTE),
-    );
-    end
-}
-
-/// `'…'`.
-pub(super) fn single_quoted(input: Cursor<'_>) -> Cursor<'_> {
-    let text = &input.rest()[1..];
-    let rest = match text.iter().position(|&byte| byte == b'\'') {
-        Some(length) => input.advance(length + 2),
-        None => unclosed_single(input),
-    };
-    input.state.leaf(LeafKind::Quoted, input.at(), rest.at());
-    rest
-}
-
-/// `$'…'`.
-pub(super) fn ansi_c_quoted(input: Cursor<'_>) -> Cursor<'_> {
-    let mut rest = input.advance(2);
-    loop {
-        let plain = rest
-            .rest()
-            .iter()
-            .position(|&byte| byte == b'\'' || byte == b'\\');
-        rest = match plain {
-            Some(length) if rest.byte(length) == Some(b'\\') => rest.advance(length + 2),
-            Some(length) => {
-                rest = rest.advance(length + 1);
-                break;
-            }
-            None => {
-                rest = rest.to_end();
-                rest.report_unclosed(input.span_of(2), "the quote", "'", Some(CLOSE_QUOTE));
-                break;
-            }
-        };
-    }
-    input.state.leaf(LeafKind::Quoted, input.at(), rest.at());
-    rest
-}
-
-/// `"…"`, whose opening mark is `mark` bytes long.
-pub(super) fn double_quoted(input: Cursor<'_>, mark: usize) -> Step<'_, DoubleQuoted> {
-    let (mut rest, parts) = parts(input.take_leaf(LeafKind::QuoteMark, mark), Mode::Double)?;
-    if rest.peek() == Some(b'"') {
-        rest = rest.take_leaf(LeafKind::QuoteMark, 1);
-    } else {
-        rest.report_unclosed(
-            input.span_of(mark),
-            "the double quote",
-            "\"",
-            Some(CLOSE_QUOTE),
-        );
-    }
-    Ok((
-        rest,
-        DoubleQuoted {
-            span: input.span_to(rest),
-            parts: parts.into_vec(),
-        },
-    ))
 }
 
 /// Whether the word at the cursor would be empty.

@@ -1,0 +1,2 @@
+source=(https://example.org/a?b=c&d=e)
+pkgver=1

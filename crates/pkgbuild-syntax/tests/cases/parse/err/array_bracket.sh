@@ -1,0 +1,1 @@
+provides=(a(b) c)

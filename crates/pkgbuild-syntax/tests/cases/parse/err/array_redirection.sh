@@ -1,0 +1,2 @@
+depends=(glibc>=2.30 b)
+pkgver=1

@@ -1,0 +1,3 @@
+pkgname=a
+depends=('b'
+         'c'

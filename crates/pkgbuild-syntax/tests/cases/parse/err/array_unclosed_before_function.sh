@@ -1,0 +1,11 @@
+pkgname=a
+depends=('b'
+         'c'
+
+build() {
+  make
+}
+
+package() {
+  make install
+}

@@ -1,0 +1,3 @@
+depends=(a
+build() { x; y; }
+url=b

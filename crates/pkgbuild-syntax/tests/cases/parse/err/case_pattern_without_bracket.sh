@@ -1,0 +1,4 @@
+case $x in
+  a b) c ;;
+esac
+d

@@ -1,0 +1,2 @@
+for ; do c; done
+d

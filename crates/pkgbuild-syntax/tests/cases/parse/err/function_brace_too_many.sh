@@ -1,0 +1,5 @@
+build() {
+  make
+}
+}
+pkgver=1

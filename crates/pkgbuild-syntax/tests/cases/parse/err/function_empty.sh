@@ -1,0 +1,3 @@
+package() {
+}
+pkgver=1

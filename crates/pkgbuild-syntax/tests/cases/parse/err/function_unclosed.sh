@@ -1,0 +1,6 @@
+prepare() {
+  a
+
+build() {
+  b
+}

@@ -1,0 +1,5 @@
+f() {
+  if a; then
+  fi
+}
+g

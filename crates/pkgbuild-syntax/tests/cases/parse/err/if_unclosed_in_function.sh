@@ -1,0 +1,5 @@
+f() {
+  if a; then
+    b
+}
+pkgver=1

@@ -1,0 +1,8 @@
+build() {
+  a | | b
+  c
+}
+package() {
+  d )
+  e
+}

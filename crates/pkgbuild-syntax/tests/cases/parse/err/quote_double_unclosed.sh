@@ -1,0 +1,5 @@
+pkgname=a
+pkgdesc="never closed
+build() {
+  make
+}

@@ -1,0 +1,5 @@
+f() {
+  while a; do
+    b
+  fi
+}

@@ -1,0 +1,4 @@
+while a
+  b
+done
+c

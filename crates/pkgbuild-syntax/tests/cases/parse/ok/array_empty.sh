@@ -1,0 +1,4 @@
+depends=()
+conflicts=( )
+provides=(
+)

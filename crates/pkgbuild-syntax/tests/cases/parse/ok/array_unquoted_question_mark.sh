@@ -1,0 +1,1 @@
+source=(git+https://example.org/x.git?signed#tag=v1)

@@ -1,0 +1,6 @@
+case $x in # c
+  # d
+  a) # e
+    b # f
+    ;; # g
+esac

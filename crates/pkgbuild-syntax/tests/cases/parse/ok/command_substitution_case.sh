@@ -1,0 +1,1 @@
+x=$(case $y in a) b;; (c|d) e;; esac)

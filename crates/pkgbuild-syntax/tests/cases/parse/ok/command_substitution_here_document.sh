@@ -1,0 +1,4 @@
+x=$(cat <<END
+a )
+END
+)

@@ -1,0 +1,4 @@
+x=$(
+  a # it's a ) comment
+  b
+)

@@ -1,0 +1,1 @@
+install -Dm755 "$srcdir/$pkgname" -t "$pkgdir"/usr/bin/

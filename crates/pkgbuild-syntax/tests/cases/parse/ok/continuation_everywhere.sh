@@ -1,0 +1,5 @@
+make \
+  -C "src\
+dir" \
+  install \
+  && echo done

@@ -1,0 +1,3 @@
+coproc a b
+coproc { c; }
+coproc NAME { d; }

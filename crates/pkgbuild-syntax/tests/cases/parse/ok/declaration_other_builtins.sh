@@ -1,0 +1,3 @@
+eval x=(a)
+let y=(b)
+alias z=(c)

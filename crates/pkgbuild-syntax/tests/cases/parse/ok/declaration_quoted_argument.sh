@@ -1,0 +1,1 @@
+declare -a "langs=($list)" 'x=(a)'

@@ -1,0 +1,1 @@
+eval "package_$_p() { $(declare -f _package); _package; }"

@@ -1,0 +1,3 @@
+for x do a; done
+for x; do b; done
+for x in; do c; done

@@ -1,0 +1,5 @@
+for x in a "$b" ${c[@]} *.d; do e "$x"; done
+for f in {1..3}
+do
+  g
+done

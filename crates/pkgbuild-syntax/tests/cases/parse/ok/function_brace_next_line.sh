@@ -1,0 +1,8 @@
+prepare()
+{
+  a
+}
+check ()
+
+  # comment
+{ b; }

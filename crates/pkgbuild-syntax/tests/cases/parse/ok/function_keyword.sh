@@ -1,0 +1,6 @@
+function a { b; }
+function c() { d; }
+function e
+{
+  f
+}

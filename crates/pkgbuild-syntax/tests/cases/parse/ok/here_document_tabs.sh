@@ -1,0 +1,8 @@
+cat <<-EOF
+	a
+		$x b
+	EOF
+cat <<-'EOF'
+	a $x
+
+	EOF

@@ -1,0 +1,5 @@
+cat <<A <<B; echo c
+a
+A
+b
+B

@@ -1,0 +1,2 @@
+a <<< b
+read -r x y <<<"$z w"

@@ -1,0 +1,2 @@
+if(a)then(b)else(c)fi
+if ((1));then ((2));fi

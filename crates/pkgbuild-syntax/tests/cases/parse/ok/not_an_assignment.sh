@@ -1,0 +1,4 @@
+make PREFIX=/usr DESTDIR="$pkgdir"
+1x=y
+a-b=c
+x[a]b

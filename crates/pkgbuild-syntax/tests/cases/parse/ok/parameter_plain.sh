@@ -1,0 +1,1 @@
+echo $x ${x} "$x" "${x}y" $x_y $xy-z

@@ -1,0 +1,3 @@
+time a
+time -p b | c
+time

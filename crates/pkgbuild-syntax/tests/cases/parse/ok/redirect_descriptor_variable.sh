@@ -1,0 +1,2 @@
+exec {fd}>out {in}<"$x"
+echo {fd} > y a2>z

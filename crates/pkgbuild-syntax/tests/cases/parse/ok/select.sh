@@ -1,0 +1,2 @@
+select x in a b; do c; done
+select y; do d; done

@@ -1,0 +1,3 @@
+trap 'rm -f "$x"' EXIT
+shopt -s extglob
+set -u

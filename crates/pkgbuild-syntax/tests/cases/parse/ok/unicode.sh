@@ -1,0 +1,3 @@
+# Zażółć
+pkgdesc="naïve café → 日本"
+é=1
