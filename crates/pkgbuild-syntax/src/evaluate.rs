@@ -131,6 +131,12 @@ impl Evaluation {
         false
     }
 
+    /// Whether the variable is an indexed array with a gap before its last element.
+    pub fn is_sparse(&self, name: &str) -> bool {
+        let _ = name;
+        false
+    }
+
     /// The last assignment to a variable.
     pub fn span(&self, name: &str) -> Option<Span> {
         let _ = name;

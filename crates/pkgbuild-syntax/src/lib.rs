@@ -2,17 +2,28 @@
 #![deny(missing_docs)]
 
 mod ansi_c;
+mod arch;
 mod error;
 mod evaluate;
+mod lint;
+mod package;
 mod parse;
 mod span;
+mod srcinfo;
 mod tree;
 
+pub use arch::{Arch, InvalidArch};
 pub use error::{Opened, SyntaxError, SyntaxErrorKind};
 pub use evaluate::{
     Budget, DynamicKind, DynamicReason, Environment, EvaluateError, Evaluated, Evaluation, Uname,
     evaluate, with_pkgver,
 };
+pub use lint::{Code, Diagnostic, Severity, lint};
+pub use package::{
+    Algorithm, Array, ArrayField, ArrayKey, Checksum, Metadata, Overrides, Package, PackageError,
+    ResolvedPackage, ResolvedSource, StringField, UnknownField, Value as FieldValue,
+};
 pub use parse::{MAX_DEPTH, MAX_LENGTH, Parse, ParseWord, parse, parse_word};
 pub use span::{Position, Span};
+pub use srcinfo::{PrintError, SrcinfoError, printsrcinfo};
 pub use tree::*;

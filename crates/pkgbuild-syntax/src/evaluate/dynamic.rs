@@ -3,11 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::budget::Exhausted;
 use crate::span::{Position, Span};
 
 /// Why a value is not known without running the recipe.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DynamicReason {
     /// What would have to happen.
     pub kind: DynamicKind,
@@ -16,7 +18,8 @@ pub struct DynamicReason {
 }
 
 /// What would have to happen to know a value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum DynamicKind {
     /// An external command would have to run.
