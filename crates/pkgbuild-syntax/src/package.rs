@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use self::error::PackageError;
-pub(crate) use self::extract::{FunctionLines, Recipe, is_space};
+pub(crate) use self::extract::{Recipe, is_space};
 pub use self::field::{Algorithm, ArrayField, ArrayKey, StringField, UnknownField};
 pub use self::resolve::{Checksum, ResolvedPackage, ResolvedSource};
 pub use self::value::{Array, Value};

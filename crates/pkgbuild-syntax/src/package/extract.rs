@@ -1,6 +1,6 @@
 //! From variables and function texts to fields, as makepkg's `util/pkgbuild.sh` does it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use super::{
     Array, ArrayField, ArrayKey, Metadata, Overrides, Package, PackageError, StringField, Value,

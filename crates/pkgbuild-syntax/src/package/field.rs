@@ -27,7 +27,7 @@ pub enum Algorithm {
     Sha384,
     /// SHA-512.
     Sha512,
-    /// BLAKE2b with 512 bits.
+    /// `BLAKE2b` with 512 bits.
     B2,
 }
 
@@ -350,14 +350,6 @@ impl FromStr for StringField {
             .ok_or_else(|| UnknownField {
                 name: name.to_owned(),
             })
-    }
-}
-
-impl TryFrom<String> for StringField {
-    type Error = UnknownField;
-
-    fn try_from(name: String) -> Result<Self, UnknownField> {
-        name.parse()
     }
 }
 

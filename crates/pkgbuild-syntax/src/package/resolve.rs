@@ -138,18 +138,18 @@ impl Package {
             .filter_map(|field| self.common.string(field)?.get().err());
         let arrays = self.common.arrays.iter().filter(|(key, _)| {
             let own = key.arch.as_ref().is_none_or(|suffix| suffix == arch);
-            own && match key.field {
+            own && matches!(
+                key.field,
                 ArrayField::Arch
-                | ArrayField::Source
-                | ArrayField::Checksums(_)
-                | ArrayField::Noextract
-                | ArrayField::Validpgpkeys
-                | ArrayField::Options
-                | ArrayField::Makedepends
-                | ArrayField::Checkdepends
-                | ArrayField::Depends => true,
-                _ => false,
-            }
+                    | ArrayField::Source
+                    | ArrayField::Checksums(_)
+                    | ArrayField::Noextract
+                    | ArrayField::Validpgpkeys
+                    | ArrayField::Options
+                    | ArrayField::Makedepends
+                    | ArrayField::Checkdepends
+                    | ArrayField::Depends
+            )
         });
         let reasons: Vec<_> = self
             .pkgname
