@@ -3,7 +3,7 @@
 //!
 //! A new case is one file: run with `UPDATE_GOLDEN=1` and read what was written beside it.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod dump;
 

@@ -79,6 +79,10 @@ impl Mode {
 }
 
 impl Parts {
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
     fn push(&mut self, part: WordPart) {
         match std::mem::replace(self, Self::None) {
             Self::None => *self = Self::One(part),
@@ -261,6 +265,13 @@ impl<'s> Reader<'s> {
             b'\n' if self.mode == (Mode::HereDocument { strip_tabs: true }) => {
                 Some(self.strip_tabs(next))
             }
+            // The pattern of `${x//…}` may begin with the byte that ends it elsewhere.
+            b'/' if self.text.at() == input.at()
+                && self.parts.is_empty()
+                && input.previous() == Some(b'/') =>
+            {
+                Some(next)
+            }
             b'<' | b'>' if input.byte(1) == Some(b'(') && self.nesting == 0 => {
                 self.flush(input);
                 let (rest, part) = process_substitution(input)?;
@@ -336,12 +347,6 @@ impl<'s> Reader<'s> {
         self.flush(next);
         self.text = next.take_leaf(LeafKind::Blank, tabs);
         self.text
-    }
-}
-
-impl Parts {
-    fn is_empty(&self) -> bool {
-        matches!(self, Self::None)
     }
 }
 

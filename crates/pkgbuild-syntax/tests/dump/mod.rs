@@ -46,7 +46,7 @@ impl Dump<'_> {
         for statement in &list.statements {
             match statement.terminator {
                 Terminator::Background => {
-                    self.node("background", |dump| dump.command(&statement.command))
+                    self.node("background", |dump| dump.command(&statement.command));
                 }
                 Terminator::Line | Terminator::Semicolon => self.command(&statement.command),
             }
@@ -90,7 +90,7 @@ impl Dump<'_> {
                     .map(|name| self.text(name))
                     .unwrap_or_default();
                 self.node(&format!("coprocess {name}"), |dump| {
-                    dump.command(&coprocess.command)
+                    dump.command(&coprocess.command);
                 });
             }
         }
@@ -206,7 +206,7 @@ impl Dump<'_> {
             WordPart::Parameter(expansion) => self.parameter(expansion),
             WordPart::Command(substitution) => match &substitution.body {
                 SubstitutionBody::Commands(list) => {
-                    self.node("substitution", |dump| dump.list(list))
+                    self.node("substitution", |dump| dump.list(list));
                 }
                 SubstitutionBody::Backquoted(file) => {
                     let inner = dump(file);
@@ -314,7 +314,7 @@ impl Dump<'_> {
                 self.word(&format!("case {change:?}{}", flag(*all, " all")), pattern);
             }
             Operation::Transform(letter) => {
-                self.line(&format!("transform {}", char::from(*letter)))
+                self.line(&format!("transform {}", char::from(*letter)));
             }
             Operation::Bad(span) => {
                 let text = self.text(*span);
@@ -337,7 +337,7 @@ impl Dump<'_> {
                 }
             }
             Compound::For { name, words, body } => {
-                self.word_loop("for", *name, words.as_deref(), body)
+                self.word_loop("for", *name, words.as_deref(), body);
             }
             Compound::Select { name, words, body } => {
                 self.word_loop("select", *name, words.as_deref(), body);
@@ -361,7 +361,7 @@ impl Dump<'_> {
                 body,
             } => {
                 self.node(if *until { "until" } else { "while" }, |dump| {
-                    dump.list(condition)
+                    dump.list(condition);
                 });
                 self.node("do", |dump| dump.list(body));
             }
