@@ -63,7 +63,9 @@ const MAX_RULED_OUT: u32 = 10_000;
 /// the statement, so that one mistake gives one error. A text longer than [`MAX_LENGTH`] is
 /// refused: the tree is empty and the one error says so.
 pub fn parse(input: impl AsRef<[u8]>) -> Parse {
-    let (file, _, errors) = run(input.as_ref(), |input| (top_level(input), Word::absent(0)));
+    let (file, _, errors) = run(input.as_ref(), |input| {
+        (statement::script(input), Word::absent(0))
+    });
     Parse { file, errors }
 }
 
@@ -126,7 +128,7 @@ fn run(
 /// The file of a `` `…` `` substitution that is met at the given depth.
 fn nested_file(text: &[u8], depth: u32) -> (File, Vec<Mistake>) {
     let state = State::new(text, depth, &[]);
-    let commands = top_level(Cursor::new(&state));
+    let commands = statement::script(Cursor::new(&state));
     let (leaves, here_documents, mistakes) = state.finish();
     let source = text.into();
     (
@@ -138,13 +140,6 @@ fn nested_file(text: &[u8], depth: u32) -> (File, Vec<Mistake>) {
         }),
         mistakes,
     )
-}
-
-/// Every command of the text. Mistakes are recovered from where they happen, so this cannot fail.
-fn top_level(input: Cursor<'_>) -> List {
-    statement::list(input)
-        .map(|(_, list)| list)
-        .unwrap_or_default()
 }
 
 fn whole_word(input: Cursor<'_>) -> Word {

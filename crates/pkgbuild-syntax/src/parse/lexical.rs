@@ -202,7 +202,15 @@ impl Closer {
 
 /// Whether the unquoted word at the cursor is exactly `word`.
 pub(super) fn at_word(input: Cursor<'_>, word: &str) -> bool {
-    input.starts_with(word.as_bytes()) && ends_word(input.byte(word.len()))
+    let length = word.len();
+    input.starts_with(word.as_bytes())
+        && match input.byte(length) {
+            // What a line continuation joins may be the end of the word.
+            Some(b'\\') => {
+                input.byte(length + 1) == Some(b'\n') && ends_word(input.byte(length + 2))
+            }
+            next => ends_word(next),
+        }
 }
 
 /// Consumes the reserved word when it stands at the cursor.

@@ -61,6 +61,11 @@ fn descriptor(input: Cursor<'_>) -> Option<(usize, Option<Descriptor>)> {
     }
 }
 
+/// Whether a redirection starts at the cursor.
+pub(super) fn starts_redirect(input: Cursor<'_>) -> bool {
+    descriptor(input).is_some()
+}
+
 /// The redirection at the cursor, or a mismatch.
 pub(super) fn redirect(input: Cursor<'_>) -> Step<'_, Redirect> {
     let Some((length, descriptor)) = descriptor(input) else {
@@ -73,7 +78,7 @@ pub(super) fn redirect(input: Cursor<'_>) -> Step<'_, Redirect> {
         .copied()
         .unwrap_or((b"", RedirectOperator::Write));
     let rest = blanks(input.take_leaf(LeafKind::Operator, length + text.len()));
-    if no_word(rest) {
+    if no_word(rest) || rest.peek() == Some(b'#') {
         return Err(Failure::unexpected(rest, "the target of the redirection"));
     }
     let (rest, word) = required_word(rest, Mode::Word, "the target of the redirection")?;

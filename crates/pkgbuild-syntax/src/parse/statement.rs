@@ -7,7 +7,7 @@ use super::compound::{compound, function_body, function_definition};
 use super::cursor::Cursor;
 use super::failure::{Failure, Step};
 use super::lexical::{Closer, at_word, blanks, class, keyword, lines, run_without};
-use super::redirect::redirect;
+use super::redirect::{here_document_bodies, redirect, starts_redirect};
 use super::word::{Mode, no_word, word};
 use crate::span::Span;
 use crate::tree::{
@@ -49,6 +49,17 @@ pub(super) fn list(input: Cursor<'_>) -> Step<'_, List> {
         _ => Span::empty(input.offset()),
     };
     Ok((rest, List { span, statements }))
+}
+
+/// The commands of a whole text. Mistakes are recovered from where they happen, so this cannot
+/// fail.
+pub(super) fn script(input: Cursor<'_>) -> List {
+    let Ok((rest, list)) = list(input) else {
+        return List::default();
+    };
+    // Reports here-documents announced in a last line without a line feed.
+    here_document_bodies(rest);
+    list
 }
 
 /// A list that may not be empty.
@@ -245,9 +256,11 @@ pub(super) fn command(input: Cursor<'_>) -> Step<'_, Command> {
         }
         // Only the first command of a pipeline may be negated.
         Some(b'!') => at_word(input, "!"),
+        Some(b']') => at_word(input, "]]"),
         _ => false,
     };
-    if reserved || no_word(input) && redirect(input).is_err() || Closer::peek(input).is_some() {
+    let empty = no_word(input) && !starts_redirect(input) || input.peek() == Some(b'#');
+    if reserved || empty || Closer::peek(input).is_some() {
         return Err(Failure::unexpected(input, "a command"));
     }
     simple(input)
