@@ -25,7 +25,13 @@ fn evaluate_at(text: &str, variables: &mut dyn Variables, depth: u32) -> Result<
     if let Some(number) = plain_decimal(text) {
         return Ok(number);
     }
-    let mut parser = Parser { text, at: 0, variables, depth, live: true };
+    let mut parser = Parser {
+        text,
+        at: 0,
+        variables,
+        depth,
+        live: true,
+    };
     parser.blanks();
     if parser.at == text.len() {
         return Ok(0);
@@ -45,7 +51,8 @@ fn plain_decimal(text: &str) -> Option<i64> {
         return None;
     }
     bytes.iter().try_fold(0_i64, |sum, byte| {
-        byte.is_ascii_digit().then(|| sum * 10 + i64::from(byte - b'0'))
+        byte.is_ascii_digit()
+            .then(|| sum * 10 + i64::from(byte - b'0'))
     })
 }
 
@@ -94,7 +101,11 @@ impl Parser<'_> {
     }
 
     fn error(&self, what: &str) -> Stop {
-        Stop::failed(format!("{}: {what} (error token is \"{}\")", self.text, self.rest()))
+        Stop::failed(format!(
+            "{}: {what} (error token is \"{}\")",
+            self.text,
+            self.rest()
+        ))
     }
 
     fn blanks(&mut self) {
@@ -180,7 +191,10 @@ impl Parser<'_> {
         if ASSIGNMENT.iter().any(|op| rest.starts_with(op)) {
             return None;
         }
-        BINARY.iter().copied().find(|(token, _)| rest.starts_with(token))
+        BINARY
+            .iter()
+            .copied()
+            .find(|(token, _)| rest.starts_with(token))
     }
 
     fn binary(&mut self, least: u8) -> Result<i64, Stop> {
@@ -239,7 +253,11 @@ impl Parser<'_> {
 
     fn power(&self, base: i64, exponent: i64) -> Result<i64, Stop> {
         if exponent < 0 {
-            return if self.live { Err(self.error("exponent less than 0")) } else { Ok(0) };
+            return if self.live {
+                Err(self.error("exponent less than 0"))
+            } else {
+                Ok(0)
+            };
         }
         let (mut result, mut base, mut left) = (1_i64, base, exponent);
         while left > 0 {
@@ -268,7 +286,11 @@ impl Parser<'_> {
                 // Without a variable these are two signs.
                 self.at = start + 1;
                 let value = self.deeper(Self::unary)?;
-                return Ok(if delta < 0 { value.wrapping_neg() } else { value });
+                return Ok(if delta < 0 {
+                    value.wrapping_neg()
+                } else {
+                    value
+                });
             }
         }
         for sign in ['!', '~', '-', '+'] {
@@ -366,7 +388,9 @@ impl Parser<'_> {
         if !self.live {
             return Ok(0);
         }
-        let text = self.variables.read(&place.name, place.subscript.as_deref())?;
+        let text = self
+            .variables
+            .read(&place.name, place.subscript.as_deref())?;
         match text {
             None => Ok(0),
             Some(text) => {
@@ -381,7 +405,8 @@ impl Parser<'_> {
 
     fn store(&mut self, place: &Place, value: i64) -> Result<i64, Stop> {
         if self.live {
-            self.variables.assign(&place.name, place.subscript.as_deref(), value)?;
+            self.variables
+                .assign(&place.name, place.subscript.as_deref(), value)?;
         }
         Ok(value)
     }
@@ -395,7 +420,10 @@ pub(crate) fn number(token: &str) -> Option<i64> {
             return None;
         }
         (base, digits)
-    } else if let Some(digits) = token.strip_prefix("0x").or_else(|| token.strip_prefix("0X")) {
+    } else if let Some(digits) = token
+        .strip_prefix("0x")
+        .or_else(|| token.strip_prefix("0X"))
+    {
         (16, digits)
     } else if token.len() > 1 && token.starts_with('0') {
         (8, &token[1..])
@@ -416,7 +444,9 @@ pub(crate) fn number(token: &str) -> Option<i64> {
         if digit >= base {
             return None;
         }
-        value = value.wrapping_mul(i64::from(base)).wrapping_add(i64::from(digit));
+        value = value
+            .wrapping_mul(i64::from(base))
+            .wrapping_add(i64::from(digit));
     }
     Some(value)
 }

@@ -23,8 +23,14 @@ enum Node {
     Char(char),
     Any,
     Star,
-    Class { negated: bool, items: Vec<ClassItem> },
-    Group { kind: GroupKind, choices: Vec<Vec<Node>> },
+    Class {
+        negated: bool,
+        items: Vec<ClassItem>,
+    },
+    Group {
+        kind: GroupKind,
+        choices: Vec<Vec<Node>>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,9 +57,16 @@ impl Pattern {
     /// Compiles `text`, in which a backslash makes the next character literal.
     pub(crate) fn compile(text: &str, extglob: bool) -> Result<Self, Exhausted> {
         let chars: Vec<char> = text.chars().collect();
-        let mut parser = PatternParser { chars: &chars, at: 0, extglob };
+        let mut parser = PatternParser {
+            chars: &chars,
+            at: 0,
+            extglob,
+        };
         let nodes = parser.sequence(false, 0)?;
-        Ok(Self { nodes, fold_case: false })
+        Ok(Self {
+            nodes,
+            fold_case: false,
+        })
     }
 
     /// The same pattern without regard to letter case (`shopt -s nocasematch`).
@@ -83,7 +96,12 @@ impl Pattern {
             return Ok(literal == text);
         }
         let chars: Vec<char> = text.chars().collect();
-        let ends = Run { text: &chars, fold: self.fold_case, fuel }.sequence(&self.nodes, vec![0])?;
+        let ends = Run {
+            text: &chars,
+            fold: self.fold_case,
+            fuel,
+        }
+        .sequence(&self.nodes, vec![0])?;
         Ok(ends.last() == Some(&chars.len()))
     }
 
@@ -99,7 +117,12 @@ impl Pattern {
             return Ok(text.starts_with(literal.as_str()).then_some(literal.len()));
         }
         let chars: Vec<char> = text.chars().collect();
-        let ends = Run { text: &chars, fold: self.fold_case, fuel }.sequence(&self.nodes, vec![0])?;
+        let ends = Run {
+            text: &chars,
+            fold: self.fold_case,
+            fuel,
+        }
+        .sequence(&self.nodes, vec![0])?;
         let end = if longest { ends.last() } else { ends.first() };
         Ok(end.map(|&end| chars[..end].iter().map(|c| c.len_utf8()).sum()))
     }
@@ -117,7 +140,12 @@ impl Pattern {
         }
         let chars: Vec<char> = text.chars().rev().collect();
         let nodes = reversed(&self.nodes);
-        let ends = Run { text: &chars, fold: self.fold_case, fuel }.sequence(&nodes, vec![0])?;
+        let ends = Run {
+            text: &chars,
+            fold: self.fold_case,
+            fuel,
+        }
+        .sequence(&nodes, vec![0])?;
         let end = if longest { ends.last() } else { ends.first() };
         Ok(end.map(|&end| chars[..end].iter().map(|c| c.len_utf8()).sum()))
     }
@@ -135,8 +163,14 @@ impl Pattern {
             if literal.is_empty() {
                 return Ok(Vec::new());
             }
-            let found = text.match_indices(&literal).map(|(at, part)| (at, at + part.len()));
-            return Ok(if all { found.collect() } else { found.take(1).collect() });
+            let found = text
+                .match_indices(&literal)
+                .map(|(at, part)| (at, at + part.len()));
+            return Ok(if all {
+                found.collect()
+            } else {
+                found.take(1).collect()
+            });
         }
         let chars: Vec<char> = text.chars().collect();
         let offsets = byte_offsets(&chars);
@@ -147,8 +181,14 @@ impl Pattern {
             if start < next {
                 continue;
             }
-            let mut run = Run { text: &chars, fold: self.fold_case, fuel };
-            let Some(end) = run.sequence(&self.nodes, vec![start])?.pop() else { continue };
+            let mut run = Run {
+                text: &chars,
+                fold: self.fold_case,
+                fuel,
+            };
+            let Some(end) = run.sequence(&self.nodes, vec![start])?.pop() else {
+                continue;
+            };
             if end == start {
                 // bash replaces an empty match only in an empty string or by stepping over a
                 // character; its loop ends at the end of the text.
@@ -173,7 +213,12 @@ impl Pattern {
         let back: Vec<char> = chars.iter().rev().copied().collect();
         let nodes = reversed(&self.nodes);
         let all: Vec<usize> = (0..=n).collect();
-        let ends = Run { text: &back, fold: self.fold_case, fuel }.sequence(&nodes, all)?;
+        let ends = Run {
+            text: &back,
+            fold: self.fold_case,
+            fuel,
+        }
+        .sequence(&nodes, all)?;
         Ok(ends.into_iter().rev().map(|end| n - end).collect())
     }
 }
@@ -305,7 +350,8 @@ impl PatternParser<'_> {
                 continue;
             }
             let low = self.class_char(&mut at)?;
-            if self.chars.get(at) == Some(&'-') && self.chars.get(at + 1).is_some_and(|c| *c != ']') {
+            if self.chars.get(at) == Some(&'-') && self.chars.get(at + 1).is_some_and(|c| *c != ']')
+            {
                 at += 1;
                 let high = self.class_char(&mut at)?;
                 items.push(ClassItem::Range(low, high));
@@ -387,7 +433,8 @@ impl Run<'_> {
                 let mut inside = items.iter().any(|item| item.contains(c));
                 if self.fold && !inside {
                     inside = items.iter().any(|item| {
-                        item.contains(folded(c)) || c.to_uppercase().any(|upper| item.contains(upper))
+                        item.contains(folded(c))
+                            || c.to_uppercase().any(|upper| item.contains(upper))
                     });
                 }
                 inside != *negated

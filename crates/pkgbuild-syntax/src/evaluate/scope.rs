@@ -35,7 +35,8 @@ pub(crate) struct Attributes {
     pub(crate) upper: bool,
     pub(crate) capital: bool,
     pub(crate) reference: bool,
-    pub(crate) trace: bool,
+    /// Whether and how it is declared depends on something unknown.
+    pub(crate) unsure: bool,
 }
 
 /// A variable of one scope.
@@ -45,6 +46,8 @@ pub(crate) struct Variable {
     pub(crate) attributes: Attributes,
     /// The last assignment.
     pub(crate) span: Span,
+    /// Not assigned by the recipe.
+    pub(crate) inherited: bool,
 }
 
 /// An indexed array: ascending indices, so that a dense one is indexed directly.
@@ -132,6 +135,8 @@ pub(crate) type FunctionEntry = Result<FunctionValue, Reason>;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scope {
     pub(crate) variables: HashMap<Box<str>, Variable, BuildFnv>,
+    /// The assignments in front of a command, not a function's level.
+    pub(crate) temporary: bool,
 }
 
 /// FNV-1a: names are short and come from recipes no larger than the parser accepts, whose number

@@ -1,0 +1,577 @@
+//! `declare`, `local`, `export`, `readonly` and `unset`.
+
+use super::{Arg, Call, Outcome};
+use crate::evaluate::assoc::Assoc;
+use crate::evaluate::dynamic::{DynamicKind, Field, Stop};
+use crate::evaluate::quote;
+use crate::evaluate::scope::{Array, Attributes, Content, Variable};
+use crate::evaluate::shell::{Shell, is_name, split_subscript};
+use crate::tree::{Assignment, Command, Value};
+
+#[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one flag of declare")]
+struct Flags {
+    set: Attributes,
+    clear: Attributes,
+    array: bool,
+    assoc: bool,
+    functions: bool,
+    names_only: bool,
+    global: bool,
+    print: bool,
+}
+
+/// Where a declaration goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// The innermost function, else the global scope.
+    Function,
+    /// Where the variable is, else the global scope.
+    Visible,
+}
+
+pub(super) fn declare(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> {
+    run(shell, call, Place::Function, Attributes::default())
+}
+
+pub(super) fn local(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> {
+    run(shell, call, Place::Function, Attributes::default())
+}
+
+pub(super) fn export(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> {
+    let exported = Attributes {
+        exported: true,
+        ..Attributes::default()
+    };
+    run(shell, call, Place::Visible, exported)
+}
+
+pub(super) fn readonly(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> {
+    let readonly = Attributes {
+        readonly: true,
+        ..Attributes::default()
+    };
+    run(shell, call, Place::Visible, readonly)
+}
+
+fn run(
+    shell: &mut Shell,
+    call: &Call<'_>,
+    place: Place,
+    implied: Attributes,
+) -> Result<Outcome, Stop> {
+    if let Some(reason) = &call.unknown {
+        shell.forget_everything(reason);
+        return Err(reason.clone().into());
+    }
+    let mut flags = Flags {
+        set: implied,
+        ..Flags::default()
+    };
+    let mut args = call.args.as_slice();
+    while let Some((Arg::Field(Ok(flag)), rest)) = args.split_first() {
+        if !flag.starts_with(['-', '+']) || flag.len() < 2 {
+            break;
+        }
+        args = rest;
+        if flag == "--" {
+            break;
+        }
+        let on = flag.starts_with('-');
+        for letter in flag[1..].chars() {
+            let target = if on { &mut flags.set } else { &mut flags.clear };
+            match letter {
+                'r' => target.readonly = true,
+                'x' => target.exported = true,
+                'i' => target.integer = true,
+                'l' => target.lower = true,
+                'u' => target.upper = true,
+                'n' if call.name == "export" => {
+                    flags.set.exported = false;
+                    flags.clear.exported = true;
+                }
+                'n' => target.reference = true,
+                'a' => flags.array = on,
+                'A' => flags.assoc = on,
+                'f' => flags.functions = true,
+                'F' => flags.names_only = true,
+                'g' => flags.global = true,
+                'p' => flags.print = true,
+                't' | 'I' => {}
+                _ => return Ok(2.into()),
+            }
+        }
+    }
+    if flags.functions || flags.names_only {
+        return functions(shell, call, args, flags);
+    }
+    if flags.print {
+        return print(shell, args);
+    }
+    if args.is_empty() {
+        return Err(shell.unsupported(call.name, "it lists all variables"));
+    }
+    let mut status = Ok(0);
+    for arg in args {
+        match one(shell, call, arg, place, flags) {
+            Ok(()) => {}
+            Err(Stop::Dynamic(reason)) => {
+                shell.forget_everything(&reason);
+                status = Err(reason);
+            }
+            Err(Stop::Failed {
+                message,
+                fatal: false,
+            }) if matches!(arg, Arg::Field(_)) || message.ends_with("readonly variable") => {
+                shell.complain();
+                status = status.and(Ok(1));
+            }
+            Err(stop) => return Err(stop),
+        }
+    }
+    Ok(status.into())
+}
+
+/// One operand: `name`, `name=value`, an array assignment, or text that holds one of them.
+fn one(
+    shell: &mut Shell,
+    call: &Call<'_>,
+    arg: &Arg<'_>,
+    place: Place,
+    flags: Flags,
+) -> Result<(), Stop> {
+    match arg {
+        Arg::Assignment(assignment) => {
+            let name = shell.utf8(call.file.text(assignment.name))?.to_owned();
+            let whole_array = matches!(assignment.value, Value::Array(_));
+            // The value is expanded before the name is declared, so that `local x=$x` sees the outer.
+            if whole_array || assignment.subscript.is_some() {
+                let flags = Flags {
+                    array: flags.array || !flags.assoc,
+                    ..flags
+                };
+                return declared(shell, &name, place, flags, |shell| {
+                    shell.assignment(call.file, assignment)
+                });
+            }
+            let value = scalar_value(shell, call, assignment)?;
+            declared(shell, &name, place, flags, |shell| {
+                shell.assign(&name, value, assignment.append)
+            })
+        }
+        Arg::Field(Err(reason)) => Err(reason.clone().into()),
+        Arg::Field(Ok(text)) => {
+            let (head, value) = match text.split_once('=') {
+                Some((head, value)) => (head, Some(value)),
+                None => (text.as_str(), None),
+            };
+            let (head, append) = match head.strip_suffix('+') {
+                Some(head) if value.is_some() => (head, true),
+                _ => (head, false),
+            };
+            let (name, subscript) = match split_subscript(head) {
+                Some((name, subscript)) => (name, Some(subscript)),
+                None => (head, None),
+            };
+            if !is_name(name) {
+                return Err(Stop::failed(format!("`{text}': not a valid identifier")));
+            }
+            let Some(value) = value else {
+                let flags = Flags {
+                    array: flags.array || subscript.is_some(),
+                    ..flags
+                };
+                return declared(shell, name, place, flags, |_| Ok(()));
+            };
+            let existing = shell.variable(name).is_some_and(|variable| {
+                matches!(variable.content, Content::Array(_) | Content::Assoc(_))
+            });
+            let reread = value.starts_with('(')
+                && value.ends_with(')')
+                && subscript.is_none()
+                && (flags.array || flags.assoc || existing);
+            if reread {
+                // The text is read again as an array literal.
+                let parse = crate::parse(text);
+                let statement = parse.file.commands().statements.first();
+                if let Some(Command::Simple(simple)) = statement.map(|s| &s.command)
+                    && let [assignment] = simple.assignments.as_slice()
+                    && parse.errors.is_empty()
+                    && simple.arguments.is_empty()
+                {
+                    let anchor = shell.anchor;
+                    shell.anchor = Some(anchor.unwrap_or(shell.span));
+                    let result = declared(shell, name, place, flags, |shell| {
+                        shell.deeper(|shell| shell.assignment(&parse.file, assignment))
+                    });
+                    shell.anchor = anchor;
+                    return result;
+                }
+                return Err(shell.unsupported(call.name, "the array in its argument"));
+            }
+            let value: Field = Ok(value.to_owned());
+            let flags = Flags {
+                array: flags.array || subscript.is_some(),
+                ..flags
+            };
+            declared(shell, name, place, flags, |shell| match subscript {
+                Some(subscript) => {
+                    let subscript = shell.expand_subscript(name, subscript)?;
+                    shell.assign_element(name, &subscript, value, append)
+                }
+                None => shell.assign(name, value, append),
+            })
+        }
+    }
+}
+
+fn scalar_value(
+    shell: &mut Shell,
+    call: &Call<'_>,
+    assignment: &Assignment,
+) -> Result<Field, Stop> {
+    match &assignment.value {
+        Value::Scalar(word) => crate::evaluate::assign::known(shell.text(call.file, word)),
+        Value::Array(_) => Ok(Ok(String::new())),
+    }
+}
+
+/// Declares a name, assigns, then makes it readonly if asked to.
+fn declared(
+    shell: &mut Shell,
+    name: &str,
+    place: Place,
+    flags: Flags,
+    assign: impl FnOnce(&mut Shell) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    // A global declaration must not see the locals that hide the name.
+    let hidden = if flags.global {
+        shell.state.scopes.split_off(1)
+    } else {
+        Vec::new()
+    };
+    let result = declared_here(shell, name, place, flags, assign);
+    shell.state.scopes.extend(hidden);
+    result
+}
+
+fn declared_here(
+    shell: &mut Shell,
+    name: &str,
+    place: Place,
+    flags: Flags,
+    assign: impl FnOnce(&mut Shell) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    let at = match place {
+        Place::Function => shell.function_scope(),
+        Place::Visible => shell.locate(name).unwrap_or(0),
+    };
+    let doubt = shell.doubt.reason().cloned();
+    if let Some(reason) = &doubt
+        && place == Place::Function
+    {
+        // Whether a later assignment means this scope or an outer one is unknown.
+        let outer = shell.slot(name);
+        outer.content = Content::Dynamic(reason.clone());
+        outer.attributes.unsure = true;
+    }
+    if at == 0 {
+        shell.locate(name);
+    }
+    let variable = shell.state.scopes[at]
+        .variables
+        .entry(name.into())
+        .or_insert_with(|| Variable {
+            attributes: Attributes {
+                exported: false,
+                ..Attributes::default()
+            },
+            ..Variable::default()
+        });
+    if variable.attributes.readonly && (flags.array || flags.assoc || flags.clear.readonly) {
+        return Err(Stop::failed(format!("{name}: readonly variable")));
+    }
+    if let Some(reason) = doubt {
+        variable.content = Content::Dynamic(reason);
+        variable.attributes.unsure = true;
+    }
+    if flags.assoc {
+        match &variable.content {
+            Content::Unset => variable.content = Content::Assoc(Assoc::default()),
+            Content::Assoc(_) | Content::Dynamic(_) => {}
+            Content::Scalar(value) => {
+                let mut assoc = Assoc::default();
+                assoc.insert("0".to_owned(), value.clone());
+                variable.content = Content::Assoc(assoc);
+            }
+            Content::Array(_) => {
+                return Err(Stop::failed(format!(
+                    "{name}: cannot convert indexed array"
+                )));
+            }
+        }
+    } else if flags.array {
+        match &variable.content {
+            Content::Unset => variable.content = Content::Array(Array::default()),
+            Content::Scalar(value) => {
+                variable.content = Content::Array([value.clone()].into_iter().collect());
+            }
+            _ => {}
+        }
+    }
+    let attributes = &mut variable.attributes;
+    let (set, clear) = (flags.set, flags.clear);
+    attributes.exported = (attributes.exported || set.exported) && !clear.exported;
+    attributes.integer = (attributes.integer || set.integer) && !clear.integer;
+    attributes.reference = attributes.reference && !clear.reference;
+    if set.lower || set.upper {
+        attributes.lower = set.lower;
+        attributes.upper = set.upper;
+    }
+    attributes.lower &= !clear.lower;
+    attributes.upper &= !clear.upper;
+    assign(shell)?;
+    if let Some(variable) = shell.state.scopes[at].variables.get_mut(name) {
+        variable.attributes.readonly |= set.readonly;
+        variable.attributes.reference |= set.reference;
+    }
+    Ok(())
+}
+
+fn functions(
+    shell: &mut Shell,
+    call: &Call<'_>,
+    args: &[Arg<'_>],
+    flags: Flags,
+) -> Result<Outcome, Stop> {
+    if args.is_empty() {
+        return Err(shell.unsupported(call.name, "it lists makepkg's functions too"));
+    }
+    let call = Call {
+        file: call.file,
+        name: call.name,
+        args: args.to_vec(),
+        unknown: None,
+    };
+    let mut status = 0;
+    for name in call.texts()? {
+        match shell.state.functions.get(name).cloned() {
+            Some(Ok(function)) => {
+                if call.name == "export" || call.name == "readonly" {
+                } else if flags.names_only {
+                    shell.write(&format!("{name}\n"))?;
+                } else {
+                    let text = crate::evaluate::declare_f::print(&function);
+                    shell.write(&text)?;
+                }
+            }
+            Some(Err(reason)) => return Err(reason.into()),
+            None if crate::evaluate::builtin::MAKEPKG_FUNCTIONS.contains(&name) => {
+                return Err(shell.unsupported(call.name, "a function of makepkg"));
+            }
+            None => status = 1,
+        }
+    }
+    Ok(status.into())
+}
+
+fn print(shell: &mut Shell, args: &[Arg<'_>]) -> Result<Outcome, Stop> {
+    if args.is_empty() {
+        return Err(shell.unsupported("declare", "it lists all variables"));
+    }
+    let mut status = 0;
+    for arg in args {
+        let Arg::Field(field) = arg else {
+            return Ok(2.into());
+        };
+        let name = field.clone()?;
+        match shell.declaration(&name, false)? {
+            Some(text) => shell.write(&format!("{text}\n"))?,
+            None => {
+                shell.complain();
+                status = 1;
+            }
+        }
+    }
+    Ok(status.into())
+}
+
+pub(super) fn unset(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> {
+    let args = match call.texts() {
+        Ok(args) => args,
+        Err(Stop::Dynamic(reason)) => {
+            shell.forget_everything(&reason);
+            return Err(reason.into());
+        }
+        Err(stop) => return Err(stop),
+    };
+    let (mut functions, mut variables, mut reference) = (false, false, false);
+    let mut status = 0;
+    let mut flags = true;
+    for arg in args {
+        match arg {
+            "-f" if flags => functions = true,
+            "-v" if flags => variables = true,
+            "-n" if flags => reference = true,
+            "--" if flags => flags = false,
+            name => {
+                flags = false;
+                if functions {
+                    shell.unset_function(name);
+                } else if let Some((array, subscript)) = split_subscript(name) {
+                    shell.unset_element(array, subscript)?;
+                } else if is_name(name) {
+                    let target = if reference {
+                        name.to_owned()
+                    } else {
+                        shell.referent(name)?
+                    };
+                    if !variables && shell.locate(&target).is_none() {
+                        shell.unset_function(name);
+                    } else {
+                        match shell.unset(&target) {
+                            Ok(()) => {}
+                            Err(Stop::Failed { .. }) => {
+                                shell.complain();
+                                status = 1;
+                            }
+                            Err(stop) => return Err(stop),
+                        }
+                    }
+                } else if !variables {
+                    shell.unset_function(name);
+                }
+            }
+        }
+    }
+    Ok(status.into())
+}
+
+impl Shell {
+    fn unset_function(&mut self, name: &str) {
+        match self.doubt.reason().cloned() {
+            Some(reason) => {
+                if let Some(function) = self.state.functions.get_mut(name) {
+                    *function = Err(reason);
+                }
+            }
+            None => {
+                self.state.functions.remove(name);
+            }
+        }
+    }
+
+    fn unset_element(&mut self, name: &str, subscript: &str) -> Result<(), Stop> {
+        let name = self.referent(name)?;
+        let assoc = self.is_assoc(&name)?;
+        if !assoc && matches!(subscript, "@" | "*") {
+            return self.unset(&name);
+        }
+        let key = self.expand_subscript(&name, subscript)?;
+        let index = if assoc { 0 } else { self.arithmetic(&key)? };
+        let doubt = self.doubt.reason().cloned();
+        let variable = self.slot(&name);
+        if let Some(reason) = doubt {
+            variable.content = Content::Dynamic(reason);
+            return Ok(());
+        }
+        match &mut variable.content {
+            Content::Assoc(assoc) => assoc.remove(&key),
+            Content::Array(array) => {
+                let index = if index < 0 {
+                    index.wrapping_add(array.end())
+                } else {
+                    index
+                };
+                array.remove(index);
+            }
+            Content::Scalar(_) if index == 0 => variable.content = Content::Unset,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The letters of `${name@a}`.
+    pub(crate) fn attribute_letters(&mut self, name: &str) -> Result<String, Stop> {
+        let Some(variable) = self.variable(name) else {
+            return Ok(String::new());
+        };
+        let kind = match &variable.content {
+            Content::Array(_) => "a",
+            Content::Assoc(_) => "A",
+            Content::Dynamic(reason) => return Err(reason.clone().into()),
+            _ => "",
+        };
+        let attributes = variable.attributes;
+        let mut letters = kind.to_owned();
+        for (on, letter) in [
+            (attributes.integer, 'i'),
+            (attributes.reference, 'n'),
+            (attributes.readonly, 'r'),
+            (attributes.exported, 'x'),
+            (attributes.lower, 'l'),
+            (attributes.upper, 'u'),
+        ] {
+            if on {
+                letters.push(letter);
+            }
+        }
+        Ok(letters)
+    }
+
+    /// The command that declares a variable, as `declare -p` (or `${name@A}`) prints it.
+    pub(crate) fn declaration(
+        &mut self,
+        name: &str,
+        transform: bool,
+    ) -> Result<Option<String>, Stop> {
+        if crate::evaluate::host::is_volatile(name) || name == "PIPESTATUS" {
+            return Err(self.reason(DynamicKind::Host(name.to_owned())).into());
+        }
+        let letters = self.attribute_letters(name)?;
+        let Some(variable) = self.variable(name) else {
+            return Ok(None);
+        };
+        let flags = if letters.is_empty() {
+            "--".to_owned()
+        } else {
+            format!("-{letters}")
+        };
+        let text = match &variable.content {
+            Content::Unset => {
+                if variable.attributes == Attributes::default() {
+                    return Ok(None);
+                }
+                format!("declare {flags} {name}")
+            }
+            Content::Dynamic(reason) => return Err(reason.clone().into()),
+            Content::Scalar(value) => {
+                let value = value.clone()?;
+                if transform && letters.is_empty() {
+                    format!("{name}={}", quote::reusable(&value))
+                } else if transform {
+                    format!("declare {flags} {name}={}", quote::reusable(&value))
+                } else {
+                    format!("declare {flags} {name}={}", quote::declared(&value))
+                }
+            }
+            Content::Array(array) => {
+                let mut parts = Vec::new();
+                for (index, value) in array.iter() {
+                    parts.push(format!("[{index}]={}", quote::declared(&value.clone()?)));
+                }
+                format!("declare {flags} {name}=({})", parts.join(" "))
+            }
+            Content::Assoc(assoc) => {
+                let mut parts = String::new();
+                for (key, value) in assoc.iter() {
+                    let value = quote::declared(&value.clone()?);
+                    parts.push_str(&format!("[{}]={value} ", quote::key(key)));
+                }
+                format!("declare {flags} {name}=({parts})")
+            }
+        };
+        self.fuel.store(text.len())?;
+        Ok(Some(text))
+    }
+}

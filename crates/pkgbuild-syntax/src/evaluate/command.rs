@@ -1,0 +1,568 @@
+//! Running commands: lists, pipelines, simple commands, functions.
+
+use super::builtin::{self, Arg, Call, Outcome};
+use super::dynamic::{DynamicKind, Field, Reason, Stop};
+use super::filter;
+use super::scope::{Content, FunctionValue, List as Fields, Scope, Variable};
+use super::shell::{Flow, Shell, Status};
+use super::stream::{Input, Target};
+use crate::span::Span;
+use crate::tree::{
+    AndOr, AndOrOperator, Argument, Assignment, Command, CompoundCommand, File, List, Pipeline,
+    SimpleCommand, Terminator, Value,
+};
+
+impl Shell {
+    /// Runs the commands of a file as `source` does: an expansion error skips to the next line.
+    pub(crate) fn source(&mut self, file: &File) -> Result<Flow, Stop> {
+        let mut skip_to = 0;
+        for statement in &file.commands().statements {
+            if statement.span.start < skip_to {
+                continue;
+            }
+            match self.statement(file, statement) {
+                Ok(Flow::Next) => {}
+                Ok(flow) => return Ok(flow),
+                Err(Stop::Failed {
+                    message,
+                    fatal: false,
+                }) => {
+                    self.complain();
+                    let _ = message;
+                    self.status = Ok(1);
+                    let rest = &file.source()[statement.span.end as usize..];
+                    let line = rest
+                        .iter()
+                        .position(|&byte| byte == b'\n')
+                        .unwrap_or(rest.len());
+                    skip_to = statement.span.end + u32::try_from(line).unwrap_or(u32::MAX);
+                }
+                Err(stop) => return Err(stop),
+            }
+        }
+        Ok(Flow::Next)
+    }
+
+    pub(crate) fn list(&mut self, file: &File, list: &List) -> Result<Flow, Stop> {
+        for statement in &list.statements {
+            match self.statement(file, statement)? {
+                Flow::Next => {}
+                flow => return Ok(flow),
+            }
+        }
+        Ok(Flow::Next)
+    }
+
+    fn statement(&mut self, file: &File, statement: &crate::tree::Statement) -> Result<Flow, Stop> {
+        if statement.terminator == Terminator::Background {
+            self.set_span(statement.command.span());
+            self.subshell(|shell| shell.command(file, &statement.command))?;
+            self.status = Ok(0);
+            return Ok(Flow::Next);
+        }
+        self.command(file, &statement.command)
+    }
+
+    pub(crate) fn set_span(&mut self, span: Span) {
+        self.span = self.anchor.unwrap_or(span);
+    }
+
+    pub(crate) fn command(&mut self, file: &File, command: &Command) -> Result<Flow, Stop> {
+        self.fuel.spend(1)?;
+        match command {
+            Command::Simple(simple) => self.simple(file, simple),
+            Command::Function(function) => {
+                let name = self.utf8(file.text(function.name)).map(str::to_owned);
+                let name = match name {
+                    Ok(name) => name,
+                    Err(reason) => return Err(reason.into()),
+                };
+                self.fuel.store(64)?;
+                let value = match self.doubt.reason() {
+                    Some(reason) => Err(reason.clone()),
+                    None => Ok(FunctionValue {
+                        file: file.clone(),
+                        function: function.clone(),
+                        anchor: self.anchor,
+                    }),
+                };
+                self.state.functions.insert(name.into(), value);
+                self.status = Ok(0);
+                Ok(Flow::Next)
+            }
+            Command::Compound(compound) => self.deeper(|shell| shell.compound(file, compound)),
+            Command::AndOr(list) => self.deeper(|shell| shell.and_or(file, list)),
+            Command::Pipeline(pipeline) => self.deeper(|shell| shell.pipeline(file, pipeline)),
+            Command::Coprocess(coprocess) => {
+                self.set_span(coprocess.span);
+                let Stop::Dynamic(reason) = self.unsupported("coproc", "coprocesses") else {
+                    return Ok(Flow::Next);
+                };
+                self.forget_everything(&reason);
+                Ok(Flow::Next)
+            }
+        }
+    }
+
+    fn and_or(&mut self, file: &File, list: &AndOr) -> Result<Flow, Stop> {
+        let mut flow = self.command(file, &list.first)?;
+        for (operator, command) in &list.rest {
+            if flow != Flow::Next {
+                return Ok(flow);
+            }
+            match self.status.clone() {
+                Ok(status) => {
+                    if (status == 0) == (*operator == AndOrOperator::And) {
+                        flow = self.command(file, command)?;
+                    }
+                }
+                Err(reason) => {
+                    flow = self.guarded(&reason, |shell| shell.command(file, command))?
+                }
+            }
+        }
+        Ok(flow)
+    }
+
+    fn pipeline(&mut self, file: &File, pipeline: &Pipeline) -> Result<Flow, Stop> {
+        let mut flow = Flow::Next;
+        if let [(command, _)] = pipeline.commands.as_slice() {
+            flow = self.command(file, command)?;
+            self.pipe_status = vec![self.status.clone()];
+        } else if let Some(((last, _), stages)) = pipeline.commands.split_last() {
+            let inputs = self.streams.inputs.clone();
+            let mut statuses = Vec::new();
+            for (command, joins_errors) in stages {
+                let ((), output) = self.stage(file, command, *joins_errors)?;
+                statuses.push(self.status.clone());
+                self.streams.set_input(0, output);
+            }
+            if self.state.options.lastpipe {
+                flow = self.command(file, last)?;
+            } else {
+                self.subshell(|shell| shell.command(file, last))?;
+            }
+            statuses.push(self.status.clone());
+            self.streams.inputs = inputs;
+            if self.state.options.pipefail {
+                self.status = worst(&statuses);
+            }
+            self.pipe_status = statuses;
+        } else {
+            self.status = Ok(0);
+        }
+        if pipeline.negated {
+            self.status = self.status.clone().map(|status| i32::from(status == 0));
+        }
+        Ok(flow)
+    }
+
+    /// Runs one command of a pipeline and captures what the next one reads.
+    fn stage(&mut self, file: &File, command: &Command, joined: bool) -> Result<((), Input), Stop> {
+        let (text, ()) = self.capture(|shell| {
+            if joined {
+                let target = shell.streams.target(1);
+                shell.streams.set_target(2, target);
+            }
+            shell.subshell(|shell| shell.command(file, command))
+        })?;
+        Ok(((), input_of(text)))
+    }
+
+    /// Runs in a copy of the state, which is then dropped; `exit` and errors end only the copy.
+    pub(crate) fn subshell(
+        &mut self,
+        run: impl FnOnce(&mut Self) -> Result<Flow, Stop>,
+    ) -> Result<(), Stop> {
+        self.fuel
+            .spend(self.state.scopes[0].variables.len() as u64)?;
+        let state = self.state.clone();
+        let doubt = self.doubt.clone();
+        let loops = self.loops;
+        let streams = self.streams.clone();
+        let result = run(self);
+        self.streams.targets = streams.targets;
+        let changed = self.state.files_changed.take();
+        self.state = state;
+        if changed.is_some() {
+            self.state.files_changed = changed;
+        }
+        self.loops = loops;
+        let stuck = std::mem::replace(&mut self.doubt, doubt);
+        match result {
+            Ok(_) => {}
+            Err(Stop::Failed { message, fatal }) => {
+                self.complain();
+                let _ = message;
+                self.status = Ok(if fatal { 127 } else { 1 });
+            }
+            Err(Stop::Dynamic(reason)) => self.status = Err(reason),
+            Err(stop) => return Err(stop),
+        }
+        if self.doubt.reason().is_none()
+            && let Some(reason) = stuck.reason()
+        {
+            self.status = Err(reason.clone());
+        }
+        Ok(())
+    }
+
+    /// `$(…)`: what the commands print, without the line feeds at its end.
+    pub(crate) fn substitute(&mut self, file: &File, list: &List) -> Result<Field, Stop> {
+        let span = self.span;
+        let ((text, ()), status) = self.deeper(|shell| {
+            let outcome = shell.capture(|shell| {
+                if shell.print_file(file, list)? {
+                    return Ok(());
+                }
+                shell.status = Ok(0);
+                shell.subshell(|shell| shell.list(file, list))
+            })?;
+            Ok((outcome, shell.status.clone()))
+        })?;
+        self.span = span;
+        self.substitution_status = Some(status);
+        Ok(text.map(|mut text| {
+            if text.contains('\0') {
+                text.retain(|c| c != '\0');
+            }
+            text.truncate(text.trim_end_matches('\n').len());
+            text
+        }))
+    }
+
+    /// `$(< file)`, which runs no command.
+    fn print_file(&mut self, file: &File, list: &List) -> Result<bool, Stop> {
+        let [statement] = list.statements.as_slice() else {
+            return Ok(false);
+        };
+        let Command::Simple(simple) = &statement.command else {
+            return Ok(false);
+        };
+        if !simple.assignments.is_empty() || !simple.arguments.is_empty() {
+            return Ok(false);
+        }
+        let [redirect] = simple.redirects.as_slice() else {
+            return Ok(false);
+        };
+        if redirect.operator != crate::tree::RedirectOperator::Read {
+            return Ok(false);
+        }
+        self.set_span(simple.span);
+        let text = self.with_redirects(file, &simple.redirects, |shell| {
+            match shell.read_all() {
+                Ok(text) => shell.write(&text)?,
+                Err(Stop::Dynamic(reason)) => shell.taint_output(&reason),
+                Err(stop) => return Err(stop),
+            }
+            shell.status = Ok(0);
+            Ok(Flow::Next)
+        });
+        text.map(|_| true)
+    }
+
+    fn simple(&mut self, file: &File, simple: &SimpleCommand) -> Result<Flow, Stop> {
+        self.set_span(simple.span);
+        self.substitution_status = None;
+        if simple.arguments.is_empty() {
+            if !simple.redirects.is_empty() {
+                self.with_redirects(file, &simple.redirects, |_| Ok(Flow::Next))?;
+            }
+            for assignment in &simple.assignments {
+                self.assignment(file, assignment)?;
+            }
+            self.status = self.substitution_status.take().unwrap_or(Ok(0));
+            return Ok(Flow::Next);
+        }
+        let mut args = Vec::with_capacity(simple.arguments.len());
+        let mut unknown = None;
+        let mut fields = Vec::new();
+        for argument in &simple.arguments {
+            match argument {
+                Argument::Word(word) => match self.word_fields(file, word, &mut fields) {
+                    Ok(()) => args.extend(fields.drain(..).map(Arg::Field)),
+                    Err(Stop::Dynamic(reason)) => {
+                        fields.clear();
+                        unknown = unknown.or(Some(reason));
+                    }
+                    Err(stop) => return Err(stop),
+                },
+                Argument::Assignment(assignment) => args.push(Arg::Assignment(assignment)),
+            }
+        }
+        if args.is_empty() && unknown.is_none() {
+            // Everything expanded to nothing: only the assignments are left, and they stay.
+            for assignment in &simple.assignments {
+                self.assignment(file, assignment)?;
+            }
+            self.status = self.substitution_status.take().unwrap_or(Ok(0));
+            return Ok(Flow::Next);
+        }
+        let name = match args.first() {
+            Some(Arg::Field(Ok(name))) => name.clone(),
+            Some(Arg::Field(Err(reason))) => return self.unknown_command(&reason.clone()),
+            Some(Arg::Assignment(_)) => return Ok(Flow::Next),
+            None => match unknown {
+                Some(reason) => return self.unknown_command(&reason),
+                None => return Ok(Flow::Next),
+            },
+        };
+        args.remove(0);
+        let call = Call {
+            file,
+            name: &name,
+            args,
+            unknown,
+        };
+        let temporary = !simple.assignments.is_empty();
+        if temporary {
+            let mut scope = Scope {
+                temporary: true,
+                ..Scope::default()
+            };
+            for assignment in &simple.assignments {
+                let variable = self.temporary(file, assignment)?;
+                let name = self.utf8(file.text(assignment.name))?;
+                scope.variables.insert(name.into(), variable);
+            }
+            self.state.scopes.push(scope);
+        }
+        let depth = self.state.scopes.len();
+        let result = if simple.redirects.is_empty() {
+            self.call(&call)
+        } else {
+            self.with_redirects(file, &simple.redirects, |shell| shell.call(&call))
+        };
+        if temporary {
+            self.state.scopes.truncate(depth - 1);
+        }
+        result
+    }
+
+    fn temporary(&mut self, file: &File, assignment: &Assignment) -> Result<Variable, Stop> {
+        let value = match &assignment.value {
+            Value::Scalar(word) => match self.text(file, word) {
+                Ok(text) => Ok(text),
+                Err(Stop::Dynamic(reason)) => Err(reason),
+                Err(stop) => return Err(stop),
+            },
+            Value::Array(_) => {
+                let stop = self.unsupported("=(…)", "an array in front of a command");
+                return Err(stop);
+            }
+        };
+        let mut variable = Variable {
+            content: Content::Scalar(value),
+            ..Variable::default()
+        };
+        variable.attributes.exported = true;
+        Ok(variable)
+    }
+
+    /// Runs a function, a builtin or a filter, or says that the command would have to run.
+    pub(crate) fn call(&mut self, call: &Call<'_>) -> Result<Flow, Stop> {
+        match self.state.functions.get(call.name) {
+            Some(Ok(function)) => {
+                let function = function.clone();
+                return self.call_function(&function, call);
+            }
+            Some(Err(reason)) => {
+                let reason = reason.clone();
+                self.forget_everything(&reason);
+                self.status = Err(reason);
+                return Ok(Flow::Next);
+            }
+            None => {}
+        }
+        self.call_builtin(call)
+    }
+
+    /// As [`call`](Self::call), functions left aside (`command`, `builtin`).
+    pub(crate) fn call_builtin(&mut self, call: &Call<'_>) -> Result<Flow, Stop> {
+        if let Some(entry) = builtin::find(call.name) {
+            return match (entry.run)(self, call) {
+                Ok(Outcome { status, flow }) => {
+                    self.status = status;
+                    Ok(flow)
+                }
+                Err(Stop::Dynamic(reason)) => {
+                    if entry.writes {
+                        self.taint_output(&reason);
+                    }
+                    self.status = Err(reason);
+                    Ok(Flow::Next)
+                }
+                Err(stop) => Err(stop),
+            };
+        }
+        if let Some(entry) = filter::find(call.name) {
+            let outcome = call.texts().and_then(|args| {
+                let args: Vec<&str> = args;
+                (entry.run)(self, &args)
+            });
+            return match outcome {
+                Ok(status) => {
+                    self.status = Ok(status);
+                    Ok(Flow::Next)
+                }
+                Err(Stop::Dynamic(reason)) => {
+                    self.taint_output(&reason);
+                    self.status = Err(reason);
+                    Ok(Flow::Next)
+                }
+                Err(stop) => Err(stop),
+            };
+        }
+        let reason = self.reason(DynamicKind::Command(call.name.to_owned()));
+        if !is_silent(call) {
+            self.taint_output(&reason);
+            self.taint(2, &reason);
+        }
+        self.state.files_changed = Some(reason.clone());
+        self.status = Err(reason);
+        Ok(Flow::Next)
+    }
+
+    fn unknown_command(&mut self, reason: &Reason) -> Result<Flow, Stop> {
+        self.forget_everything(reason);
+        self.status = Err(reason.clone());
+        Ok(Flow::Next)
+    }
+
+    fn call_function(&mut self, function: &FunctionValue, call: &Call<'_>) -> Result<Flow, Stop> {
+        let positional = match &call.unknown {
+            Some(reason) => Fields::Dynamic(reason.clone()),
+            None => Fields::Known(call.fields(self)?),
+        };
+        self.deeper(|shell| {
+            let positional = std::mem::replace(&mut shell.state.positional, positional);
+            let anchor = std::mem::replace(&mut shell.anchor, function.anchor);
+            let span = shell.span;
+            let depth = shell.state.scopes.len();
+            shell.state.scopes.push(Scope::default());
+            shell.state.calls.push(call.name.into());
+            let result =
+                shell.in_function(|shell| shell.compound(&function.file, &function.function.body));
+            shell.state.calls.pop();
+            shell.state.scopes.truncate(depth);
+            shell.anchor = anchor;
+            shell.span = span;
+            shell.state.positional = positional;
+            Ok(match result? {
+                Flow::Exit => Flow::Exit,
+                _ => Flow::Next,
+            })
+        })
+    }
+
+    pub(crate) fn compound(
+        &mut self,
+        file: &File,
+        command: &CompoundCommand,
+    ) -> Result<Flow, Stop> {
+        if command.redirects.is_empty() {
+            return self.compound_body(file, command);
+        }
+        self.set_span(command.span);
+        self.with_redirects(file, &command.redirects, |shell| {
+            shell.compound_body(file, command)
+        })
+    }
+
+    /// `eval`: runs text in the current surroundings.
+    pub(crate) fn eval_text(&mut self, text: &str) -> Result<Flow, Stop> {
+        self.fuel.store(text.len() * 4)?;
+        self.fuel.spend(text.len() as u64 / 8)?;
+        let parse = crate::parse(text);
+        if !parse.errors.is_empty() {
+            self.complain();
+            // bash runs what comes before the mistake; where exactly it stops is not reproduced.
+            let first = parse.errors[0].span.start;
+            if parse
+                .file
+                .commands()
+                .statements
+                .iter()
+                .any(|s| s.span.start < first)
+            {
+                let stop = self.unsupported("eval", "the text has a syntax error behind commands");
+                if let Stop::Dynamic(reason) = stop {
+                    self.forget_everything(&reason);
+                }
+            }
+            self.status = Ok(1);
+            return Ok(Flow::Next);
+        }
+        let anchor = self.anchor;
+        self.anchor = Some(anchor.unwrap_or(self.span));
+        let result = self.deeper(|shell| {
+            shell.status = Ok(0);
+            shell.list(&parse.file, parse.file.commands())
+        });
+        self.anchor = anchor;
+        result
+    }
+
+    /// Makes a here-string or captured text the standard input.
+    pub(crate) fn input_text(&mut self, descriptor: u32, text: Field) {
+        self.streams.set_input(descriptor, input_of(text));
+    }
+
+    pub(crate) fn discard(&mut self, descriptor: u32) {
+        self.streams.set_target(descriptor, Target::Discard);
+    }
+}
+
+fn input_of(text: Field) -> Input {
+    match text {
+        Ok(text) => Input {
+            text,
+            ..Input::default()
+        },
+        Err(reason) => Input {
+            unknown: Some(reason),
+            ..Input::default()
+        },
+    }
+}
+
+fn worst(statuses: &[Status]) -> Status {
+    let mut last = Ok(0);
+    for status in statuses {
+        match status {
+            Ok(0) => {}
+            Ok(_) => last = status.clone(),
+            Err(reason) => return Err(reason.clone()),
+        }
+    }
+    last
+}
+
+/// External commands that print nothing unless asked to.
+fn is_silent(call: &Call<'_>) -> bool {
+    let quiet = matches!(
+        call.name,
+        "mkdir"
+            | "rm"
+            | "rmdir"
+            | "cp"
+            | "mv"
+            | "ln"
+            | "touch"
+            | "chmod"
+            | "chown"
+            | "install"
+            | "sleep"
+    );
+    quiet
+        && call.unknown.is_none()
+        && call.args.iter().all(|arg| match arg {
+            Arg::Field(Ok(text)) => {
+                !(text.starts_with("--v")
+                    || text == "--help"
+                    || text == "--debug"
+                    || (text.starts_with('-') && !text.starts_with("--") && text.contains('v')))
+            }
+            _ => false,
+        })
+}

@@ -1,0 +1,583 @@
+//! Words to strings: quoting, expansions, splitting and file names.
+
+use super::dynamic::{DynamicKind, Field, Reason, Stop};
+use super::scope::List;
+use super::shell::Shell;
+use super::{brace, glob};
+use crate::tree::{Arithmetic, File, Subscript, SubstitutionBody, Word, WordPart};
+
+/// How a piece of an expanded word takes part in splitting and file name expansion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Quote {
+    /// Kept as it is.
+    Quoted,
+    /// Written without quotes: `*` and `?` are live, blanks were never there.
+    Literal,
+    /// Came out of an unquoted expansion: split, and `*` and `?` are live.
+    Split,
+}
+
+/// A piece of an expanded word.
+#[derive(Debug, Clone)]
+pub(crate) enum Piece {
+    Text(String, Quote),
+    Unknown(Reason, Quote),
+    /// Between two elements of `"$@"` or `${array[@]}`.
+    Break,
+}
+
+/// In what surroundings a word is expanded.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mode {
+    /// Inside double quotes or a here-document.
+    pub(crate) quoted: bool,
+    /// The outcome is one string: `$*` is joined even without quotes.
+    pub(crate) single: bool,
+}
+
+impl Mode {
+    pub(crate) const FIELDS: Self = Self {
+        quoted: false,
+        single: false,
+    };
+    pub(crate) const SINGLE: Self = Self {
+        quoted: false,
+        single: true,
+    };
+    pub(crate) const QUOTED: Self = Self {
+        quoted: true,
+        single: true,
+    };
+
+    pub(crate) fn quote(self) -> Quote {
+        if self.quoted {
+            Quote::Quoted
+        } else {
+            Quote::Split
+        }
+    }
+
+    fn literal(self) -> Quote {
+        if self.quoted {
+            Quote::Quoted
+        } else {
+            Quote::Literal
+        }
+    }
+}
+
+impl Shell {
+    /// Text of the file as a string; bytes that are not UTF-8 make it unknown.
+    pub(crate) fn utf8<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a str, Reason> {
+        std::str::from_utf8(bytes).map_err(|_| self.reason(DynamicKind::Encoding))
+    }
+
+    /// Expands a word to one string, as on the right side of an assignment.
+    pub(crate) fn text(&mut self, file: &File, word: &Word) -> Result<String, Stop> {
+        self.fuel.spend(1)?;
+        match word.parts() {
+            [] => Ok(String::new()),
+            [part @ (WordPart::Literal(_) | WordPart::SingleQuoted(_))]
+                if !part_has_tilde(file, part) =>
+            {
+                let text = part.static_text(file).unwrap_or_default();
+                Ok(self.utf8(&text)?.to_owned())
+            }
+            parts => {
+                let mut pieces = Vec::with_capacity(parts.len());
+                self.tilde_word(file, parts, Mode::SINGLE, true, &mut pieces)?;
+                single(pieces)
+            }
+        }
+    }
+
+    /// Expands a word to one string without tilde expansion behind colons, as in `[[ … ]]`.
+    pub(crate) fn operand(&mut self, file: &File, word: &Word) -> Result<String, Stop> {
+        let mut pieces = Vec::new();
+        self.tilde_word(file, word.parts(), Mode::SINGLE, false, &mut pieces)?;
+        single(pieces)
+    }
+
+    /// Expands pieces as in double quotes to one string.
+    pub(crate) fn quoted_text(&mut self, file: &File, parts: &[WordPart]) -> Result<String, Stop> {
+        let mut pieces = Vec::with_capacity(parts.len());
+        self.parts(file, parts, Mode::QUOTED, &mut pieces)?;
+        single(pieces)
+    }
+
+    /// Expands the text of an arithmetic expression and evaluates it.
+    pub(crate) fn evaluate_arithmetic(
+        &mut self,
+        file: &File,
+        expression: &Arithmetic,
+    ) -> Result<i64, Stop> {
+        self.fuel.spend(1)?;
+        let text = self.arithmetic_text(file, expression.parts())?;
+        self.arithmetic(&text)
+    }
+
+    fn arithmetic_text(&mut self, file: &File, parts: &[WordPart]) -> Result<String, Stop> {
+        if let [WordPart::Literal(span)] = parts {
+            return Ok(self.utf8(file.text(*span))?.to_owned());
+        }
+        let text = self.quoted_text(file, parts)?;
+        Ok(text.replace(['"', '\''], ""))
+    }
+
+    /// Expands a subscript: a key of an associative array, else arithmetic text.
+    pub(crate) fn subscript(
+        &mut self,
+        file: &File,
+        name: &str,
+        subscript: &Subscript,
+    ) -> Result<String, Stop> {
+        match subscript {
+            Subscript::At => Ok("@".to_owned()),
+            Subscript::Star => Ok("*".to_owned()),
+            Subscript::Index(word) => {
+                if self.is_assoc(name)? {
+                    self.operand(file, word)
+                } else {
+                    let mut pieces = Vec::new();
+                    self.parts(file, word.parts(), Mode::SINGLE, &mut pieces)?;
+                    single(pieces)
+                }
+            }
+        }
+    }
+
+    /// Expands a subscript found in the text of an arithmetic expression.
+    pub(crate) fn expand_subscript(&mut self, name: &str, text: &str) -> Result<String, Stop> {
+        if !text.contains(['$', '`', '"', '\'', '\\']) {
+            return Ok(text.to_owned());
+        }
+        let parsed = crate::parse_word(text);
+        let assoc = self.is_assoc(name)?;
+        self.deeper(|shell| {
+            if assoc {
+                shell.operand(&parsed.file, &parsed.word)
+            } else {
+                shell.text(&parsed.file, &parsed.word)
+            }
+        })
+    }
+
+    /// Expands words to fields: braces, expansions, splitting, file names.
+    pub(crate) fn fields<'a>(
+        &mut self,
+        file: &File,
+        words: impl IntoIterator<Item = &'a Word>,
+    ) -> Result<List, Stop> {
+        let mut fields = Vec::new();
+        let mut unknown = None;
+        for word in words {
+            match self.word_fields(file, word, &mut fields) {
+                Ok(()) => {}
+                Err(Stop::Dynamic(reason)) => unknown = unknown.or(Some(reason)),
+                Err(stop) => return Err(stop),
+            }
+        }
+        Ok(match unknown {
+            Some(reason) => List::Dynamic(reason),
+            None => List::Known(fields),
+        })
+    }
+
+    /// Expands one word and appends its fields; `Dynamic` when their number is not known.
+    pub(crate) fn word_fields(
+        &mut self,
+        file: &File,
+        word: &Word,
+        fields: &mut Vec<Field>,
+    ) -> Result<(), Stop> {
+        self.fuel.spend(1)?;
+        if !self.state.options.no_braces && word.may_expand_braces(file) {
+            let text = self.utf8(file.text(word.span))?;
+            if let Some(words) = brace::expand(text, &mut self.fuel)? {
+                let anchored = self.anchor;
+                self.anchor = Some(anchored.unwrap_or(self.span));
+                let result = words.iter().try_for_each(|text| {
+                    let parsed = crate::parse_word(text);
+                    self.deeper(|shell| shell.unbraced_fields(&parsed.file, &parsed.word, fields))
+                });
+                self.anchor = anchored;
+                return result;
+            }
+        }
+        self.unbraced_fields(file, word, fields)
+    }
+
+    fn unbraced_fields(
+        &mut self,
+        file: &File,
+        word: &Word,
+        fields: &mut Vec<Field>,
+    ) -> Result<(), Stop> {
+        if let [part] = word.parts() {
+            match part {
+                WordPart::SingleQuoted(_) => {
+                    let text = part.static_text(file).unwrap_or_default();
+                    fields.push(self.utf8(&text).map(str::to_owned));
+                    return Ok(());
+                }
+                WordPart::Literal(span) => {
+                    let bytes = file.text(*span);
+                    if !bytes
+                        .iter()
+                        .any(|b| matches!(b, b'*' | b'?' | b'[' | b'~' | b'\\' | b'('))
+                    {
+                        fields.push(self.utf8(bytes).map(str::to_owned));
+                        return Ok(());
+                    }
+                }
+                _ => {}
+            }
+        }
+        let mut pieces = Vec::with_capacity(word.parts().len());
+        self.tilde_word(file, word.parts(), Mode::FIELDS, false, &mut pieces)?;
+        self.split(pieces, fields)
+    }
+
+    /// Expands the parts of a whole word, tildes included.
+    fn tilde_word(
+        &mut self,
+        file: &File,
+        parts: &[WordPart],
+        mode: Mode,
+        assignment: bool,
+        pieces: &mut Vec<Piece>,
+    ) -> Result<(), Stop> {
+        let Some((WordPart::Literal(span), rest)) = parts.split_first() else {
+            return self.parts(file, parts, mode, pieces);
+        };
+        let text = self.utf8(file.text(*span))?;
+        let tilde = text.starts_with('~') || (assignment && text.contains(":~"));
+        if !tilde {
+            return self.parts(file, parts, mode, pieces);
+        }
+        let mut expanded = String::new();
+        for (index, segment) in text.split(':').enumerate() {
+            if index > 0 {
+                expanded.push(':');
+            }
+            let Some(after) = segment
+                .strip_prefix('~')
+                .filter(|_| index == 0 || assignment)
+            else {
+                expanded.push_str(segment);
+                continue;
+            };
+            let (user, tail) = after.split_at(after.find('/').unwrap_or(after.len()));
+            let whole = index + 1 < text.split(':').count() || !tail.is_empty() || rest.is_empty();
+            if user.is_empty() && whole {
+                match self.scalar("HOME") {
+                    Some(Ok(home)) => expanded.push_str(&home),
+                    Some(Err(reason)) => return Err(reason.into()),
+                    None => return Err(self.unsupported("~", "`HOME` is unset")),
+                }
+            } else if whole {
+                let kind = DynamicKind::Host(format!("~{user}"));
+                return Err(self.reason(kind).into());
+            } else {
+                // A quoted or expanded part follows at once, which keeps the tilde.
+                expanded.push('~');
+                expanded.push_str(user);
+            }
+            expanded.push_str(tail);
+        }
+        pieces.push(Piece::Text(expanded, mode.literal()));
+        self.parts(file, rest, mode, pieces)
+    }
+
+    /// Expands parts in order. What follows an unknown part is expanded too, for its side effects.
+    pub(crate) fn parts(
+        &mut self,
+        file: &File,
+        parts: &[WordPart],
+        mode: Mode,
+        pieces: &mut Vec<Piece>,
+    ) -> Result<(), Stop> {
+        for part in parts {
+            match self.part(file, part, mode, pieces) {
+                Ok(()) => {}
+                Err(Stop::Dynamic(reason)) => pieces.push(Piece::Unknown(reason, mode.quote())),
+                Err(stop) => return Err(stop),
+            }
+        }
+        Ok(())
+    }
+
+    fn part(
+        &mut self,
+        file: &File,
+        part: &WordPart,
+        mode: Mode,
+        pieces: &mut Vec<Piece>,
+    ) -> Result<(), Stop> {
+        self.fuel.spend(1)?;
+        match part {
+            WordPart::Literal(span) => {
+                let text = self.utf8(file.text(*span))?;
+                self.fuel.store(text.len())?;
+                pieces.push(Piece::Text(text.to_owned(), mode.literal()));
+            }
+            WordPart::Escaped(_) | WordPart::SingleQuoted(_) | WordPart::AnsiCQuoted(_) => {
+                let text = part.static_text(file).unwrap_or_default();
+                let text = self.utf8(&text)?.to_owned();
+                self.fuel.store(text.len())?;
+                pieces.push(Piece::Text(text, Quote::Quoted));
+            }
+            WordPart::DoubleQuoted(quoted) => {
+                if quoted.parts().is_empty() {
+                    pieces.push(Piece::Text(String::new(), Quote::Quoted));
+                }
+                let mode = Mode {
+                    quoted: true,
+                    ..mode
+                };
+                self.parts(file, quoted.parts(), mode, pieces)?;
+            }
+            WordPart::Parameter(expansion) => {
+                self.deeper(|shell| shell.parameter(file, expansion, mode, pieces))?;
+            }
+            WordPart::Command(substitution) => {
+                let text = match &substitution.body {
+                    SubstitutionBody::Commands(list) => self.substitute(file, list)?,
+                    SubstitutionBody::Backquoted(inner) => {
+                        let anchored = self.anchor;
+                        self.anchor = Some(anchored.unwrap_or(substitution.span));
+                        let text = self.substitute(inner, inner.commands());
+                        self.anchor = anchored;
+                        text?
+                    }
+                };
+                pieces.push(match text {
+                    Ok(text) => Piece::Text(text, mode.quote()),
+                    Err(reason) => Piece::Unknown(reason, mode.quote()),
+                });
+            }
+            WordPart::Arithmetic(expansion) => {
+                let value = self.deeper(|s| s.evaluate_arithmetic(file, &expansion.expression))?;
+                pieces.push(Piece::Text(value.to_string(), mode.quote()));
+            }
+            WordPart::Process(_) => {
+                return Err(self.unsupported("<(…)", "process substitution"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The separators of word splitting; `None` when `IFS` is unset, which means the default.
+    pub(crate) fn separators(&mut self) -> Result<String, Stop> {
+        match self.scalar("IFS") {
+            None => Ok(" \t\n".to_owned()),
+            Some(value) => Ok(value?),
+        }
+    }
+
+    /// Splits expanded pieces into fields and expands file names.
+    fn split(&mut self, pieces: Vec<Piece>, fields: &mut Vec<Field>) -> Result<(), Stop> {
+        let splits = pieces.iter().any(|piece| match piece {
+            Piece::Text(text, Quote::Split) => !text.is_empty(),
+            _ => false,
+        });
+        let separators = if splits {
+            self.separators()?
+        } else {
+            String::new()
+        };
+        let mut builder = Builder::default();
+        for piece in pieces {
+            match piece {
+                Piece::Text(text, Quote::Quoted) => builder.quoted(&text),
+                Piece::Text(text, Quote::Literal) => builder.live(&text),
+                Piece::Text(text, Quote::Split) => {
+                    self.fuel.spend(text.len() as u64 / 8)?;
+                    for c in text.chars() {
+                        if !separators.contains(c) {
+                            builder.live_char(c);
+                        } else if matches!(c, ' ' | '\t' | '\n') {
+                            builder.blank();
+                        } else {
+                            builder.separator();
+                        }
+                    }
+                }
+                Piece::Unknown(reason, Quote::Quoted) => builder.unknown(reason),
+                Piece::Unknown(reason, _) => return Err(reason.into()),
+                Piece::Break => builder.end(),
+            }
+        }
+        builder.end();
+        for built in builder.done {
+            match built {
+                Built {
+                    unknown: Some(reason),
+                    ..
+                } => fields.push(Err(reason)),
+                Built {
+                    text,
+                    pattern,
+                    live: true,
+                    ..
+                } if !self.state.options.noglob => match glob::expand(self, &pattern)? {
+                    Some(names) => fields.extend(names.into_iter().map(Ok)),
+                    None => {
+                        self.fuel.store(text.len())?;
+                        fields.push(Ok(text));
+                    }
+                },
+                Built { text, .. } => {
+                    self.fuel.store(text.len())?;
+                    fields.push(Ok(text));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Expands a word to a pattern: quoted characters are escaped with a backslash.
+    pub(crate) fn pattern_text(&mut self, file: &File, word: &Word) -> Result<String, Stop> {
+        self.fuel.spend(1)?;
+        if let [WordPart::Literal(span)] = word.parts()
+            && file.text(*span).first() != Some(&b'~')
+        {
+            return Ok(self.utf8(file.text(*span))?.to_owned());
+        }
+        let mut pieces = Vec::new();
+        self.tilde_word(file, word.parts(), Mode::SINGLE, false, &mut pieces)?;
+        escaped(pieces, |text, pattern| {
+            for c in text.chars() {
+                if !c.is_alphanumeric() {
+                    pattern.push('\\');
+                }
+                pattern.push(c);
+            }
+        })
+    }
+
+    /// Expands a word to a regular expression: quoted characters stand for themselves.
+    pub(crate) fn regex_text(&mut self, file: &File, word: &Word) -> Result<String, Stop> {
+        let mut pieces = Vec::new();
+        self.tilde_word(file, word.parts(), Mode::SINGLE, false, &mut pieces)?;
+        escaped(pieces, |text, pattern| {
+            for c in text.chars() {
+                if c.is_ascii_punctuation() {
+                    pattern.push('\\');
+                }
+                pattern.push(c);
+            }
+        })
+    }
+}
+
+fn part_has_tilde(file: &File, part: &WordPart) -> bool {
+    matches!(part, WordPart::Literal(span) if file.text(*span).contains(&b'~'))
+}
+
+fn escaped(pieces: Vec<Piece>, quote: impl Fn(&str, &mut String)) -> Result<String, Stop> {
+    let mut pattern = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Text(text, Quote::Quoted) => quote(&text, &mut pattern),
+            Piece::Text(text, _) => pattern.push_str(&text),
+            Piece::Unknown(reason, _) => return Err(reason.into()),
+            Piece::Break => pattern.push(' '),
+        }
+    }
+    Ok(pattern)
+}
+
+/// Joins pieces to the one string they make where no splitting happens.
+pub(crate) fn single(pieces: Vec<Piece>) -> Result<String, Stop> {
+    let mut pieces = pieces.into_iter();
+    let mut text = match pieces.next() {
+        None => return Ok(String::new()),
+        Some(Piece::Text(text, _)) => text,
+        Some(Piece::Unknown(reason, _)) => return Err(reason.into()),
+        Some(Piece::Break) => String::from(' '),
+    };
+    for piece in pieces {
+        match piece {
+            Piece::Text(more, _) => text.push_str(&more),
+            Piece::Unknown(reason, _) => return Err(reason.into()),
+            Piece::Break => text.push(' '),
+        }
+    }
+    Ok(text)
+}
+
+#[derive(Debug, Default)]
+struct Built {
+    text: String,
+    /// The same with quoted characters escaped, for file name expansion.
+    pattern: String,
+    /// An unquoted `*`, `?` or `[` is in it.
+    live: bool,
+    /// The field exists even when it is empty.
+    begun: bool,
+    unknown: Option<Reason>,
+}
+
+#[derive(Debug, Default)]
+struct Builder {
+    done: Vec<Built>,
+    current: Built,
+    /// Blanks ended the last field, so that one other separator belongs to the same gap.
+    after_blank: bool,
+}
+
+impl Builder {
+    fn quoted(&mut self, text: &str) {
+        self.current.begun = true;
+        self.after_blank = false;
+        self.current.text.push_str(text);
+        for c in text.chars() {
+            if !c.is_alphanumeric() {
+                self.current.pattern.push('\\');
+            }
+            self.current.pattern.push(c);
+        }
+    }
+
+    fn live(&mut self, text: &str) {
+        text.chars().for_each(|c| self.live_char(c));
+    }
+
+    fn live_char(&mut self, c: char) {
+        self.current.begun = true;
+        self.after_blank = false;
+        self.current.live |= matches!(c, '*' | '?' | '[' | '(');
+        self.current.text.push(c);
+        self.current.pattern.push(c);
+    }
+
+    fn unknown(&mut self, reason: Reason) {
+        self.current.begun = true;
+        self.after_blank = false;
+        self.current.unknown.get_or_insert(reason);
+    }
+
+    fn end(&mut self) {
+        if self.current.begun {
+            self.done.push(std::mem::take(&mut self.current));
+        }
+        self.after_blank = false;
+    }
+
+    fn blank(&mut self) {
+        if self.current.begun {
+            self.end();
+            self.after_blank = true;
+        }
+    }
+
+    fn separator(&mut self) {
+        if self.current.begun || !self.after_blank {
+            self.current.begun = true;
+            self.end();
+        } else {
+            self.after_blank = false;
+        }
+    }
+}

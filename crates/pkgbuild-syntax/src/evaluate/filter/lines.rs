@@ -1,0 +1,245 @@
+//! Filters that choose or order whole lines.
+
+use crate::evaluate::dynamic::Stop;
+use crate::evaluate::shell::Shell;
+
+pub(super) fn cat(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
+    let files: Vec<&str> = args.iter().copied().filter(|arg| *arg != "--").collect();
+    if let Some(flag) = files
+        .iter()
+        .find(|arg| arg.starts_with('-') && arg.len() > 1)
+    {
+        return Err(shell.unsupported("cat", *flag));
+    }
+    let text = shell.filter_input(&files)?;
+    shell.write(&text)?;
+    Ok(0)
+}
+
+/// Splits `-n 3`, `-n3`, `-3` and `-c 3` from the files.
+fn count<'a>(
+    shell: &mut Shell,
+    name: &str,
+    args: &[&'a str],
+) -> Result<(bool, String, Vec<&'a str>), Stop> {
+    let (mut bytes, mut number, mut files) = (false, "10".to_owned(), Vec::new());
+    let mut rest = args.iter();
+    while let Some(arg) = rest.next() {
+        let arg = *arg;
+        match arg {
+            "-n" | "-c" => {
+                bytes = arg == "-c";
+                number = rest.next().copied().unwrap_or("").to_owned();
+            }
+            _ if arg.starts_with("-n") || arg.starts_with("-c") => {
+                bytes = arg.starts_with("-c");
+                number = arg[2..].to_owned();
+            }
+            _ if arg.starts_with("--lines=") => number = arg[8..].to_owned(),
+            _ if arg.starts_with("--bytes=") => {
+                bytes = true;
+                number = arg[8..].to_owned();
+            }
+            "-" => files.push(arg),
+            _ if arg.starts_with('-') => {
+                if !arg[1..].bytes().all(|byte| byte.is_ascii_digit()) {
+                    return Err(shell.unsupported(name, arg));
+                }
+                number = arg[1..].to_owned();
+            }
+            _ if name == "tail" && arg.starts_with('+') => number = arg.to_owned(),
+            _ => files.push(arg),
+        }
+    }
+    if files.len() > 1 {
+        return Err(shell.unsupported(name, "headers between several files"));
+    }
+    Ok((bytes, number, files))
+}
+
+pub(super) fn head(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
+    let (bytes, number, files) = count(shell, "head", args)?;
+    let Ok(count) = number.parse::<i64>() else {
+        return Err(shell.unsupported("head", number));
+    };
+    let text = shell.filter_input(&files)?;
+    if bytes {
+        let length = i64::try_from(text.len()).unwrap_or(i64::MAX);
+        let end = if number.starts_with('-') {
+            (length + count).max(0)
+        } else {
+            count.min(length)
+        };
+        let end = usize::try_from(end).unwrap_or(0);
+        let Some(part) = text.get(..end) else {
+            return Err(shell.unsupported("head", "it cuts inside a character"));
+        };
+        shell.write(part)?;
+        return Ok(0);
+    }
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let total = i64::try_from(lines.len()).unwrap_or(i64::MAX);
+    let keep = if number.starts_with('-') {
+        (total + count).max(0)
+    } else {
+        count
+    };
+    let part: String = lines
+        .into_iter()
+        .take(usize::try_from(keep).unwrap_or(0))
+        .collect();
+    shell.write(&part)?;
+    Ok(0)
+}
+
+pub(super) fn tail(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
+    let (bytes, number, files) = count(shell, "tail", args)?;
+    let from_start = number.starts_with('+');
+    let digits = number.trim_start_matches(['+', '-']);
+    let Ok(count) = digits.parse::<usize>() else {
+        return Err(shell.unsupported("tail", number));
+    };
+    let text = shell.filter_input(&files)?;
+    if bytes {
+        let start = if from_start {
+            count.saturating_sub(1)
+        } else {
+            text.len().saturating_sub(count)
+        };
+        let Some(part) = text.get(start.min(text.len())..) else {
+            return Err(shell.unsupported("tail", "it cuts inside a character"));
+        };
+        shell.write(part)?;
+        return Ok(0);
+    }
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let start = if from_start {
+        count.saturating_sub(1)
+    } else {
+        lines.len().saturating_sub(count)
+    };
+    let part: String = lines.into_iter().skip(start).collect();
+    shell.write(&part)?;
+    Ok(0)
+}
+
+pub(super) fn tac(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
+    if args.iter().any(|arg| arg.starts_with('-')) {
+        return Err(shell.unsupported("tac", "options"));
+    }
+    let text = shell.filter_input(args)?;
+    if !text.is_empty() && !text.ends_with('\n') {
+        return Err(shell.unsupported("tac", "a last line without line feed"));
+    }
+    let lines: Vec<&str> = text.lines().collect();
+    shell.write_lines(lines.into_iter().rev())?;
+    Ok(0)
+}
+
+pub(super) fn rev(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
+    if args.iter().any(|arg| arg.starts_with('-')) {
+        return Err(shell.unsupported("rev", "options"));
+    }
+    let text = shell.filter_input(args)?;
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let (line, end) = line
+            .strip_suffix('\n')
+            .map_or((line, ""), |line| (line, "\n"));
+        out.extend(line.chars().rev());
+        out.push_str(end);
+    }
+    shell.write(&out)?;
+    Ok(0)
+}
+
+pub(super) fn sort(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
+    let (mut unique, mut reverse, mut numeric, mut version) = (false, false, false, false);
+    let mut files = Vec::new();
+    for arg in args {
+        match *arg {
+            "--unique" => unique = true,
+            "--reverse" => reverse = true,
+            "--numeric-sort" => numeric = true,
+            "--version-sort" => version = true,
+            arg if arg.starts_with("--") => return Err(shell.unsupported("sort", arg)),
+            arg if arg.starts_with('-') && arg.len() > 1 => {
+                for letter in arg[1..].chars() {
+                    match letter {
+                        'u' => unique = true,
+                        'r' => reverse = true,
+                        'n' => numeric = true,
+                        'V' => version = true,
+                        other => return Err(shell.unsupported("sort", format!("-{other}"))),
+                    }
+                }
+            }
+            arg => files.push(arg),
+        }
+    }
+    if version || (numeric && unique) {
+        return Err(shell.unsupported("sort", "version order"));
+    }
+    let text = shell.filter_input(&files)?;
+    let mut lines: Vec<&str> = text.lines().collect();
+    let cost = lines.len() as u64 * u64::from(lines.len().max(1).ilog2() + 1);
+    shell.fuel.spend(cost)?;
+    if numeric {
+        let mut keyed = Vec::with_capacity(lines.len());
+        for line in lines {
+            let trimmed = line.trim_start_matches([' ', '\t']);
+            let digits = trimmed.strip_prefix('-').unwrap_or(trimmed);
+            let end = digits.bytes().take_while(u8::is_ascii_digit).count();
+            if digits[end..].starts_with('.') || end > 17 {
+                return Err(shell.unsupported("sort", "-n with fractions"));
+            }
+            let value: i64 = digits[..end].parse().unwrap_or(0);
+            keyed.push((
+                if trimmed.starts_with('-') {
+                    -value
+                } else {
+                    value
+                },
+                line,
+            ));
+        }
+        keyed.sort_unstable();
+        lines = keyed.into_iter().map(|(_, line)| line).collect();
+    } else {
+        lines.sort_unstable();
+    }
+    if reverse {
+        lines.reverse();
+    }
+    if unique {
+        lines.dedup();
+    }
+    shell.write_lines(lines)?;
+    Ok(0)
+}
+
+pub(super) fn uniq(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
+    if !args.is_empty() {
+        return Err(shell.unsupported("uniq", args[0]));
+    }
+    let text = shell.read_all()?;
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.dedup();
+    shell.write_lines(lines)?;
+    Ok(0)
+}
+
+pub(super) fn wc(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
+    let [flag @ ("-l" | "-w" | "-c" | "-m")] = args else {
+        return Err(shell.unsupported("wc", "anything but one count of standard input"));
+    };
+    let text = shell.read_all()?;
+    let count = match *flag {
+        "-l" => text.matches('\n').count(),
+        "-w" => text.split_whitespace().count(),
+        "-c" => text.len(),
+        _ => text.chars().count(),
+    };
+    shell.write(&format!("{count}\n"))?;
+    Ok(0)
+}

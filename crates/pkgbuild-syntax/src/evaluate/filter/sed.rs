@@ -1,0 +1,456 @@
+//! `sed` for the scripts that recipes use: `s`, `y`, `d`, `p`, `q`, with addresses.
+
+use crate::evaluate::dynamic::Stop;
+use crate::evaluate::regex::{Groups, Regex};
+use crate::evaluate::shell::Shell;
+
+enum Address {
+    Line(usize),
+    Last,
+    Match(Regex),
+}
+
+enum Action {
+    Substitute {
+        regex: Regex,
+        with: Vec<Part>,
+        all: bool,
+        print: bool,
+        nth: usize,
+    },
+    Translate(Vec<(char, char)>),
+    Delete,
+    Print,
+    Quit,
+}
+
+enum Part {
+    Text(String),
+    Group(usize),
+}
+
+struct Command {
+    from: Option<Address>,
+    to: Option<Address>,
+    negated: bool,
+    action: Action,
+    inside: bool,
+}
+
+pub(super) fn sed(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
+    let (mut quiet, mut extended) = (false, false);
+    let mut scripts: Vec<&str> = Vec::new();
+    let mut files = Vec::new();
+    let mut rest = args.iter();
+    while let Some(arg) = rest.next() {
+        match *arg {
+            "-n" | "--quiet" | "--silent" => quiet = true,
+            "-E" | "-r" | "--regexp-extended" => extended = true,
+            "-e" | "--expression" => scripts.extend(rest.next()),
+            "-ne" | "-en" => {
+                quiet = true;
+                scripts.extend(rest.next());
+            }
+            "-re" | "-Ee" => {
+                extended = true;
+                scripts.extend(rest.next());
+            }
+            "-nr" | "-nE" | "-rn" | "-En" => (quiet, extended) = (true, true),
+            "-" => files.push("-"),
+            arg if arg.starts_with("--expression=") => scripts.push(&arg[13..]),
+            arg if arg.starts_with("-e") => scripts.push(&arg[2..]),
+            arg if arg.starts_with('-') => return Err(shell.unsupported("sed", arg)),
+            arg => files.push(arg),
+        }
+    }
+    if scripts.is_empty() {
+        if files.is_empty() {
+            shell.complain();
+            return Ok(1);
+        }
+        scripts.push(files.remove(0));
+    }
+    let script = scripts.join("\n");
+    let Some(mut commands) = Parser::new(&script, extended).commands() else {
+        return Err(shell.unsupported("sed", script));
+    };
+    let text = shell.filter_input(&files)?;
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let mut out = String::new();
+    for (index, line) in lines.iter().enumerate() {
+        let (content, end) = line
+            .strip_suffix('\n')
+            .map_or((*line, ""), |line| (line, "\n"));
+        let last = index + 1 == lines.len();
+        let mut space = content.to_owned();
+        let (mut deleted, mut quits) = (false, false);
+        for command in &mut commands {
+            shell.fuel.spend(1 + space.len() as u64)?;
+            if !command.applies(index + 1, last, &space) {
+                continue;
+            }
+            match &command.action {
+                Action::Delete => {
+                    deleted = true;
+                    break;
+                }
+                Action::Print => {
+                    out.push_str(&space);
+                    out.push('\n');
+                }
+                Action::Quit => {
+                    quits = true;
+                    break;
+                }
+                Action::Translate(map) => {
+                    space = space
+                        .chars()
+                        .map(|c| {
+                            map.iter()
+                                .find(|(from, _)| *from == c)
+                                .map_or(c, |(_, to)| *to)
+                        })
+                        .collect();
+                }
+                Action::Substitute {
+                    regex,
+                    with,
+                    all,
+                    print,
+                    nth,
+                } => match substituted(shell, &space, regex, with, *all, *nth)? {
+                    Some(Some(changed)) => {
+                        space = changed;
+                        if *print {
+                            out.push_str(&space);
+                            out.push('\n');
+                        }
+                    }
+                    Some(None) => {}
+                    None => {
+                        return Err(
+                            shell.unsupported("sed", "an expression with several possible matches")
+                        );
+                    }
+                },
+            }
+        }
+        if !quiet && !deleted {
+            out.push_str(&space);
+            out.push_str(end);
+        }
+        if quits {
+            break;
+        }
+    }
+    shell.write(&out)?;
+    Ok(0)
+}
+
+/// `None` when ambiguous, `Some(None)` when nothing matched.
+fn substituted(
+    shell: &mut Shell,
+    text: &str,
+    regex: &Regex,
+    with: &[Part],
+    all: bool,
+    nth: usize,
+) -> Result<Option<Option<String>>, Stop> {
+    let mut out = String::new();
+    let (mut at, mut copied, mut count, mut changed) = (0, 0, 0, false);
+    while at <= text.len() {
+        shell.fuel.spend(1 + (text.len() - at) as u64)?;
+        let groups = match regex.groups_at(text, at) {
+            Groups::None => break,
+            Groups::Ambiguous => return Ok(None),
+            Groups::Found(groups) => groups,
+        };
+        let Some(Some(range)) = groups.first().cloned() else {
+            break;
+        };
+        // An empty match right behind the last one does not count.
+        let empty_behind = range.is_empty() && changed && range.start == copied;
+        if !empty_behind {
+            count += 1;
+            if count >= nth {
+                out.push_str(&text[copied..range.start]);
+                for part in with {
+                    match part {
+                        Part::Text(part) => out.push_str(part),
+                        Part::Group(group) => {
+                            if let Some(Some(range)) = groups.get(*group) {
+                                out.push_str(&text[range.clone()]);
+                            }
+                        }
+                    }
+                }
+                shell.fuel.store(out.len())?;
+                copied = range.end;
+                changed = true;
+                if !all {
+                    break;
+                }
+            }
+        }
+        at = if range.is_empty() {
+            range.end + text[range.end..].chars().next().map_or(1, char::len_utf8)
+        } else {
+            range.end
+        };
+    }
+    if !changed {
+        return Ok(Some(None));
+    }
+    out.push_str(&text[copied..]);
+    Ok(Some(Some(out)))
+}
+
+impl Command {
+    fn applies(&mut self, line: usize, last: bool, space: &str) -> bool {
+        let matches = |address: &Address| match address {
+            Address::Line(number) => *number == line,
+            Address::Last => last,
+            Address::Match(regex) => regex.is_match(space),
+        };
+        let chosen = match (&self.from, &self.to) {
+            (None, _) => true,
+            (Some(from), None) => matches(from),
+            (Some(from), Some(to)) => {
+                if self.inside {
+                    self.inside = match to {
+                        Address::Line(number) => line < *number,
+                        other => !matches(other),
+                    };
+                    true
+                } else if matches(from) {
+                    self.inside = match to {
+                        Address::Line(number) => line < *number,
+                        Address::Last => !last,
+                        Address::Match(_) => true,
+                    };
+                    true
+                } else {
+                    false
+                }
+            }
+        };
+        chosen != self.negated
+    }
+}
+
+struct Parser {
+    chars: Vec<char>,
+    at: usize,
+    extended: bool,
+}
+
+impl Parser {
+    fn new(script: &str, extended: bool) -> Self {
+        Self {
+            chars: script.chars().collect(),
+            at: 0,
+            extended,
+        }
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.chars.get(self.at).copied()
+    }
+
+    fn blanks(&mut self, also: &str) {
+        while self
+            .peek()
+            .is_some_and(|c| c == ' ' || c == '\t' || also.contains(c))
+        {
+            self.at += 1;
+        }
+    }
+
+    fn commands(mut self) -> Option<Vec<Command>> {
+        let mut commands = Vec::new();
+        loop {
+            self.blanks("\n;");
+            if self.peek().is_none() {
+                return Some(commands);
+            }
+            let from = self.address()?;
+            let mut to = None;
+            if from.is_some() && self.peek() == Some(',') {
+                self.at += 1;
+                to = Some(self.address()??);
+            }
+            self.blanks("");
+            let negated = self.peek() == Some('!');
+            if negated {
+                self.at += 1;
+                self.blanks("");
+            }
+            let letter = self.peek()?;
+            self.at += 1;
+            let action = match letter {
+                'd' => Action::Delete,
+                'p' => Action::Print,
+                'q' => Action::Quit,
+                's' => self.substitute()?,
+                'y' => self.translate()?,
+                _ => return None,
+            };
+            self.blanks("");
+            if !matches!(self.peek(), None | Some(';' | '\n')) {
+                return None;
+            }
+            commands.push(Command {
+                from,
+                to,
+                negated,
+                action,
+                inside: false,
+            });
+        }
+    }
+
+    /// The outer `None` means that the script is not interpreted.
+    #[expect(clippy::option_option, reason = "an absent address is no failure")]
+    fn address(&mut self) -> Option<Option<Address>> {
+        match self.peek() {
+            Some(c) if c.is_ascii_digit() => {
+                let start = self.at;
+                while self.peek().is_some_and(|c| c.is_ascii_digit()) {
+                    self.at += 1;
+                }
+                let digits: String = self.chars[start..self.at].iter().collect();
+                let number: usize = digits.parse().ok()?;
+                if number == 0 || matches!(self.peek(), Some('~')) {
+                    return None;
+                }
+                Some(Some(Address::Line(number)))
+            }
+            Some('$') => {
+                self.at += 1;
+                Some(Some(Address::Last))
+            }
+            Some('/') => {
+                self.at += 1;
+                let pattern = self.until('/')?;
+                Some(Some(Address::Match(self.regex(&pattern, false)?)))
+            }
+            Some('\\') => None,
+            _ => Some(None),
+        }
+    }
+
+    fn regex(&self, pattern: &str, fold: bool) -> Option<Regex> {
+        if pattern.is_empty() {
+            return None;
+        }
+        if self.extended {
+            Regex::extended(pattern, fold)
+        } else {
+            Regex::basic(pattern, fold)
+        }
+    }
+
+    /// Text up to the delimiter, in which an escaped delimiter stands for itself.
+    fn until(&mut self, delimiter: char) -> Option<String> {
+        let mut text = String::new();
+        let mut bracket = false;
+        loop {
+            let c = self.peek()?;
+            self.at += 1;
+            match c {
+                '\\' => {
+                    let next = self.peek()?;
+                    self.at += 1;
+                    if next == delimiter {
+                        // Whether the freed delimiter is special again differs between seds.
+                        if !matches!(
+                            next,
+                            '/' | ',' | '#' | ':' | '@' | '!' | '%' | '_' | '~' | ';'
+                        ) {
+                            return None;
+                        }
+                    } else {
+                        text.push('\\');
+                    }
+                    text.push(next);
+                }
+                c if c == delimiter && !bracket => return Some(text),
+                '\n' => return None,
+                c => {
+                    if c == '[' {
+                        bracket = true;
+                    } else if c == ']' && bracket && !text.ends_with('[') && !text.ends_with("[^") {
+                        bracket = false;
+                    }
+                    text.push(c);
+                }
+            }
+        }
+    }
+
+    fn substitute(&mut self) -> Option<Action> {
+        let delimiter = self.peek()?;
+        self.at += 1;
+        let pattern = self.until(delimiter)?;
+        let mut with = Vec::new();
+        let mut text = String::new();
+        loop {
+            let c = self.peek()?;
+            self.at += 1;
+            match c {
+                '\\' => {
+                    let next = self.peek()?;
+                    self.at += 1;
+                    match next {
+                        '0'..='9' => {
+                            with.push(Part::Text(std::mem::take(&mut text)));
+                            with.push(Part::Group(next.to_digit(10)? as usize));
+                        }
+                        'n' => text.push('\n'),
+                        't' => text.push('\t'),
+                        c if c == delimiter || !c.is_ascii_alphanumeric() => text.push(c),
+                        _ => return None,
+                    }
+                }
+                '&' if delimiter != '&' => {
+                    with.push(Part::Text(std::mem::take(&mut text)));
+                    with.push(Part::Group(0));
+                }
+                c if c == delimiter => break,
+                c => text.push(c),
+            }
+        }
+        with.push(Part::Text(text));
+        let (mut all, mut print, mut nth, mut fold) = (false, false, 1, false);
+        while let Some(c) = self.peek() {
+            match c {
+                'g' => all = true,
+                'p' => print = true,
+                'I' | 'i' => fold = true,
+                '1'..='9' => nth = c.to_digit(10)? as usize,
+                ';' | '\n' | ' ' => break,
+                _ => return None,
+            }
+            self.at += 1;
+        }
+        let regex = self.regex(&pattern, fold)?;
+        Some(Action::Substitute {
+            regex,
+            with,
+            all,
+            print,
+            nth,
+        })
+    }
+
+    fn translate(&mut self) -> Option<Action> {
+        let delimiter = self.peek()?;
+        self.at += 1;
+        let from: Vec<char> = self.until(delimiter)?.chars().collect();
+        let to: Vec<char> = self.until(delimiter)?.chars().collect();
+        if from.len() != to.len() || from.contains(&'\\') || to.contains(&'\\') {
+            return None;
+        }
+        Some(Action::Translate(from.into_iter().zip(to).collect()))
+    }
+}

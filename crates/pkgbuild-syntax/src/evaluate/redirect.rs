@@ -1,0 +1,225 @@
+//! Redirections.
+
+use super::dynamic::{DynamicKind, Reason, Stop};
+use super::shell::{Flow, Shell};
+use super::stream::Target;
+use crate::tree::{Descriptor, File, Redirect, RedirectOperator, RedirectTarget};
+
+impl Shell {
+    /// Runs with redirections in force. One that reaches outside the recipe leaves in doubt
+    /// whether the command runs at all.
+    pub(crate) fn with_redirects(
+        &mut self,
+        file: &File,
+        redirects: &[Redirect],
+        run: impl FnOnce(&mut Self) -> Result<Flow, Stop>,
+    ) -> Result<Flow, Stop> {
+        let targets = self.streams.targets.clone();
+        let inputs = self.streams.inputs.clone();
+        let mut doubt = None;
+        for redirect in redirects {
+            match self.redirect(file, redirect) {
+                Ok(None) => {}
+                Ok(Some(reason)) | Err(Stop::Dynamic(reason)) => {
+                    doubt.get_or_insert(reason);
+                }
+                Err(stop) => {
+                    self.streams.targets = targets;
+                    self.streams.inputs = inputs;
+                    return Err(stop);
+                }
+            }
+        }
+        let result = match &doubt {
+            None => run(self),
+            Some(reason) => self.guarded(reason, run),
+        };
+        self.streams.targets = targets;
+        // Reading on moves the position in inputs that were there before.
+        let own: Vec<u32> = redirects.iter().filter_map(input_descriptor).collect();
+        if !own.is_empty() {
+            self.streams
+                .inputs
+                .retain(|(number, _)| !own.contains(number));
+            let restored = inputs
+                .into_iter()
+                .filter(|(number, _)| own.contains(number));
+            self.streams.inputs.extend(restored);
+        }
+        result
+    }
+
+    fn redirect(&mut self, file: &File, redirect: &Redirect) -> Result<Option<Reason>, Stop> {
+        let descriptor = match redirect.descriptor {
+            None => None,
+            Some(Descriptor::Number(number)) => Some(number),
+            Some(Descriptor::Variable(_)) => {
+                return Err(self.unsupported("{name}>", "a descriptor stored in a variable"));
+            }
+        };
+        let target = match &redirect.target {
+            RedirectTarget::HereDocument(id) => {
+                let Some(document) = file.here_document(*id) else {
+                    return Ok(None);
+                };
+                let text = if document.quoted {
+                    let bytes = document.static_text(file).unwrap_or_default();
+                    self.utf8(&bytes).map(str::to_owned)
+                } else {
+                    match self.quoted_text(file, document.parts()) {
+                        Ok(text) => Ok(text),
+                        Err(Stop::Dynamic(reason)) => Err(reason),
+                        Err(stop) => return Err(stop),
+                    }
+                };
+                self.input_text(descriptor.unwrap_or(0), text);
+                return Ok(None);
+            }
+            RedirectTarget::Word(word) => match self.operand(file, word) {
+                Ok(text) => Ok(text),
+                Err(Stop::Dynamic(reason)) => Err(reason),
+                Err(stop) => return Err(stop),
+            },
+        };
+        match redirect.operator {
+            RedirectOperator::HereString => {
+                self.input_text(descriptor.unwrap_or(0), target.map(|text| text + "\n"));
+                Ok(None)
+            }
+            RedirectOperator::HereDocument => Ok(None),
+            RedirectOperator::Read => {
+                let path = target?;
+                match self.read_file(&path) {
+                    Ok(text) => {
+                        self.input_text(descriptor.unwrap_or(0), Ok(text));
+                        Ok(None)
+                    }
+                    Err(Stop::Dynamic(reason)) => {
+                        self.input_text(descriptor.unwrap_or(0), Err(reason.clone()));
+                        Ok(Some(reason))
+                    }
+                    Err(stop) => Err(stop),
+                }
+            }
+            RedirectOperator::DuplicateInput => {
+                let number = target?;
+                if let Ok(number) = number.parse::<u32>() {
+                    let found = self
+                        .streams
+                        .inputs
+                        .iter()
+                        .find(|(n, _)| *n == number)
+                        .cloned();
+                    if let Some((_, input)) = found {
+                        self.streams.set_input(descriptor.unwrap_or(0), input);
+                    }
+                }
+                Ok(None)
+            }
+            RedirectOperator::DuplicateOutput => {
+                let word = target?;
+                if let Ok(number) = word.parse::<u32>() {
+                    let target = self.streams.target(number);
+                    self.streams.set_target(descriptor.unwrap_or(1), target);
+                    return Ok(None);
+                }
+                if word == "-" {
+                    self.streams
+                        .set_target(descriptor.unwrap_or(1), Target::Closed);
+                    return Ok(None);
+                }
+                self.write_file(&[1, 2], &word)
+            }
+            RedirectOperator::WriteBoth | RedirectOperator::AppendBoth => {
+                let path = target?;
+                self.write_file(&[1, 2], &path)
+            }
+            RedirectOperator::Write | RedirectOperator::Append | RedirectOperator::Clobber => {
+                let path = target?;
+                self.write_file(&[descriptor.unwrap_or(1)], &path)
+            }
+            RedirectOperator::ReadWrite => {
+                Err(self.unsupported("<>", "reading and writing a file"))
+            }
+        }
+    }
+
+    /// Leads descriptors to a file, of which only those that keep nothing are harmless.
+    fn write_file(&mut self, descriptors: &[u32], path: &str) -> Result<Option<Reason>, Stop> {
+        let target = match path {
+            "/dev/stdout" | "/dev/fd/1" => self.streams.target(1),
+            "/dev/stderr" | "/dev/fd/2" => self.streams.target(2),
+            _ => Target::Discard,
+        };
+        for descriptor in descriptors {
+            self.streams.set_target(*descriptor, target.clone());
+        }
+        if path.starts_with("/dev/") && path != "/dev/full" {
+            return Ok(None);
+        }
+        let reason = self.reason(DynamicKind::File(path.to_owned()));
+        self.state.files_changed = Some(reason.clone());
+        Ok(Some(reason))
+    }
+
+    /// The path of a file beside the recipe, relative to its folder.
+    pub(crate) fn recipe_path(&mut self, path: &str) -> Result<String, Reason> {
+        if let Some(reason) = self
+            .state
+            .moved
+            .clone()
+            .or_else(|| self.state.files_changed.clone())
+        {
+            return Err(reason);
+        }
+        let directory = self.environment.facts.directory.clone();
+        let relative = match directory.as_deref().and_then(|dir| path.strip_prefix(dir)) {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => rest.trim_start_matches('/'),
+            _ => path,
+        };
+        let mut parts = Vec::new();
+        for part in relative.split('/') {
+            match part {
+                "" | "." if !relative.starts_with('/') => {}
+                ".." if parts.pop().is_some() => {}
+                "" | ".." => return Err(self.reason(DynamicKind::File(path.to_owned()))),
+                part => parts.push(part),
+            }
+        }
+        Ok(parts.join("/"))
+    }
+
+    /// The text of a file beside the recipe.
+    pub(crate) fn read_file(&mut self, path: &str) -> Result<String, Stop> {
+        if path == "/dev/null" {
+            return Ok(String::new());
+        }
+        if matches!(path, "/dev/stdin" | "/dev/fd/0") {
+            return self.read_all();
+        }
+        let relative = self.recipe_path(path)?;
+        let facts = self.environment.facts.clone();
+        let Some(bytes) = facts.files.get(&relative) else {
+            return Err(self.reason(DynamicKind::File(path.to_owned())).into());
+        };
+        let text = self.utf8(bytes)?;
+        self.fuel.store(text.len())?;
+        Ok(text.to_owned())
+    }
+}
+
+fn input_descriptor(redirect: &Redirect) -> Option<u32> {
+    let reads = matches!(
+        redirect.operator,
+        RedirectOperator::Read
+            | RedirectOperator::HereString
+            | RedirectOperator::HereDocument
+            | RedirectOperator::DuplicateInput
+            | RedirectOperator::ReadWrite
+    );
+    match redirect.descriptor {
+        None => reads.then_some(0),
+        Some(Descriptor::Number(number)) => reads.then_some(number),
+        Some(Descriptor::Variable(_)) => None,
+    }
+}

@@ -1,0 +1,336 @@
+//! POSIX regular expressions on top of a regular expression engine with other rules.
+//!
+//! The engine takes the first alternative that matches, POSIX the longest match. Where the two can
+//! differ the answer is [`Groups::Ambiguous`], never a guess.
+
+use std::ops::Range;
+
+/// A compiled POSIX expression.
+#[derive(Debug)]
+pub(crate) struct Regex {
+    search: regex_lite::Regex,
+    /// Matches only as a whole, to look for longer matches.
+    whole: regex_lite::Regex,
+    alternatives: bool,
+    /// A group that may be left out or repeated, whose extent POSIX chooses by its own rules.
+    optional_groups: bool,
+    groups: bool,
+}
+
+/// What a search found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Groups {
+    None,
+    /// The whole match, then the groups.
+    Found(Vec<Option<Range<usize>>>),
+    Ambiguous,
+}
+
+impl Regex {
+    /// Compiles an extended expression; `None` when it is invalid or not interpreted.
+    pub(crate) fn extended(pattern: &str, fold: bool) -> Option<Self> {
+        Self::compile(&translate(pattern, true)?, fold)
+    }
+
+    /// Compiles a basic expression as GNU tools read it.
+    pub(crate) fn basic(pattern: &str, fold: bool) -> Option<Self> {
+        Self::compile(&translate(pattern, false)?, fold)
+    }
+
+    fn compile(translated: &Translated, fold: bool) -> Option<Self> {
+        let build = |pattern: &str| {
+            regex_lite::RegexBuilder::new(pattern)
+                .case_insensitive(fold)
+                .dot_matches_new_line(true)
+                .size_limit(1 << 20)
+                .nest_limit(40)
+                .build()
+                .ok()
+        };
+        Some(Self {
+            search: build(&translated.text)?,
+            whole: build(&format!("^(?:{})$", translated.text))?,
+            alternatives: translated.alternatives,
+            optional_groups: translated.optional_groups,
+            groups: translated.groups,
+        })
+    }
+
+    pub(crate) fn is_match(&self, text: &str) -> bool {
+        self.search.is_match(text)
+    }
+
+    /// Whether the whole text matches.
+    pub(crate) fn is_whole(&self, text: &str) -> bool {
+        self.whole.is_match(text)
+    }
+
+    /// The longest match from a byte offset on, groups left aside.
+    pub(crate) fn whole_match(&self, text: &str, at: usize) -> Groups {
+        let Some(found) = self.search.find_at(text, at).map(|found| found.range()) else {
+            return Groups::None;
+        };
+        if (self.alternatives || self.optional_groups) && !self.unique(text, &found) {
+            return Groups::Ambiguous;
+        }
+        Groups::Found(vec![Some(found)])
+    }
+
+    /// The pieces between matches; `None` where the matches are ambiguous.
+    pub(crate) fn split<'t>(&self, text: &'t str) -> Option<Vec<&'t str>> {
+        let mut pieces = Vec::new();
+        let (mut from, mut at) = (0, 0);
+        loop {
+            match self.whole_match(text, at) {
+                Groups::None => break,
+                Groups::Ambiguous => return None,
+                Groups::Found(groups) => {
+                    let range = groups.into_iter().next()??;
+                    if range.is_empty() {
+                        return None;
+                    }
+                    pieces.push(&text[from..range.start]);
+                    (from, at) = (range.end, range.end);
+                }
+            }
+        }
+        pieces.push(&text[from..]);
+        Some(pieces)
+    }
+
+    pub(crate) fn groups(&self, text: &str) -> Groups {
+        self.groups_at(text, 0)
+    }
+
+    /// Searches from a byte offset on.
+    pub(crate) fn groups_at(&self, text: &str, at: usize) -> Groups {
+        let Some(captures) = self.search.captures_at(text, at) else {
+            return Groups::None;
+        };
+        let ranges: Vec<_> = (0..captures.len())
+            .map(|index| captures.get(index).map(|m| m.range()))
+            .collect();
+        let risky = self.alternatives || self.optional_groups;
+        if risky && let Some(Some(found)) = ranges.first() {
+            if self.groups {
+                // Which way the groups divide the match may differ too.
+                return if self.alternatives && !self.optional_groups && self.unique(text, found) {
+                    Groups::Found(ranges)
+                } else {
+                    Groups::Ambiguous
+                };
+            }
+            if !self.unique(text, found) {
+                return Groups::Ambiguous;
+            }
+        }
+        Groups::Found(ranges)
+    }
+
+    /// Whether no longer match begins at the same place.
+    fn unique(&self, text: &str, found: &Range<usize>) -> bool {
+        let longer = text[found.end..]
+            .char_indices()
+            .map(|(at, c)| found.end + at + c.len_utf8());
+        // Anchors inside would see another end of text; few texts are longer than a version.
+        text.len() - found.end <= 400
+            && !longer
+                .into_iter()
+                .any(|end| self.whole.is_match(&text[found.start..end]))
+    }
+}
+
+struct Translated {
+    text: String,
+    alternatives: bool,
+    optional_groups: bool,
+    groups: bool,
+}
+
+/// Rewrites a POSIX expression in the engine's syntax.
+fn translate(pattern: &str, extended: bool) -> Option<Translated> {
+    let chars: Vec<char> = pattern.chars().collect();
+    let mut out = Translated {
+        text: String::new(),
+        alternatives: false,
+        optional_groups: false,
+        groups: false,
+    };
+    let mut at = 0;
+    let mut open = 0_u32;
+    // Whether something that can be repeated precedes.
+    let mut atom = false;
+    let mut after_group = false;
+    while at < chars.len() {
+        let c = chars[at];
+        at += 1;
+        let (special, c) = match c {
+            '\\' => {
+                let next = *chars.get(at)?;
+                at += 1;
+                match next {
+                    '(' | ')' | '{' | '}' | '|' | '+' | '?' => (!extended, next),
+                    'w' | 'W' | 's' | 'S' | 'b' | 'B' => {
+                        out.text.push('\\');
+                        out.text.push(next);
+                        atom = true;
+                        after_group = false;
+                        continue;
+                    }
+                    'n' => (false, '\n'),
+                    't' => (false, '\t'),
+                    '<' | '>' | '`' | '\'' => return None,
+                    c if c.is_ascii_alphanumeric() => return None,
+                    c => (false, c),
+                }
+            }
+            '(' | ')' | '{' | '}' | '|' | '+' | '?' => (extended, c),
+            '*' | '.' | '[' | '^' | '$' => (true, c),
+            c => (false, c),
+        };
+        if !special {
+            if matches!(
+                c,
+                '\\' | '.' | '*' | '+' | '?' | '(' | ')' | '|' | '[' | ']' | '{' | '}' | '^' | '$'
+            ) {
+                out.text.push('\\');
+            }
+            out.text.push(c);
+            (atom, after_group) = (true, false);
+            continue;
+        }
+        match c {
+            '.' => {
+                out.text.push('.');
+                (atom, after_group) = (true, false);
+            }
+            '[' => {
+                at = bracket(&chars, at, &mut out.text)?;
+                (atom, after_group) = (true, false);
+            }
+            '(' => {
+                open += 1;
+                out.groups = true;
+                out.text.push('(');
+                (atom, after_group) = (false, false);
+            }
+            ')' => {
+                if open == 0 {
+                    if extended {
+                        return None;
+                    }
+                    return None;
+                }
+                open -= 1;
+                out.text.push(')');
+                (atom, after_group) = (true, true);
+            }
+            '|' => {
+                out.alternatives = true;
+                out.text.push('|');
+                (atom, after_group) = (false, false);
+            }
+            '^' => {
+                // In a basic expression `^` is an anchor only at a start.
+                if !extended && atom {
+                    out.text.push('\\');
+                    out.text.push('^');
+                } else {
+                    out.text.push('^');
+                    atom = false;
+                    after_group = false;
+                    continue;
+                }
+                (atom, after_group) = (true, false);
+            }
+            '$' => {
+                let end = at == chars.len()
+                    || (chars[at] == '\\' && matches!(chars.get(at + 1), Some(')' | '|')));
+                if extended || end {
+                    out.text.push('$');
+                } else {
+                    out.text.push_str("\\$");
+                }
+                (atom, after_group) = (true, false);
+            }
+            '*' | '+' | '?' => {
+                if !atom {
+                    if extended || c != '*' {
+                        return None;
+                    }
+                    out.text.push_str("\\*");
+                    (atom, after_group) = (true, false);
+                    continue;
+                }
+                if out.text.ends_with(['*', '+', '?'])
+                    && !out.text.ends_with("\\*")
+                    && !out.text.ends_with("\\+")
+                    && !out.text.ends_with("\\?")
+                {
+                    // `a*?` would mean a lazy match to the engine.
+                    return None;
+                }
+                out.optional_groups |= after_group;
+                out.text.push(c);
+                after_group = false;
+            }
+            '{' => {
+                let close = (at..chars.len()).find(|&i| chars[i] == '}')?;
+                let inner_end = if extended {
+                    close
+                } else {
+                    close.checked_sub(1)?
+                };
+                let inner: String = chars.get(at..inner_end)?.iter().collect();
+                let valid =
+                    !inner.is_empty() && inner.chars().all(|c| c.is_ascii_digit() || c == ',');
+                if !valid || !atom || inner.starts_with(',') {
+                    return None;
+                }
+                out.optional_groups |= after_group;
+                out.text.push('{');
+                out.text.push_str(&inner);
+                out.text.push('}');
+                at = close + 1;
+                after_group = false;
+            }
+            _ => return None,
+        }
+    }
+    (open == 0).then_some(out)
+}
+
+/// Copies a bracket expression, of which the opening is read already.
+fn bracket(chars: &[char], from: usize, out: &mut String) -> Option<usize> {
+    let mut at = from;
+    out.push('[');
+    if chars.get(at) == Some(&'^') {
+        out.push('^');
+        at += 1;
+    }
+    let first = at;
+    loop {
+        let c = *chars.get(at)?;
+        if c == ']' && at > first {
+            out.push(']');
+            return Some(at + 1);
+        }
+        if c == '[' && matches!(chars.get(at + 1), Some(':')) {
+            let close = (at + 2..chars.len().checked_sub(1)?)
+                .find(|&i| chars[i] == ':' && chars[i + 1] == ']')?;
+            out.extend(&chars[at..close + 2]);
+            at = close + 2;
+            continue;
+        }
+        if c == '[' && matches!(chars.get(at + 1), Some('.' | '=')) {
+            return None;
+        }
+        if matches!(c, '[' | ']' | '\\' | '&' | '~' | '^') {
+            out.push('\\');
+        } else if c == '-' && (at == first || chars.get(at + 1) == Some(&']')) {
+            out.push('\\');
+        }
+        out.push(c);
+        at += 1;
+    }
+}
