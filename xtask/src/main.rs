@@ -1,21 +1,50 @@
 //! Developer commands for the workspace: `cargo xtask --help` lists them.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod catalog;
+mod display;
+mod e2e;
+mod interrupt;
+mod provision;
+
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 /// Local end-to-end runs and tools for the worker provisioner.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", version, about)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, about)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    E2e(e2e::E2e),
+    Provision(provision::Provision),
+    Catalog(catalog::Catalog),
+}
 
 fn main() -> ExitCode {
-    match Cli::parse().command {}
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    match cli.command {
+        Command::E2e(command) => block_on(command.run()),
+        Command::Provision(command) => block_on(command.run()),
+        Command::Catalog(command) => block_on(command.run()),
+    }
+}
+
+fn block_on(future: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(future)
 }

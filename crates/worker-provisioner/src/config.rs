@@ -1,0 +1,174 @@
+//! What a provisioner is told once: plain data, with one explicit reading of the environment.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use catalog_client::WorkerType;
+
+/// The catalog asked when none is configured.
+pub const DEFAULT_CATALOG_URL: &str = "http://localhost:8787";
+
+/// Which of a worker's recipes to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FlavorPreference {
+    /// The prebuilt binary when the catalog offers one, else the source.
+    #[default]
+    Any,
+    /// Only the prebuilt binary.
+    Binary,
+    /// Only a build from source.
+    Source,
+}
+
+/// How strongly builds are isolated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IsolationPolicy {
+    /// The strongest tier the host allows.
+    #[default]
+    Auto,
+    /// Namespaces, or no build at all.
+    Namespaces,
+    /// A process group and a supervisor only.
+    Group,
+}
+
+/// What to do when the recipe's `check()` fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CheckPolicy {
+    /// The provision fails.
+    #[default]
+    Run,
+    /// The provision goes on with a warning.
+    Warn,
+    /// `check()` is not run.
+    Skip,
+}
+
+/// Everything a [`WorkerProvisioner`](crate::WorkerProvisioner) needs to know.
+///
+/// [`Config::new`] reads no environment; [`Config::from_env`] is the one function that does.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// Base URLs of the catalog and its mirrors, tried in order.
+    pub catalog_urls: Vec<String>,
+    /// The bearer token of a licensed catalog; it is sent to the catalog's own origin only.
+    pub catalog_token: Option<String>,
+    /// Use what is cached and make no request at all.
+    pub offline: bool,
+    /// The backend to provide; detected when absent.
+    pub backend: Option<WorkerType>,
+    /// Which of a worker's recipes to use.
+    pub flavor: FlavorPreference,
+    /// Where binaries are installed; when absent `/usr/local/bin` if it is writable, else
+    /// `~/.local/bin`.
+    pub bin_dir: Option<PathBuf>,
+    /// Downloaded sources and catalog answers.
+    pub cache_dir: PathBuf,
+    /// What is installed.
+    pub data_dir: PathBuf,
+    /// Build folders are made below it; the system's temporary folder by default.
+    pub temp_dir: PathBuf,
+    /// The home of the person the provisioner works for, where there is one.
+    pub home: Option<PathBuf>,
+    /// Where programs are looked for, by the recipe's functions and by backend detection.
+    pub search_path: Vec<PathBuf>,
+    /// Folders a build may read although the sandbox hides what is around them, such as a Rust
+    /// toolchain below a home.
+    pub tool_dirs: Vec<PathBuf>,
+    /// Extra variables the recipe sees, such as `RBEE_FEATURES`.
+    pub recipe_env: BTreeMap<String, String>,
+    /// How strongly builds are isolated.
+    pub isolation: IsolationPolicy,
+    /// Whether `prepare()` and `build()` may use the network.
+    pub build_network: bool,
+    /// What to do when `check()` fails.
+    pub check: CheckPolicy,
+    /// How many jobs `make` and `cargo` run at once; the number of processors when absent.
+    pub jobs: Option<u32>,
+    /// The longest time one recipe function may take.
+    pub phase_timeout: Duration,
+}
+
+impl Config {
+    /// A configuration with every folder below `root` and the default catalog.
+    ///
+    /// Programs are looked for in the system's own folders alone. Nothing is read or created.
+    pub fn new(root: impl AsRef<Path>) -> Self {
+        let root = root.as_ref();
+        Self {
+            catalog_urls: vec![DEFAULT_CATALOG_URL.to_owned()],
+            catalog_token: None,
+            offline: false,
+            backend: None,
+            flavor: FlavorPreference::Any,
+            bin_dir: Some(root.join("bin")),
+            cache_dir: root.join("cache"),
+            data_dir: root.join("data"),
+            temp_dir: env::temp_dir(),
+            home: None,
+            search_path: system_search_path(),
+            tool_dirs: Vec::new(),
+            recipe_env: BTreeMap::new(),
+            isolation: IsolationPolicy::Auto,
+            build_network: true,
+            check: CheckPolicy::Run,
+            jobs: None,
+            phase_timeout: Duration::from_secs(6 * 60 * 60),
+        }
+    }
+
+    /// The configuration a person expects from their environment.
+    ///
+    /// Read are `WORKER_CATALOG_URL`, `HOME` (then `USERPROFILE`), `XDG_CACHE_HOME`,
+    /// `XDG_DATA_HOME`, `TMPDIR`, `PATH`, `CARGO_HOME`, `RUSTUP_HOME` and `RBEE_FEATURES`. Empty
+    /// values count as unset.
+    pub fn from_env() -> Self {
+        let home = folder("HOME").or_else(|| folder("USERPROFILE"));
+        let below_home = |variable: &str, below: &str| {
+            folder(variable).or_else(|| home.as_ref().map(|home| home.join(below)))
+        };
+        let temp_dir = env::temp_dir();
+        let cache = below_home("XDG_CACHE_HOME", ".cache").unwrap_or_else(|| temp_dir.clone());
+        let data = below_home("XDG_DATA_HOME", ".local/share").unwrap_or_else(|| temp_dir.clone());
+        let mut config = Self::new(cache.join("rbee/provisioner"));
+        config.data_dir = data.join("rbee");
+        config.bin_dir = None;
+        if let Some(url) = text("WORKER_CATALOG_URL") {
+            config.catalog_urls = vec![url];
+        }
+        config.search_path = match env::var_os("PATH") {
+            Some(path) if !path.is_empty() => {
+                env::split_paths(&path).filter(|folder| folder.is_absolute()).collect()
+            }
+            _ => system_search_path(),
+        };
+        config.tool_dirs =
+            [below_home("CARGO_HOME", ".cargo").map(|cargo| cargo.join("bin")), below_home("RUSTUP_HOME", ".rustup")]
+                .into_iter()
+                .flatten()
+                .filter(|folder| folder.is_dir())
+                .collect();
+        if let Some(features) = text("RBEE_FEATURES") {
+            config.recipe_env.insert("RBEE_FEATURES".to_owned(), features);
+        }
+        config.home = home;
+        config
+    }
+}
+
+fn system_search_path() -> Vec<PathBuf> {
+    ["/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"]
+        .map(PathBuf::from)
+        .to_vec()
+}
+
+fn text(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+fn folder(name: &str) -> Option<PathBuf> {
+    env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
+}

@@ -1,0 +1,281 @@
+//! What can go wrong: one variant for each thing a caller could do or say differently.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use build_sandbox::SandboxError;
+use catalog_client::CatalogError;
+use source_fetch::FetchError;
+
+use crate::progress::ProvisionPhase;
+
+/// Why a worker was not provisioned, or a catalog not read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProvisionError {
+    /// The provision was cancelled; nothing temporary is left.
+    #[error("cancelled")]
+    Cancelled,
+
+    /// The catalog did not give the entry or the recipe, or no variant fits this host.
+    #[error("the worker catalog could not be used for `{id}`")]
+    Catalog {
+        /// The worker's id, as it was asked for.
+        id: String,
+        /// What the catalog client said.
+        #[source]
+        source: Box<CatalogError>,
+    },
+
+    /// The worker does not run on this host; nothing was downloaded.
+    #[error("`{id}` does not run on this host")]
+    Unsupported {
+        /// The worker's id, as it was asked for.
+        id: String,
+        /// What would have fitted.
+        #[source]
+        source: Box<CatalogError>,
+    },
+
+    /// This build of the program is for a machine that no catalog serves.
+    #[error("no catalog serves {os} on {architecture}")]
+    UnknownHost {
+        /// The operating system.
+        os: &'static str,
+        /// The architecture.
+        architecture: &'static str,
+    },
+
+    /// The recipe is not valid.
+    #[error("the recipe of `{id}` has {count} syntax errors; the first:\n{first}")]
+    Syntax {
+        /// The worker's id.
+        id: String,
+        /// How many errors were found.
+        count: usize,
+        /// The first one with its line and a caret.
+        first: String,
+    },
+
+    /// The recipe's metadata cannot be determined.
+    #[error("the recipe of `{id}` cannot be evaluated")]
+    Evaluate {
+        /// The worker's id.
+        id: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
+    /// The recipe is for other architectures than this host's.
+    #[error(
+        "the recipe of `{id}` is for {}, and this host is `{host}`",
+        list(.offered)
+    )]
+    RecipeArchitecture {
+        /// The worker's id.
+        id: String,
+        /// The recipe's `arch` (PKGBUILD(5), "arch").
+        offered: Vec<String>,
+        /// This host's architecture.
+        host: String,
+    },
+
+    /// The recipe has no function that the work needs.
+    #[error("the recipe of `{id}` has no `{function}()` function (PKGBUILD(5), \"PACKAGING FUNCTIONS\")")]
+    MissingFunction {
+        /// The worker's id.
+        id: String,
+        /// The function's name.
+        function: String,
+    },
+
+    /// A `source` or digest of the recipe is not one.
+    #[error("line {line} of the recipe of `{id}` declares a source that cannot be used")]
+    Source {
+        /// The worker's id.
+        id: String,
+        /// The line of the recipe, counted from 1.
+        line: u32,
+        /// What is wrong with it.
+        #[source]
+        source: Box<FetchError>,
+    },
+
+    /// A source was not fetched or not verified.
+    #[error("the sources of `{id}` could not be fetched")]
+    Fetch {
+        /// The worker's id.
+        id: String,
+        /// What the fetcher said.
+        #[source]
+        source: Box<FetchError>,
+    },
+
+    /// One of the recipe's functions failed.
+    #[error("`{id}` failed in {}", .phase.title())]
+    Build {
+        /// The worker's id.
+        id: String,
+        /// The phase that failed.
+        phase: ProvisionPhase,
+        /// What the sandbox said.
+        #[source]
+        source: Box<SandboxError>,
+    },
+
+    /// The package holds no program of the expected name, or several that could be meant.
+    #[error(
+        "the package holds no program named {}{}",
+        list(.names),
+        candidates(.candidates)
+    )]
+    BinaryNotFound {
+        /// The names looked for, best first.
+        names: Vec<String>,
+        /// The programs there are, relative to `pkgdir`.
+        candidates: Vec<PathBuf>,
+    },
+
+    /// The packaged program cannot be used.
+    #[error("the packaged program `{}` cannot be installed", .path.display())]
+    UnusableBinary {
+        /// The program, relative to `pkgdir`.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        problem: BinaryProblem,
+    },
+
+    /// There is no folder the binary could be installed into.
+    #[error("`/usr/local/bin` is not writable and there is no home folder; name a folder for binaries")]
+    NoBinDir,
+
+    /// Something that is not a regular file has the binary's name.
+    #[error("`{}` is a link or a folder and is not replaced; move it away or choose another folder", .path.display())]
+    TargetNotAFile {
+        /// What is in the way.
+        path: PathBuf,
+    },
+
+    /// The id cannot be the name of a folder.
+    #[error("`{id}` is not a usable artifact id")]
+    InvalidArtifactId {
+        /// The id.
+        id: String,
+    },
+
+    /// The id is already in the catalog.
+    #[error("`{id}` is already in the catalog; remove it first")]
+    AlreadyInCatalog {
+        /// The id.
+        id: String,
+    },
+
+    /// The id is not in the catalog.
+    #[error("`{id}` is not in the catalog")]
+    NotInCatalog {
+        /// The id.
+        id: String,
+    },
+
+    /// A stored artifact cannot be read.
+    #[error("`{}` does not hold an artifact; move it away to go on", .path.display())]
+    MalformedMetadata {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+
+    /// The file system refused.
+    #[error("failed to {action} `{}`", .path.display())]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// What it was attempted on.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+
+    /// A task of the provisioner ended without an answer.
+    #[error("an internal task ended early")]
+    Task(#[source] tokio::task::JoinError),
+}
+
+/// Why a packaged program cannot be installed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BinaryProblem {
+    /// It is a link that leads out of the package.
+    #[error("it leads out of the package")]
+    OutsidePackage,
+    /// It is a folder, a device or a socket.
+    #[error("it is not a regular file")]
+    NotAFile,
+    /// No execute permission is set.
+    #[error("it is not executable; `install -Dm755` makes it so")]
+    NotExecutable,
+    /// It would run with somebody else's rights.
+    #[error("it is set-user-id or set-group-id, which a worker must not be")]
+    SetUserId,
+    /// It is neither a program of any known format nor a script.
+    #[error("it is neither a program nor a script with `#!`")]
+    UnknownFormat,
+    /// It is an object file or a core dump.
+    #[error("it is not a program but another kind of object file")]
+    NotAProgram,
+    /// It is for another operating system.
+    #[error("it is a program for another operating system ({found})")]
+    OtherPlatform {
+        /// The format found.
+        found: String,
+    },
+    /// It is for another processor.
+    #[error("it is for {found}, and this host is {expected}")]
+    OtherArchitecture {
+        /// The architecture found.
+        found: String,
+        /// This host's architecture.
+        expected: &'static str,
+    },
+}
+
+impl ProvisionError {
+    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io { action, path: path.to_owned(), source }
+    }
+
+    /// Whether the work was cancelled, at whatever depth that was noticed.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Cancelled)
+    }
+
+    /// The message with all its causes, joined by `: `.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+}
+
+fn list(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(" or ")
+}
+
+fn candidates(paths: &[PathBuf]) -> String {
+    if paths.is_empty() {
+        return " and no other program".to_owned();
+    }
+    let names: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
+    format!("; which of {} is meant is not clear", names.join(", "))
+}

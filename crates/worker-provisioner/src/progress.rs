@@ -1,0 +1,441 @@
+//! What a provision reports: one event type, delivered in order, with a bounded backlog.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+/// The version of [`ProvisionEvent`]'s serialised form.
+pub const EVENT_VERSION: u32 = 1;
+
+/// How many events of one job a late [`Subscription`] can still see.
+pub const BACKLOG: usize = 10_000;
+
+/// How many finished jobs are kept for late subscribers.
+const FINISHED_JOBS: usize = 64;
+
+/// The steps of a provision, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ProvisionPhase {
+    /// Waiting for another provision of the same worker, or for a free build slot.
+    Wait,
+    /// Asking the catalog for the worker's entry.
+    Metadata,
+    /// Choosing the backend and checking operating system and architecture.
+    Platform,
+    /// Fetching the recipe's text.
+    Recipe,
+    /// Parsing and evaluating the recipe, and checking its own `arch`.
+    Evaluate,
+    /// Creating the private build folders.
+    Workspace,
+    /// Checking that the binary could be installed, before the long work.
+    Preflight,
+    /// Fetching and verifying the sources.
+    Sources,
+    /// Running the recipe's `prepare()`.
+    Prepare,
+    /// Running the recipe's `pkgver()`.
+    Pkgver,
+    /// Running the recipe's `build()`.
+    Build,
+    /// Running the recipe's `check()`.
+    Check,
+    /// Running the recipe's `package()`.
+    Package,
+    /// Finding, checking and trying the packaged binary.
+    Binary,
+    /// Putting the binary in place.
+    Install,
+    /// Making the artifact.
+    Artifact,
+    /// Removing everything temporary.
+    Cleanup,
+}
+
+impl ProvisionPhase {
+    /// A few words for people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Wait => "waiting",
+            Self::Metadata => "catalog entry",
+            Self::Platform => "platform",
+            Self::Recipe => "recipe",
+            Self::Evaluate => "evaluate",
+            Self::Workspace => "workspace",
+            Self::Preflight => "preflight",
+            Self::Sources => "sources",
+            Self::Prepare => "prepare()",
+            Self::Pkgver => "pkgver()",
+            Self::Build => "build()",
+            Self::Check => "check()",
+            Self::Package => "package()",
+            Self::Binary => "binary",
+            Self::Install => "install",
+            Self::Artifact => "artifact",
+            Self::Cleanup => "clean-up",
+        }
+    }
+}
+
+/// What progress is counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Unit {
+    /// Bytes.
+    Bytes,
+    /// Git objects.
+    Objects,
+    /// Archive members.
+    Files,
+}
+
+/// Which stream of a phase an output line came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Happening {
+    /// The phase began.
+    Started,
+    /// The phase found out something worth telling.
+    Note {
+        /// One line for people.
+        text: String,
+    },
+    /// The phase got on; `done` never falls for the same subject and never passes `total`.
+    Progress {
+        /// What is being worked on, such as a source's name.
+        subject: String,
+        /// How much is done, in `unit`.
+        done: u64,
+        /// How much there is in all, when that is known.
+        total: Option<u64>,
+        /// What is counted.
+        unit: Unit,
+    },
+    /// A line of a recipe function's output, without its line end.
+    Output {
+        /// Where it was written.
+        stream: OutputStream,
+        /// The line; bytes that are not UTF-8 are replaced.
+        line: String,
+    },
+    /// Something is not as it should be, but the provision goes on.
+    Warning {
+        /// One line for people.
+        text: String,
+    },
+    /// The phase ended well.
+    Finished {
+        /// How long it took, in milliseconds.
+        elapsed_ms: u64,
+    },
+    /// The provision failed in this phase; nothing follows but clean-up.
+    Failed {
+        /// The error and its causes, joined by `: `.
+        error: String,
+    },
+    /// The provision was cancelled in this phase; nothing follows but clean-up.
+    Cancelled,
+}
+
+/// One thing that happened in one provision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProvisionEvent {
+    /// [`EVENT_VERSION`].
+    pub version: u32,
+    /// The job on whose behalf the provision runs.
+    pub job_id: String,
+    /// The worker's id, as it was asked for.
+    pub worker_id: String,
+    /// Counts up from 0 without gaps within a provision.
+    pub sequence: u64,
+    /// When it happened.
+    pub time: Timestamp,
+    /// The step it happened in.
+    pub phase: ProvisionPhase,
+    /// What happened.
+    #[serde(flatten)]
+    pub happening: Happening,
+}
+
+/// Receives events in order, from whichever task they come.
+///
+/// It is called with a lock held so that the order is kept: return soon, and never block.
+pub trait Reporter: Send + Sync {
+    /// Takes one event.
+    fn report(&self, event: &ProvisionEvent);
+}
+
+impl<F: Fn(&ProvisionEvent) + Send + Sync> Reporter for F {
+    fn report(&self, event: &ProvisionEvent) {
+        self(event);
+    }
+}
+
+/// The events of one job, as far as they are kept.
+#[derive(Debug)]
+struct JobLog {
+    state: Mutex<JobState>,
+    changed: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct JobState {
+    events: VecDeque<ProvisionEvent>,
+    dropped: u64,
+    closed: bool,
+}
+
+impl JobLog {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), changed: watch::Sender::new(0) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, JobState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, event: ProvisionEvent) {
+        let mut state = self.lock();
+        if state.events.len() == BACKLOG {
+            state.events.pop_front();
+            state.dropped += 1;
+        }
+        state.events.push_back(event);
+        drop(state);
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    fn close(&self) {
+        self.lock().closed = true;
+        self.changed.send_modify(|count| *count += 1);
+    }
+}
+
+/// Follows the events of one job from its first kept one to its end.
+#[derive(Debug)]
+pub struct Subscription {
+    log: Arc<JobLog>,
+    changed: watch::Receiver<u64>,
+    next: u64,
+}
+
+impl Subscription {
+    /// The next event, or `None` once the job has ended and everything was seen.
+    ///
+    /// A reader that falls more than [`BACKLOG`] events behind misses the oldest ones, which
+    /// shows as a gap in [`ProvisionEvent::sequence`]. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<ProvisionEvent> {
+        loop {
+            self.changed.mark_unchanged();
+            {
+                let state = self.log.lock();
+                self.next = self.next.max(state.dropped);
+                let index = usize::try_from(self.next - state.dropped).unwrap_or(usize::MAX);
+                if let Some(event) = state.events.get(index) {
+                    self.next += 1;
+                    return Some(event.clone());
+                }
+                if state.closed {
+                    return None;
+                }
+            }
+            if self.changed.changed().await.is_err() {
+                return None;
+            }
+        }
+    }
+}
+
+/// The job logs of one provisioner.
+#[derive(Debug, Default)]
+pub(crate) struct Jobs {
+    state: Mutex<JobTable>,
+}
+
+#[derive(Debug, Default)]
+struct JobTable {
+    logs: HashMap<String, Arc<JobLog>>,
+    finished: VecDeque<String>,
+}
+
+impl Jobs {
+    /// Follows `job_id`, which may not have started yet.
+    pub(crate) fn subscribe(&self, job_id: &str) -> Subscription {
+        let log = self.log(job_id);
+        let changed = log.changed.subscribe();
+        Subscription { log, changed, next: 0 }
+    }
+
+    fn log(&self, job_id: &str) -> Arc<JobLog> {
+        let mut table = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(table.logs.entry(job_id.to_owned()).or_insert_with(JobLog::new))
+    }
+
+    /// Starts the log of `job_id` anew when an earlier provision of that name has ended.
+    fn open(&self, job_id: &str) -> Arc<JobLog> {
+        let mut table = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let log = table.logs.entry(job_id.to_owned()).or_insert_with(JobLog::new);
+        if log.lock().closed {
+            *log = JobLog::new();
+        }
+        Arc::clone(log)
+    }
+
+    fn finish(&self, job_id: &str, log: &Arc<JobLog>) {
+        log.close();
+        let mut table = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        table.finished.retain(|finished| finished != job_id);
+        table.finished.push_back(job_id.to_owned());
+        while table.finished.len() > FINISHED_JOBS {
+            if let Some(oldest) = table.finished.pop_front()
+                && table.logs.get(&oldest).is_some_and(|log| log.lock().closed)
+            {
+                table.logs.remove(&oldest);
+            }
+        }
+    }
+}
+
+/// Numbers the events of one provision and hands them on.
+///
+/// Dropping it ends the job's log, so a subscriber of a dropped provision does not wait for ever.
+pub(crate) struct Emitter {
+    jobs: Arc<Jobs>,
+    log: Arc<JobLog>,
+    reporter: Option<Arc<dyn Reporter>>,
+    job_id: String,
+    worker_id: String,
+    sequence: Mutex<u64>,
+}
+
+impl Emitter {
+    pub(crate) fn new(
+        jobs: &Arc<Jobs>,
+        reporter: Option<Arc<dyn Reporter>>,
+        job_id: &str,
+        worker_id: &str,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            jobs: Arc::clone(jobs),
+            log: jobs.open(job_id),
+            reporter,
+            job_id: job_id.to_owned(),
+            worker_id: worker_id.to_owned(),
+            sequence: Mutex::new(0),
+        })
+    }
+
+    pub(crate) fn emit(&self, phase: ProvisionPhase, happening: Happening) {
+        // Held while the event is handed on: two tasks cannot overtake one another.
+        let mut sequence = self.sequence.lock().unwrap_or_else(PoisonError::into_inner);
+        let event = ProvisionEvent {
+            version: EVENT_VERSION,
+            job_id: self.job_id.clone(),
+            worker_id: self.worker_id.clone(),
+            sequence: *sequence,
+            time: Timestamp::now(),
+            phase,
+            happening,
+        };
+        *sequence += 1;
+        if let Some(reporter) = &self.reporter {
+            reporter.report(&event);
+        }
+        self.log.push(event);
+    }
+
+    pub(crate) fn note(&self, phase: ProvisionPhase, text: impl Into<String>) {
+        self.emit(phase, Happening::Note { text: text.into() });
+    }
+
+    pub(crate) fn warn(&self, phase: ProvisionPhase, text: impl Into<String>) {
+        self.emit(phase, Happening::Warning { text: text.into() });
+    }
+}
+
+impl Drop for Emitter {
+    fn drop(&mut self) {
+        self.jobs.finish(&self.job_id, &self.log);
+    }
+}
+
+impl std::fmt::Debug for Emitter {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Emitter")
+            .field("job_id", &self.job_id)
+            .field("worker_id", &self.worker_id)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[tokio::test]
+    async fn a_late_subscriber_sees_everything_in_order() {
+        let jobs = Arc::new(Jobs::default());
+        let mut early = jobs.subscribe("job");
+        let emitter = Emitter::new(&jobs, None, "job", "worker");
+        let tasks: Vec<_> = (0..8)
+            .map(|_| {
+                let emitter = Arc::clone(&emitter);
+                tokio::spawn(async move { emitter.note(ProvisionPhase::Build, "line") })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        drop(emitter);
+        let mut late = jobs.subscribe("job");
+        for expected in 0..8 {
+            assert_eq!(early.next().await.unwrap().sequence, expected);
+            assert_eq!(late.next().await.unwrap().sequence, expected);
+        }
+        assert!(early.next().await.is_none());
+        assert!(late.next().await.is_none());
+    }
+
+    #[test]
+    fn an_event_keeps_its_serialised_form() {
+        let event = ProvisionEvent {
+            version: EVENT_VERSION,
+            job_id: "job-1".to_owned(),
+            worker_id: "sample".to_owned(),
+            sequence: 3,
+            time: Timestamp::from_second(1_700_000_000).unwrap(),
+            phase: ProvisionPhase::Sources,
+            happening: Happening::Progress {
+                subject: "a.tar.gz".to_owned(),
+                done: 1,
+                total: Some(2),
+                unit: Unit::Bytes,
+            },
+        };
+        let text = serde_json::to_string(&event).unwrap();
+        assert_eq!(
+            text,
+            r#"{"version":1,"job_id":"job-1","worker_id":"sample","sequence":3,"time":"2023-11-14T22:13:20Z","phase":"sources","kind":"progress","subject":"a.tar.gz","done":1,"total":2,"unit":"bytes"}"#
+        );
+        assert_eq!(serde_json::from_str::<ProvisionEvent>(&text).unwrap(), event);
+    }
+}

@@ -1,0 +1,169 @@
+//! `cargo xtask provision`: one worker from any catalog.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use catalog_client::WorkerType;
+use clap::{Args, ValueEnum};
+use worker_provisioner::{
+    Config, FlavorPreference, IsolationPolicy, ProvisionError, ProvisionRequest, WorkerProvisioner,
+};
+
+use crate::{display, interrupt};
+
+/// The exit codes, as `--help` tells them.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    the worker is installed
+  1    the provision failed
+  2    wrong usage
+  3    the worker does not run on this host, or the catalog does not have it
+  130  cancelled by Ctrl-C or SIGTERM; nothing is left behind";
+
+/// Provision one worker: fetch, verify, build, install.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Provision {
+    /// The worker's id in the catalog.
+    worker_id: String,
+    /// The catalog's base URL [default: $`WORKER_CATALOG_URL`, else `http://localhost:8787`].
+    #[arg(long, value_name = "URL")]
+    catalog: Option<String>,
+    /// The backend to provide [default: what the host shows signs of].
+    #[arg(long)]
+    backend: Option<BackendArg>,
+    /// Which recipe to use [default: binary where the catalog offers it, else source].
+    #[arg(long)]
+    from: Option<FlavorArg>,
+    /// Where the binary goes [default: /usr/local/bin if writable, else ~/.local/bin].
+    #[arg(long, value_name = "DIR")]
+    bin_dir: Option<PathBuf>,
+    /// Downloaded sources and catalog answers [default: the user's cache folder].
+    #[arg(long, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
+    /// What is installed [default: the user's data folder].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// A variable the recipe sees, such as `RBEE_FEATURES=cpu`; may be repeated.
+    #[arg(long, value_name = "K=V", value_parser = variable)]
+    set_env: Vec<(String, String)>,
+    /// How strongly the build is isolated.
+    #[arg(long, default_value = "auto")]
+    isolation: IsolationArg,
+    /// One JSON event a line on standard output; the last line is the artifact or the error.
+    #[arg(long)]
+    json: bool,
+    /// Show everything, with the libraries' own log.
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum BackendArg {
+    Cpu,
+    Cuda,
+    Metal,
+    Rocm,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FlavorArg {
+    Source,
+    Binary,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum IsolationArg {
+    Auto,
+    Namespaces,
+    Group,
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(format!("`{text}` is not of the form NAME=VALUE")),
+    }
+}
+
+impl Provision {
+    fn config(&self) -> Config {
+        let mut config = Config::from_env();
+        if let Some(url) = &self.catalog {
+            config.catalog_urls = vec![url.clone()];
+        }
+        config.backend = self.backend.map(|backend| match backend {
+            BackendArg::Cpu => WorkerType::Cpu,
+            BackendArg::Cuda => WorkerType::Cuda,
+            BackendArg::Metal => WorkerType::Metal,
+            BackendArg::Rocm => WorkerType::Rocm,
+        });
+        config.flavor = match self.from {
+            None => FlavorPreference::Any,
+            Some(FlavorArg::Binary) => FlavorPreference::Binary,
+            Some(FlavorArg::Source) => FlavorPreference::Source,
+        };
+        config.isolation = match self.isolation {
+            IsolationArg::Auto => IsolationPolicy::Auto,
+            IsolationArg::Namespaces => IsolationPolicy::Namespaces,
+            IsolationArg::Group => IsolationPolicy::Group,
+        };
+        if self.bin_dir.is_some() {
+            config.bin_dir.clone_from(&self.bin_dir);
+        }
+        if let Some(folder) = &self.cache_dir {
+            config.cache_dir.clone_from(folder);
+        }
+        if let Some(folder) = &self.data_dir {
+            config.data_dir.clone_from(folder);
+        }
+        config.recipe_env.extend(self.set_env.iter().cloned());
+        config
+    }
+
+    /// Runs the command.
+    pub async fn run(self) -> Result<ExitCode> {
+        let cancel = interrupt::token()?;
+        let provisioner = WorkerProvisioner::new(self.config())?;
+        let reporter = if self.json {
+            Arc::new(display::Json)
+        } else {
+            display::for_stderr(self.verbose)
+        };
+        let provisioner = provisioner.with_reporter(reporter);
+        let request = ProvisionRequest::new(&self.worker_id)
+            .with_job_id(format!("cli-{}", std::process::id()));
+        match provisioner.provision_request(&request, cancel).await {
+            Ok(provisioned) => {
+                let text = if self.json {
+                    serde_json::to_string(&provisioned.binary)
+                } else {
+                    serde_json::to_string_pretty(&provisioned.binary)
+                };
+                println!("{}", text.context("the artifact cannot be printed")?);
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(error) => {
+                if self.json {
+                    println!("{}", serde_json::json!({ "error": error.chain() }));
+                } else {
+                    eprintln!("error: {}", error.chain());
+                }
+                Ok(exit_code(&error))
+            }
+        }
+    }
+}
+
+fn exit_code(error: &ProvisionError) -> ExitCode {
+    match error {
+        ProvisionError::Cancelled => ExitCode::from(130),
+        ProvisionError::Unsupported { .. }
+        | ProvisionError::UnknownWorker { .. }
+        | ProvisionError::UnknownHost { .. }
+        | ProvisionError::RecipeArchitecture { .. } => ExitCode::from(3),
+        _ => ExitCode::FAILURE,
+    }
+}
