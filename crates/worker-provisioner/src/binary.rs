@@ -1,6 +1,5 @@
 //! Finds the worker's binary in a package tree and checks what it is.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -14,70 +13,87 @@ use crate::error::{BinaryProblem, ProvisionError};
 /// Where a package puts programs, in the order of preference.
 const PROGRAM_FOLDERS: [&str; 3] = ["usr/local/bin", "usr/bin", "bin"];
 
+/// A program in a package tree.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The package tree.
+    pkgdir: PathBuf,
+    /// The program in it.
+    path: PathBuf,
+    /// The program's file name.
+    pub(crate) name: String,
+}
+
 /// The names the binary may have, best first, without repeats or anything but a plain file name.
-pub(crate) fn candidate_names<'a>(
-    binary_name: Option<&'a str>,
-    pkgname: &'a str,
-    provides: impl IntoIterator<Item = &'a str>,
-) -> Vec<&'a str> {
-    let mut names: Vec<&str> = Vec::new();
-    // An entry of `provides` may carry a version: `name=1.0`.
-    let provided = provides.into_iter().map(|entry| entry.split(['=', '<', '>']).next().unwrap_or(entry));
-    for name in binary_name.into_iter().chain([pkgname]).chain(provided) {
-        if is_file_name(name) && !names.contains(&name) {
-            names.push(name);
+pub(crate) fn candidate_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut candidates: Vec<&str> = Vec::new();
+    for name in names {
+        // An entry of `provides` may carry a version: `name=1.0`.
+        let name = name.split(['=', '<', '>']).next().unwrap_or(name);
+        if is_file_name(name) && !candidates.contains(&name) {
+            candidates.push(name);
         }
     }
-    names
+    candidates
 }
 
 fn is_file_name(name: &str) -> bool {
     !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\0'])
 }
 
-/// Finds the one program of the package: by name first, else the only executable there is.
-pub(crate) fn find(pkgdir: &Path, names: &[&str]) -> Result<PathBuf, ProvisionError> {
+/// Finds the one program of the packages: by name first, else the only executable there is.
+pub(crate) fn find(pkgdirs: &[PathBuf], names: &[&str]) -> Result<Found, ProvisionError> {
     for name in names {
-        for folder in PROGRAM_FOLDERS {
-            let path = pkgdir.join(folder).join(name);
-            if path.symlink_metadata().is_ok() {
-                return Ok(path);
+        for pkgdir in pkgdirs {
+            for folder in PROGRAM_FOLDERS {
+                let path = pkgdir.join(folder).join(name);
+                if path.symlink_metadata().is_ok() {
+                    let name = (*name).to_owned();
+                    return Ok(Found { pkgdir: pkgdir.clone(), path, name });
+                }
             }
         }
     }
-    let mut executables = BTreeSet::new();
-    for folder in PROGRAM_FOLDERS {
-        let Ok(entries) = fs::read_dir(pkgdir.join(folder)) else { continue };
-        for entry in entries.flatten() {
-            let is_program = entry
-                .metadata()
-                .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0);
-            if is_program {
-                executables.insert(entry.path());
-            }
-        }
+    let mut executables: Vec<Found> = pkgdirs.iter().flat_map(|pkgdir| executables(pkgdir)).collect();
+    if executables.len() == 1 {
+        return Ok(executables.remove(0));
     }
-    let mut executables: Vec<PathBuf> = executables.into_iter().collect();
-    match executables.len() {
-        1 => Ok(executables.remove(0)),
-        _ => Err(ProvisionError::BinaryNotFound {
-            names: names.iter().map(|name| (*name).to_owned()).collect(),
-            candidates: executables
-                .iter()
-                .map(|path| path.strip_prefix(pkgdir).unwrap_or(path).to_owned())
-                .collect(),
-        }),
-    }
+    let mut candidates: Vec<PathBuf> =
+        executables.iter().map(|found| relative(&found.pkgdir, &found.path)).collect();
+    candidates.sort();
+    Err(ProvisionError::BinaryNotFound {
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+        candidates,
+    })
 }
 
-/// Checks that `path` is a program for this machine that lies inside `pkgdir`, and opens it.
+fn executables(pkgdir: &Path) -> Vec<Found> {
+    let folders = PROGRAM_FOLDERS.iter().filter_map(|folder| fs::read_dir(pkgdir.join(folder)).ok());
+    folders
+        .flatten()
+        .flatten()
+        .filter(|entry| {
+            entry.metadata().is_ok_and(|metadata| {
+                metadata.is_file() && metadata.permissions().mode() & 0o111 != 0
+            })
+        })
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            Some(Found { pkgdir: pkgdir.to_owned(), path: entry.path(), name })
+        })
+        .collect()
+}
+
+fn relative(pkgdir: &Path, path: &Path) -> PathBuf {
+    path.strip_prefix(pkgdir).unwrap_or(path).to_owned()
+}
+
+/// Checks that a program is for this machine and lies inside its package tree, and opens it.
 ///
 /// What is checked is the opened file, so it cannot be exchanged between check and use.
-pub(crate) fn open_checked(pkgdir: &Path, path: &Path) -> Result<File, ProvisionError> {
-    let refuse = |problem| ProvisionError::UnusableBinary {
-        path: path.strip_prefix(pkgdir).unwrap_or(path).to_owned(),
-        problem,
-    };
+pub(crate) fn open_checked(found: &Found) -> Result<File, ProvisionError> {
+    let Found { pkgdir, path, .. } = found;
+    let refuse = |problem| ProvisionError::UnusableBinary { path: relative(pkgdir, path), problem };
     let failed = |source| ProvisionError::io("read", path, source);
     let inside = path.canonicalize().map_err(failed)?;
     if !inside.starts_with(pkgdir.canonicalize().map_err(failed)?) {
@@ -142,24 +158,28 @@ mod tests {
 
     const SCRIPT: &[u8] = b"#!/bin/sh\n";
 
+    fn find_in(tree: &tempfile::TempDir, names: &[&str]) -> Result<Found, ProvisionError> {
+        find(&[tree.path().to_owned()], names)
+    }
+
     #[test]
     fn names_come_in_order_and_paths_are_no_names() {
-        let names = candidate_names(Some("../evil"), "w-git", ["w=1.0", "w-git", ""]);
+        let names = candidate_names(["../evil", "w-git", "w=1.0", "w-git", ""]);
         assert_eq!(names, ["w-git", "w"]);
     }
 
     #[test]
     fn the_named_binary_wins_over_others() {
         let tree = package(&[("usr/bin/other", SCRIPT, 0o755), ("usr/local/bin/w", SCRIPT, 0o755)]);
-        assert_eq!(find(tree.path(), &["x", "w"]).unwrap(), tree.path().join("usr/local/bin/w"));
+        assert_eq!(find_in(&tree, &["x", "w"]).unwrap().path, tree.path().join("usr/local/bin/w"));
     }
 
     #[test]
     fn a_single_executable_is_found_and_two_are_ambiguous() {
         let tree = package(&[("usr/bin/only", SCRIPT, 0o755), ("usr/bin/data", b"x", 0o644)]);
-        assert_eq!(find(tree.path(), &["w"]).unwrap(), tree.path().join("usr/bin/only"));
+        assert_eq!(find_in(&tree, &["w"]).unwrap().name, "only");
         let tree = package(&[("usr/bin/a", SCRIPT, 0o755), ("bin/b", SCRIPT, 0o755)]);
-        let Err(ProvisionError::BinaryNotFound { candidates, .. }) = find(tree.path(), &["w"]) else {
+        let Err(ProvisionError::BinaryNotFound { candidates, .. }) = find_in(&tree, &["w"]) else {
             panic!("two programs are ambiguous");
         };
         assert_eq!(candidates, [PathBuf::from("bin/b"), PathBuf::from("usr/bin/a")]);
@@ -167,7 +187,6 @@ mod tests {
 
     #[test]
     fn unusable_binaries_are_refused_for_what_they_are() {
-        let mut elf = fs::read(std::env::current_exe().unwrap()).unwrap();
         let cases: [(&[u8], u32, BinaryProblem); 4] = [
             (SCRIPT, 0o644, BinaryProblem::NotExecutable),
             (SCRIPT, 0o4755, BinaryProblem::SetUserId),
@@ -176,30 +195,32 @@ mod tests {
         ];
         for (bytes, mode, expected) in cases {
             let tree = package(&[("bin/w", bytes, mode)]);
-            let error = open_checked(tree.path(), &tree.path().join("bin/w")).unwrap_err();
+            let error = open_checked(&find_in(&tree, &["w"]).unwrap()).unwrap_err();
             assert!(
                 matches!(&error, ProvisionError::UnusableBinary { problem, .. } if *problem == expected),
                 "{error}"
             );
         }
-        if cfg!(target_os = "linux") {
-            let tree = package(&[("bin/w", &elf, 0o755)]);
-            open_checked(tree.path(), &tree.path().join("bin/w")).unwrap();
-            // `e_machine`: 8 is MIPS, which this test never runs on.
-            elf[18] = 8;
-            elf[19] = 0;
-            let tree = package(&[("bin/w", &elf, 0o755)]);
-            let error = open_checked(tree.path(), &tree.path().join("bin/w")).unwrap_err();
-            assert!(error.to_string().contains("mips"), "{error}");
-        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_program_for_another_processor_is_refused() {
+        let mut elf = fs::read(std::env::current_exe().unwrap()).unwrap();
+        let tree = package(&[("bin/w", &elf, 0o755)]);
+        open_checked(&find_in(&tree, &["w"]).unwrap()).unwrap();
+        // `e_machine`: 8 is MIPS, which this test never runs on.
+        elf[18..20].copy_from_slice(&[8, 0]);
+        let tree = package(&[("bin/w", &elf, 0o755)]);
+        let error = open_checked(&find_in(&tree, &["w"]).unwrap()).unwrap_err();
+        assert!(error.chain().contains("mips"), "{}", error.chain());
     }
 
     #[test]
     fn a_link_out_of_the_package_is_refused() {
         let tree = package(&[("bin/keep", SCRIPT, 0o755)]);
         std::os::unix::fs::symlink("/bin/sh", tree.path().join("bin/w")).unwrap();
-        let path = find(tree.path(), &["w"]).unwrap();
-        let error = open_checked(tree.path(), &path).unwrap_err();
+        let error = open_checked(&find_in(&tree, &["w"]).unwrap()).unwrap_err();
         assert!(matches!(
             error,
             ProvisionError::UnusableBinary { problem: BinaryProblem::OutsidePackage, .. }

@@ -27,6 +27,16 @@ pub enum ProvisionError {
         source: Box<CatalogError>,
     },
 
+    /// The catalog has no such worker.
+    #[error("`{id}` is not a worker of this catalog")]
+    UnknownWorker {
+        /// The worker's id, as it was asked for.
+        id: String,
+        /// What the catalog client said.
+        #[source]
+        source: Box<CatalogError>,
+    },
+
     /// The worker does not run on this host; nothing was downloaded.
     #[error("`{id}` does not run on this host")]
     Unsupported {
@@ -201,9 +211,13 @@ pub enum ProvisionError {
         source: io::Error,
     },
 
-    /// A task of the provisioner ended without an answer.
-    #[error("an internal task ended early")]
-    Task(#[source] tokio::task::JoinError),
+    /// This host cannot run builds.
+    #[error("builds cannot be run on this host")]
+    Sandbox {
+        /// What the sandbox said.
+        #[source]
+        source: Box<SandboxError>,
+    },
 }
 
 /// Why a packaged program cannot be installed.

@@ -1,2 +1,29 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
+
+mod artifact;
+mod backend;
+mod binary;
+mod config;
+mod contract;
+mod error;
+mod filesystem_catalog;
+mod install;
+mod plan;
+mod progress;
+mod provisioner;
+mod steps;
+mod workspace;
+
+pub use artifact::WorkerBinary;
+pub use backend::{BackendChoice, HostProbe, SystemProbe};
+pub use catalog_client::{Flavor, Platform, WorkerType};
+pub use config::{CheckPolicy, Config, DEFAULT_CATALOG_URL, FlavorPreference, IsolationPolicy};
+pub use contract::{Artifact, ArtifactCatalog, ArtifactProvisioner, ArtifactStatus, VendorSource};
+pub use error::{BinaryProblem, ProvisionError};
+pub use filesystem_catalog::FilesystemCatalog;
+pub use progress::{
+    BACKLOG, EVENT_VERSION, Happening, OutputStream, ProvisionEvent, ProvisionPhase, Reporter,
+    Subscription, Unit,
+};
+pub use provisioner::{ProvisionRequest, Provisioned, WorkerProvisioner};

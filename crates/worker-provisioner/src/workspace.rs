@@ -33,9 +33,6 @@ impl Workspace {
         // The phases see real paths, so that a build that resolves links finds the same names.
         let startdir = root.path().canonicalize().map_err(failed)?;
         let workspace = Self { root: Some(root), startdir };
-        for folder in [workspace.srcdir(), workspace.pkgdir()] {
-            fs::create_dir(&folder).map_err(|source| ProvisionError::io("create", &folder, source))?;
-        }
         let path = workspace.recipe();
         fs::write(&path, recipe).map_err(|source| ProvisionError::io("write", &path, source))?;
         Ok(workspace)
@@ -56,9 +53,9 @@ impl Workspace {
         self.startdir.join("src")
     }
 
-    /// Where `package()` installs to (PKGBUILD(5), "pkgdir").
-    pub(crate) fn pkgdir(&self) -> PathBuf {
-        self.startdir.join("pkg")
+    /// Where the package `name` is installed to (PKGBUILD(5), "pkgdir").
+    pub(crate) fn pkgdir(&self, name: &str) -> PathBuf {
+        self.startdir.join("pkg").join(name)
     }
 
     /// Removes everything and says when something could not be removed.
@@ -117,7 +114,7 @@ mod tests {
         let workspace = Workspace::create(temp.path(), "pkgname=x\n").unwrap();
         assert_eq!(fs::metadata(workspace.startdir()).unwrap().permissions().mode() & 0o777, 0o700);
         let locked = workspace.srcdir().join("cache");
-        fs::create_dir(&locked).unwrap();
+        fs::create_dir_all(&locked).unwrap();
         fs::write(locked.join("file"), "x").unwrap();
         fs::set_permissions(&locked, Permissions::from_mode(0o500)).unwrap();
         drop(workspace);

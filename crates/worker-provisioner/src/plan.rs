@@ -1,0 +1,371 @@
+//! Every conversion between the leaves: they know nothing of one another.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use build_sandbox::{BuildFlags, BuildSpec, Isolation, IsolationChoice, Mount, NetworkPolicy, Phase};
+use catalog_client::{Answer, Architecture, CatalogConfig, Freshness, Token};
+use pkgbuild_syntax::{
+    Arch, ArrayField, Environment, Evaluation, Package, ResolvedPackage, Uname,
+};
+use source_fetch::{Checksum, Directories, Policy, Source, SourceRequest};
+
+use crate::config::{CheckPolicy, Config, IsolationPolicy};
+use crate::error::ProvisionError;
+use crate::progress::{Happening, OutputStream, ProvisionPhase, Unit};
+use crate::steps::Choice;
+use crate::workspace::Workspace;
+
+/// The optimisation that makepkg.conf(5) ships with, without the processor it is tuned for.
+const C_FLAGS: &str = "-O2 -pipe";
+
+/// An evaluated recipe whose values are all known, for this host's architecture.
+#[derive(Debug)]
+pub(crate) struct EvaluatedPackage {
+    text: String,
+    evaluation: Evaluation,
+    arch: Arch,
+    package: Package,
+    resolved: ResolvedPackage,
+}
+
+/// What the catalog client is told.
+pub(crate) fn catalog_config(config: &Config) -> CatalogConfig {
+    let mut catalog = CatalogConfig::new(config.catalog_urls.iter().cloned());
+    catalog.token = config.catalog_token.clone().map(Token::new);
+    catalog.cache_dir = Some(config.cache_dir.join("catalog"));
+    catalog.offline = config.offline;
+    catalog.user_agent = concat!("worker-provisioner/", env!("CARGO_PKG_VERSION")).to_owned();
+    catalog
+}
+
+/// A line for people when an answer is older than the service allows.
+pub(crate) fn staleness<T>(answer: &Answer<T>) -> Option<String> {
+    let Freshness::Stale { age } = answer.freshness else { return None };
+    let cause = answer.cause.as_ref().map(|cause| format!(" ({cause})")).unwrap_or_default();
+    Some(format!("using a copy from {} minutes ago{cause}", age.as_secs() / 60))
+}
+
+/// What the recipe may know of its surroundings; its functions will see the same.
+pub(crate) fn environment(config: &Config, choice: &Choice) -> Environment {
+    let machine = choice.architecture.to_string();
+    let system = if cfg!(target_os = "macos") { "Darwin" } else { "Linux" };
+    let mut environment = Environment::default()
+        .with_carch(&machine)
+        .with_chost(chost(choice.architecture))
+        .with_commands(choice.commands.iter().cloned())
+        .with_nproc(jobs(config))
+        .with_uname(Uname {
+            system: system.to_owned(),
+            node: "localhost".to_owned(),
+            release: String::new(),
+            version: String::new(),
+            operating_system: if cfg!(target_os = "macos") { "Darwin" } else { "GNU/Linux" }.to_owned(),
+            machine,
+        });
+    for (name, value) in [("CFLAGS", C_FLAGS), ("CXXFLAGS", C_FLAGS), ("CPPFLAGS", ""), ("LDFLAGS", "")] {
+        environment = environment.with_variable(name, value);
+    }
+    for (name, value) in recipe_variables(config, choice) {
+        environment = environment.with_variable(name, value);
+    }
+    environment
+}
+
+/// The configured variables, and `RBEE_FEATURES` for the chosen backend unless it is configured.
+fn recipe_variables(config: &Config, choice: &Choice) -> BTreeMap<String, String> {
+    let mut variables = config.recipe_env.clone();
+    variables
+        .entry("RBEE_FEATURES".to_owned())
+        .or_insert_with(|| choice.backend.backend.to_string());
+    variables
+}
+
+fn chost(architecture: Architecture) -> String {
+    let system = if cfg!(target_os = "macos") { "apple-darwin" } else { "pc-linux-gnu" };
+    format!("{architecture}-{system}")
+}
+
+fn jobs(config: &Config) -> u32 {
+    config.jobs.unwrap_or_else(|| {
+        std::thread::available_parallelism()
+            .ok()
+            .and_then(|count| u32::try_from(count.get()).ok())
+            .unwrap_or(1)
+    })
+}
+
+/// Parses and evaluates a recipe, and resolves it for this host's architecture.
+pub(crate) fn evaluate(
+    id: &str,
+    text: &str,
+    environment: &Environment,
+    architecture: Architecture,
+) -> Result<EvaluatedPackage, ProvisionError> {
+    let file = parse(id, text)?;
+    let evaluation = pkgbuild_syntax::evaluate(&file, environment);
+    let arch = architecture.to_string().parse().map_err(|source| ProvisionError::Evaluate {
+        id: id.to_owned(),
+        source: Box::new(source),
+    })?;
+    EvaluatedPackage::new(id, text.to_owned(), evaluation, arch)
+}
+
+fn parse(id: &str, text: &str) -> Result<pkgbuild_syntax::File, ProvisionError> {
+    let parsed = pkgbuild_syntax::parse(text);
+    match parsed.errors.first() {
+        None => Ok(parsed.file),
+        Some(first) => Err(ProvisionError::Syntax {
+            id: id.to_owned(),
+            count: parsed.errors.len(),
+            first: first.display(text.as_bytes()).to_string(),
+        }),
+    }
+}
+
+impl EvaluatedPackage {
+    fn new(
+        id: &str,
+        text: String,
+        evaluation: Evaluation,
+        arch: Arch,
+    ) -> Result<Self, ProvisionError> {
+        let failed = |source| ProvisionError::Evaluate { id: id.to_owned(), source: Box::new(source) };
+        let package = Package::from_evaluation(&evaluation).map_err(failed)?;
+        let resolved = package.resolve(&arch).map_err(|source| match source {
+            pkgbuild_syntax::PackageError::Architecture { arch, available, .. } => {
+                ProvisionError::RecipeArchitecture {
+                    id: id.to_owned(),
+                    offered: available,
+                    host: arch.to_string(),
+                }
+            }
+            source => failed(source),
+        })?;
+        let evaluated = Self { text, evaluation, arch, package, resolved };
+        for name in &evaluated.resolved.pkgname {
+            if evaluated.package.package_function(name).is_none() {
+                let function = "package".to_owned();
+                return Err(ProvisionError::MissingFunction { id: id.to_owned(), function });
+            }
+        }
+        Ok(evaluated)
+    }
+
+    /// The same recipe once `pkgver()` has printed another version.
+    pub(crate) fn with_pkgver(&self, id: &str, version: &str) -> Result<Self, ProvisionError> {
+        let text = pkgbuild_syntax::with_pkgver(&self.text, version);
+        let file = parse(id, &text)?;
+        let mut evaluation = self.evaluation.clone();
+        evaluation.evaluate_again(&file);
+        Self::new(id, text, evaluation, self.arch.clone())
+    }
+
+    /// The names of the packages the recipe makes, never none.
+    pub(crate) fn pkgnames(&self) -> &[String] {
+        &self.resolved.pkgname
+    }
+
+    /// PKGBUILD(5), "pkgver".
+    pub(crate) fn pkgver(&self) -> &str {
+        &self.resolved.pkgver
+    }
+
+    /// PKGBUILD(5), "pkgrel".
+    pub(crate) fn pkgrel(&self) -> &str {
+        &self.resolved.pkgrel
+    }
+
+    /// What all packages together provide (PKGBUILD(5), "provides"); unknown ones are left out,
+    /// since they only help to find the binary.
+    pub(crate) fn provides(&self) -> Vec<&str> {
+        let names = self.pkgnames().iter();
+        names
+            .filter_map(|name| self.package.array_of(name, ArrayField::Provides, &self.arch).ok())
+            .flatten()
+            .collect()
+    }
+
+    /// The functions to run, in makepkg's order; absent ones are left out.
+    pub(crate) fn phases(&self) -> Vec<(ProvisionPhase, Phase)> {
+        let optional = [
+            ("prepare", ProvisionPhase::Prepare, Phase::Prepare),
+            ("pkgver", ProvisionPhase::Pkgver, Phase::Pkgver),
+            ("build", ProvisionPhase::Build, Phase::Build),
+            ("check", ProvisionPhase::Check, Phase::Check),
+        ];
+        let mut phases: Vec<_> = optional
+            .into_iter()
+            .filter(|(name, ..)| self.package.has_function(name))
+            .map(|(_, step, phase)| (step, phase))
+            .collect();
+        for name in self.pkgnames() {
+            phases.push((ProvisionPhase::Package, Phase::Package(name.clone())));
+        }
+        phases
+    }
+
+    /// The sources with what verifies them; a bad one is told with its line.
+    pub(crate) fn source_requests(&self, id: &str) -> Result<Vec<SourceRequest>, ProvisionError> {
+        let line = |span: Option<pkgbuild_syntax::Span>| {
+            span.map_or(0, |span| {
+                pkgbuild_syntax::Position::of(self.text.as_bytes(), span.start).line
+            })
+        };
+        let needs_history = self.needs_history();
+        let mut requests = Vec::new();
+        for declared in &self.resolved.sources {
+            let bad = |source, span| ProvisionError::Source {
+                id: id.to_owned(),
+                line: line(span),
+                source: Box::new(source),
+            };
+            let source: Source =
+                declared.source.parse().map_err(|error| bad(error, declared.span))?;
+            let mut request = SourceRequest::new(source);
+            for sum in &declared.checksums {
+                let checksum = Checksum::parse(sum.algorithm.name(), &sum.digest)
+                    .map_err(|error| bad(error, sum.span))?;
+                request = request.with_checksum(checksum);
+            }
+            request.no_extract =
+                self.resolved.noextract.iter().any(|name| name == request.source.file_name());
+            request.needs_history = needs_history;
+            requests.push(request);
+        }
+        Ok(requests)
+    }
+
+    /// A `pkgver()` that asks git may count commits or describe tags.
+    fn needs_history(&self) -> bool {
+        self.evaluation
+            .declare_f("pkgver")
+            .is_some_and(|body| body.known().is_none_or(|text| text.contains("git")))
+    }
+}
+
+/// Where a fetch puts things.
+pub(crate) fn directories(config: &Config, workspace: &Workspace) -> Directories {
+    Directories {
+        srcdir: workspace.srcdir(),
+        cache: config.cache_dir.join("sources"),
+        startdir: workspace.startdir().to_owned(),
+    }
+}
+
+/// What a fetch is allowed.
+pub(crate) fn fetch_policy(config: &Config, package: &EvaluatedPackage) -> Policy {
+    Policy {
+        offline: config.offline,
+        valid_pgp_keys: package.resolved.validpgpkeys.clone(),
+        ..Policy::default()
+    }
+}
+
+/// What is told of a fetch.
+pub(crate) fn fetch_happening(event: source_fetch::Event) -> Option<Happening> {
+    use source_fetch::Event;
+    Some(match event {
+        Event::Bytes { source, received, total } => Happening::Progress {
+            subject: source.name.to_string(),
+            done: received,
+            total,
+            unit: Unit::Bytes,
+        },
+        Event::Retrying { source, attempt, delay, reason } => Happening::Warning {
+            text: format!(
+                "`{}`: attempt {attempt} failed ({reason}); trying again in {delay:.1?}",
+                source.name
+            ),
+        },
+        Event::FromCache { source } => note(format!("`{}` comes from the cache", source.name)),
+        Event::Verified { source, digests, signed_by } => {
+            let mut proofs: Vec<String> =
+                digests.iter().map(|digest| digest.name().to_owned()).collect();
+            proofs.extend(signed_by.map(|key| format!("signature of {key}")));
+            note(if proofs.is_empty() {
+                format!("`{}` is not verified: the recipe says SKIP", source.name)
+            } else {
+                format!("`{}` verified by {}", source.name, proofs.join(" and "))
+            })
+        }
+        Event::Extracted { source, entries, .. } => {
+            note(format!("`{}` extracted, {entries} entries", source.name))
+        }
+        _ => return None,
+    })
+}
+
+fn note(text: String) -> Happening {
+    Happening::Note { text }
+}
+
+/// What the phases of one build share.
+pub(crate) fn build_spec(
+    config: &Config,
+    package: &EvaluatedPackage,
+    workspace: &Workspace,
+    choice: &Choice,
+) -> BuildSpec {
+    let resolved = &package.resolved;
+    let name = resolved.pkgname.first().unwrap_or(&resolved.pkgbase);
+    let mut spec = BuildSpec::new(workspace.startdir(), name);
+    spec.recipe = workspace.recipe();
+    spec.srcdir = workspace.srcdir();
+    spec.pkgdir = workspace.pkgdir(name);
+    spec.pkgbase.clone_from(&resolved.pkgbase);
+    spec.pkgname.clone_from(&resolved.pkgname);
+    spec.carch = choice.architecture.to_string();
+    spec.chost = chost(choice.architecture);
+    spec.flags = BuildFlags {
+        cflags: C_FLAGS.to_owned(),
+        cxxflags: C_FLAGS.to_owned(),
+        ..BuildFlags::default()
+    };
+    spec.makeflags = format!("-j{}", jobs(config));
+    spec.environment = recipe_variables(config, choice);
+    spec.path = search_path(config);
+    spec.mounts = config.tool_dirs.iter().filter(|folder| folder.is_dir()).map(Mount::read_only).collect();
+    if !config.build_network {
+        spec.network = NetworkPolicy::NONE;
+    }
+    spec.limits.wall = config.phase_timeout;
+    spec.check = match config.check {
+        CheckPolicy::Run => build_sandbox::CheckPolicy::Run,
+        CheckPolicy::Warn => build_sandbox::CheckPolicy::Warn,
+        CheckPolicy::Skip => build_sandbox::CheckPolicy::Skip,
+    };
+    (spec.isolation, spec.minimum) = match config.isolation {
+        IsolationPolicy::Auto => (IsolationChoice::Auto, Isolation::Group),
+        IsolationPolicy::Namespaces => {
+            (IsolationChoice::Exactly(Isolation::Namespaces), Isolation::Namespaces)
+        }
+        IsolationPolicy::Group => (IsolationChoice::Exactly(Isolation::Group), Isolation::Group),
+    };
+    spec
+}
+
+/// Folders whose names would break the `PATH` are left out, as the shell would.
+fn search_path(config: &Config) -> Vec<PathBuf> {
+    let usable = |folder: &&PathBuf| {
+        folder.is_absolute() && !folder.as_os_str().as_encoded_bytes().contains(&b':')
+    };
+    config.search_path.iter().filter(usable).cloned().collect()
+}
+
+/// What is told of a running function.
+pub(crate) fn sandbox_happening(event: &build_sandbox::Event<'_>) -> Option<Happening> {
+    use build_sandbox::{Event, Stream};
+    Some(match event {
+        Event::Output { stream, text, .. } => Happening::Output {
+            stream: match stream {
+                Stream::Stdout => OutputStream::Stdout,
+                Stream::Stderr => OutputStream::Stderr,
+            },
+            line: text.to_string(),
+        },
+        Event::Warning { text } => Happening::Warning { text: text.to_string() },
+        Event::Started { isolation, .. } => note(format!("isolation: {isolation}")),
+        _ => return None,
+    })
+}

@@ -1,0 +1,404 @@
+//! What each step of a provision does.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use build_sandbox::{Isolation, Phase, SandboxError};
+use catalog_client::{
+    Architecture, Capabilities, CatalogError, Flavor, Host, Platform, Variant, WorkerEntry, WorkerId,
+};
+use source_fetch::{Fetched, FetchError};
+use tokio_util::sync::CancellationToken;
+
+use crate::artifact::{WorkerBinary, artifact_id};
+use crate::backend::{self, BackendChoice};
+use crate::binary;
+use crate::config::FlavorPreference;
+use crate::error::ProvisionError;
+use crate::install::{self, BinDir};
+use crate::plan::{self, EvaluatedPackage};
+use crate::progress::{Emitter, Happening, ProvisionPhase};
+use crate::provisioner::{ProvisionRequest, Provisioned, Shared};
+use crate::workspace::Workspace;
+
+/// One provision under way.
+pub(crate) struct Run<'a> {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) request: &'a ProvisionRequest,
+    pub(crate) emitter: Arc<Emitter>,
+    pub(crate) cancel: CancellationToken,
+}
+
+/// What will be built, decided before anything is downloaded.
+#[derive(Debug, Clone)]
+pub(crate) struct Choice {
+    pub(crate) variant: Variant,
+    pub(crate) backend: BackendChoice,
+    pub(crate) flavor: Flavor,
+    pub(crate) platform: Platform,
+    pub(crate) architecture: Architecture,
+    /// The programs of the host, as the recipe's own probing sees them.
+    pub(crate) commands: Arc<BTreeSet<String>>,
+}
+
+/// A finished package tree.
+#[derive(Debug)]
+pub(crate) struct Built {
+    pub(crate) package: Arc<EvaluatedPackage>,
+    pub(crate) isolation: Isolation,
+}
+
+/// A checked program of the package, open for copying.
+#[derive(Debug)]
+pub(crate) struct Binary {
+    file: File,
+    name: String,
+}
+
+/// A program in place.
+#[derive(Debug)]
+pub(crate) struct Installed {
+    path: PathBuf,
+    size: u64,
+}
+
+impl Run<'_> {
+    /// Runs one step and tells how it went; a dropped step counts as cancelled.
+    pub(crate) async fn step<T>(
+        &self,
+        phase: ProvisionPhase,
+        work: impl Future<Output = Result<T, ProvisionError>>,
+    ) -> Result<T, ProvisionError> {
+        let mut guard = StepGuard { emitter: &self.emitter, phase, open: true };
+        self.emitter.emit(phase, Happening::Started);
+        let started = Instant::now();
+        let outcome = if self.cancel.is_cancelled() {
+            Err(ProvisionError::Cancelled)
+        } else {
+            work.await
+        };
+        guard.open = false;
+        let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.emitter.emit(
+            phase,
+            match &outcome {
+                Ok(_) => Happening::Finished { elapsed_ms },
+                Err(ProvisionError::Cancelled) => Happening::Cancelled,
+                Err(error) => Happening::Failed { error: error.chain() },
+            },
+        );
+        outcome
+    }
+
+    pub(crate) async fn metadata(&self) -> Result<WorkerEntry, ProvisionError> {
+        let id: WorkerId = self
+            .request
+            .worker_id
+            .parse()
+            .map_err(|source| self.catalog_error(source))?;
+        let answer = self.shared.catalog.get(&id, &self.cancel).await;
+        let answer = answer.map_err(|source| self.catalog_error(source))?;
+        if let Some(warning) = plan::staleness(&answer) {
+            self.emitter.warn(ProvisionPhase::Metadata, warning);
+        }
+        Ok(answer.value)
+    }
+
+    /// Backend, operating system and architecture; then which recipe.
+    pub(crate) async fn choose(&self, entry: &WorkerEntry) -> Result<Choice, ProvisionError> {
+        let unknown = || ProvisionError::UnknownHost {
+            os: std::env::consts::OS,
+            architecture: std::env::consts::ARCH,
+        };
+        let platform = Platform::current().ok_or_else(unknown)?;
+        let architecture = Architecture::current().ok_or_else(unknown)?;
+        let config = &self.shared.config;
+        let probe = Arc::clone(&self.shared.probe);
+        let requested = self.request.backend.or(config.backend);
+        let (commands, choice) = blocking(move || {
+            let commands = probe.commands();
+            let choice = backend::choose(requested, probe.as_ref(), &commands);
+            Ok((Arc::new(commands), choice))
+        })
+        .await?;
+        let text = format!("backend `{}`: {}", choice.backend, choice.reason);
+        self.emitter.note(ProvisionPhase::Platform, text);
+        let host = Host { platform, architecture, backends: vec![choice.backend] };
+        let variant = self.shared.catalog.select(entry, &host).map_err(|source| {
+            let id = self.request.worker_id.clone();
+            ProvisionError::Unsupported { id, source: Box::new(source) }
+        })?;
+        let preference = self.request.flavor.unwrap_or(config.flavor);
+        let flavor = match preference {
+            FlavorPreference::Any if variant.offers(Flavor::Binary) => Flavor::Binary,
+            FlavorPreference::Any | FlavorPreference::Source => Flavor::Source,
+            FlavorPreference::Binary => Flavor::Binary,
+        };
+        let text = format!("{platform} on {architecture}, {flavor} recipe");
+        self.emitter.note(ProvisionPhase::Platform, text);
+        let variant = variant.clone();
+        Ok(Choice { variant, backend: choice, flavor, platform, architecture, commands })
+    }
+
+    pub(crate) async fn recipe(
+        &self,
+        entry: &WorkerEntry,
+        choice: &Choice,
+    ) -> Result<String, ProvisionError> {
+        let catalog = &self.shared.catalog;
+        let answer = catalog.recipe(entry, &choice.variant, choice.flavor, &self.cancel).await;
+        let answer = answer.map_err(|source| self.catalog_error(source))?;
+        if let Some(warning) = plan::staleness(&answer) {
+            self.emitter.warn(ProvisionPhase::Recipe, warning);
+        }
+        Ok(answer.value.text)
+    }
+
+    /// Parses and evaluates the recipe and checks its own `arch` and functions.
+    pub(crate) async fn evaluate(
+        &self,
+        recipe: &str,
+        choice: &Choice,
+    ) -> Result<Arc<EvaluatedPackage>, ProvisionError> {
+        let id = self.request.worker_id.clone();
+        let environment = plan::environment(&self.shared.config, choice);
+        let arch = choice.architecture;
+        let recipe = recipe.to_owned();
+        let package = blocking(move || plan::evaluate(&id, &recipe, &environment, arch)).await?;
+        let text = format!("{} {}-{}", package.pkgnames().join(" "), package.pkgver(), package.pkgrel());
+        self.emitter.note(ProvisionPhase::Evaluate, text);
+        Ok(Arc::new(package))
+    }
+
+    pub(crate) async fn workspace(&self, recipe: &str) -> Result<Workspace, ProvisionError> {
+        let temp_dir = self.shared.config.temp_dir.clone();
+        let recipe = recipe.to_owned();
+        blocking(move || Workspace::create(&temp_dir, &recipe)).await
+    }
+
+    /// Finds out where the binary can go before hours are spent on building it.
+    pub(crate) async fn preflight(&self, _package: &EvaluatedPackage) -> Result<BinDir, ProvisionError> {
+        let shared = Arc::clone(&self.shared);
+        let bin_dir = blocking(move || {
+            let config = &shared.config;
+            install::preflight(config.bin_dir.as_deref(), config.home.as_deref(), &config.search_path)
+        })
+        .await?;
+        let text = format!("binaries go to `{}`", bin_dir.path.display());
+        self.emitter.note(ProvisionPhase::Preflight, text);
+        if let Some(hint) = &bin_dir.hint {
+            self.emitter.warn(ProvisionPhase::Preflight, hint);
+        }
+        Ok(bin_dir)
+    }
+
+    pub(crate) async fn fetch(
+        &self,
+        package: &EvaluatedPackage,
+        workspace: &Workspace,
+    ) -> Result<Vec<Fetched>, ProvisionError> {
+        let config = &self.shared.config;
+        let requests = package.source_requests(&self.request.worker_id)?;
+        let directories = plan::directories(config, workspace);
+        let policy = plan::fetch_policy(config, package);
+        let emitter = Arc::clone(&self.emitter);
+        let reporter = move |event| {
+            if let Some(happening) = plan::fetch_happening(event) {
+                emitter.emit(ProvisionPhase::Sources, happening);
+            }
+        };
+        source_fetch::fetch_all(&requests, &directories, &policy, &self.cancel, &reporter)
+            .await
+            .map_err(|source| match source {
+                FetchError::Cancelled => ProvisionError::Cancelled,
+                source => {
+                    let id = self.request.worker_id.clone();
+                    ProvisionError::Fetch { id, source: Box::new(source) }
+                }
+            })
+    }
+
+    /// Runs the recipe's functions; the version `pkgver()` prints counts from then on.
+    pub(crate) async fn build(
+        &self,
+        package: &Arc<EvaluatedPackage>,
+        workspace: &Workspace,
+        choice: &Choice,
+    ) -> Result<Built, ProvisionError> {
+        let mut package = Arc::clone(package);
+        let mut spec = plan::build_spec(&self.shared.config, &package, workspace, choice);
+        let mut isolation = Isolation::Namespaces;
+        for (step, phase) in package.phases() {
+            if let Phase::Package(name) = &phase {
+                spec.pkgdir = workspace.pkgdir(name);
+            }
+            let outcome = self.step(step, self.run_phase(&spec, step, &phase)).await?;
+            isolation = isolation.min(outcome.report.isolation);
+            if let Some(version) = outcome.pkgver {
+                self.emitter.note(step, format!("pkgver is {version}"));
+                let again = Arc::clone(&package);
+                let id = self.request.worker_id.clone();
+                let version_text = version.clone();
+                package = Arc::new(blocking(move || again.with_pkgver(&id, &version_text)).await?);
+                spec.pkgver = Some(version);
+                spec.pkgrel = Some(package.pkgrel().to_owned());
+            }
+        }
+        Ok(Built { package, isolation })
+    }
+
+    async fn run_phase(
+        &self,
+        spec: &build_sandbox::BuildSpec,
+        step: ProvisionPhase,
+        phase: &Phase,
+    ) -> Result<build_sandbox::PhaseOutcome, ProvisionError> {
+        let emitter = &self.emitter;
+        let reporter = |event: build_sandbox::Event<'_>| {
+            if let Some(happening) = plan::sandbox_happening(&event) {
+                emitter.emit(step, happening);
+            }
+        };
+        let sandbox = &self.shared.sandbox;
+        sandbox.run(spec, phase, &self.cancel, &reporter).await.map_err(|source| match source {
+            SandboxError::Cancelled { .. } => ProvisionError::Cancelled,
+            source => ProvisionError::Build {
+                id: self.request.worker_id.clone(),
+                phase: step,
+                source: Box::new(source),
+            },
+        })
+    }
+
+    /// Finds the program in the package tree and checks that it is one for this host.
+    pub(crate) async fn find(
+        &self,
+        built: &Built,
+        choice: &Choice,
+        workspace: &Workspace,
+    ) -> Result<Binary, ProvisionError> {
+        let package = Arc::clone(&built.package);
+        let binary_name = choice.variant.binary_name.clone();
+        let pkgdirs: Vec<PathBuf> =
+            package.pkgnames().iter().map(|name| workspace.pkgdir(name)).collect();
+        blocking(move || {
+            let packaged = package.pkgnames().iter().map(String::as_str);
+            let names = binary::candidate_names(
+                binary_name.iter().map(String::as_str).chain(packaged).chain(package.provides()),
+            );
+            let found = binary::find(&pkgdirs, &names)?;
+            let file = binary::open_checked(&found)?;
+            Ok(Binary { file, name: found.name })
+        })
+        .await
+    }
+
+    pub(crate) async fn install(
+        &self,
+        binary: Binary,
+        bin_dir: &BinDir,
+    ) -> Result<Installed, ProvisionError> {
+        let folder = bin_dir.path.clone();
+        let (path, size) =
+            blocking(move || install::install(binary.file, &folder, &binary.name)).await?;
+        self.emitter.note(ProvisionPhase::Install, format!("installed `{}`", path.display()));
+        Ok(Installed { path, size })
+    }
+
+    pub(crate) async fn artifact(
+        &self,
+        entry: &WorkerEntry,
+        choice: &Choice,
+        built: &Built,
+        installed: Installed,
+        _sources: &[Fetched],
+    ) -> Result<Provisioned, ProvisionError> {
+        let version = built.package.pkgver();
+        let backend = choice.backend.backend;
+        let id = artifact_id(&self.request.worker_id, backend, version, choice.platform);
+        let Installed { path, size } = installed;
+        let binary = WorkerBinary::new(id, backend, choice.platform, path, size, version);
+        let Capabilities {
+            supported_formats,
+            max_context_length,
+            supports_streaming,
+            supports_batching,
+            ..
+        } = entry.capabilities.clone();
+        let max_context_length = max_context_length.unwrap_or(binary.max_context_length());
+        let binary = binary.with_capabilities(
+            Vec::new(),
+            supported_formats,
+            max_context_length,
+            supports_streaming,
+            supports_batching,
+        );
+        Ok(Provisioned {
+            binary,
+            backend: choice.backend.clone(),
+            flavor: choice.flavor,
+            isolation: built.isolation,
+        })
+    }
+
+    /// Removes the build folder; unlike the other steps it runs after a cancellation too.
+    pub(crate) async fn cleanup(&self, workspace: Workspace) -> Result<(), ProvisionError> {
+        let phase = ProvisionPhase::Cleanup;
+        self.emitter.emit(phase, Happening::Started);
+        let started = Instant::now();
+        let outcome = blocking(move || workspace.remove()).await;
+        let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.emitter.emit(
+            phase,
+            match &outcome {
+                Ok(()) => Happening::Finished { elapsed_ms },
+                Err(error) => Happening::Failed { error: error.chain() },
+            },
+        );
+        outcome
+    }
+
+    fn catalog_error(&self, source: CatalogError) -> ProvisionError {
+        let id = self.request.worker_id.clone();
+        match source {
+            CatalogError::Cancelled { .. } => ProvisionError::Cancelled,
+            source @ CatalogError::NotFound { .. } => {
+                ProvisionError::UnknownWorker { id, source: Box::new(source) }
+            }
+            source => ProvisionError::Catalog { id, source: Box::new(source) },
+        }
+    }
+}
+
+/// Tells that a step was cancelled when its future is dropped before it ends.
+struct StepGuard<'a> {
+    emitter: &'a Emitter,
+    phase: ProvisionPhase,
+    open: bool,
+}
+
+impl Drop for StepGuard<'_> {
+    fn drop(&mut self) {
+        if self.open {
+            self.emitter.emit(self.phase, Happening::Cancelled);
+        }
+    }
+}
+
+/// Runs file system work off the runtime's threads.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ProvisionError> + Send + 'static,
+) -> Result<T, ProvisionError> {
+    let span = tracing::Span::current();
+    match tokio::task::spawn_blocking(move || span.in_scope(work)).await {
+        Ok(outcome) => outcome,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Only a runtime that shuts down cancels blocking work that has not begun.
+            Err(_) => Err(ProvisionError::Cancelled),
+        },
+    }
+}
