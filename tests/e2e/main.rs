@@ -1,1 +1,9 @@
-//! End-to-end tests.
+//! The whole pipeline, from a worker's id to an installed binary, against real local services.
+#![allow(clippy::unwrap_used)]
+
+mod binary_package;
+mod cancel;
+mod failure;
+mod progress;
+mod source_build;
+mod support;

@@ -1,8 +1,9 @@
 //! Serves bare repositories over smart HTTP by way of `git http-backend`.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result};
 use axum::Router;
@@ -21,6 +22,7 @@ const MAX_REQUEST: usize = 8 << 20;
 #[derive(Debug)]
 pub struct GitServer {
     server: Server,
+    requests: Arc<AtomicU64>,
 }
 
 impl GitServer {
@@ -31,8 +33,10 @@ impl GitServer {
     pub async fn start(root: &Path) -> Result<Self> {
         let version = Command::new("git").arg("--version").output().await;
         version.context("the `git` program is needed to serve the sample repository")?;
-        let router = Router::new().fallback(answer).with_state(root.to_owned());
-        Ok(Self { server: Server::start(0, router).await? })
+        let requests = Arc::new(AtomicU64::new(0));
+        let state = (root.to_owned(), Arc::clone(&requests));
+        let router = Router::new().fallback(answer).with_state(state);
+        Ok(Self { server: Server::start(0, router).await?, requests })
     }
 
     /// The URL of the repository `name` below the root.
@@ -40,13 +44,17 @@ impl GitServer {
         format!("{}/{name}", self.server.base_url())
     }
 
-    /// The bound address.
-    pub fn address(&self) -> SocketAddr {
-        self.server.address()
+    /// How many requests have arrived.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 }
 
-async fn answer(State(root): State<PathBuf>, request: Request) -> Response<Body> {
+async fn answer(
+    State((root, requests)): State<(PathBuf, Arc<AtomicU64>)>,
+    request: Request,
+) -> Response<Body> {
+    requests.fetch_add(1, Ordering::Relaxed);
     match run_backend(&root, request).await {
         Ok(response) => response,
         Err(error) => {

@@ -36,11 +36,6 @@ impl Server {
         Ok(Self { address, _stop: stop.drop_guard() })
     }
 
-    /// The bound address.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     /// `http://` and the address, without a trailing slash.
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)

@@ -1,0 +1,143 @@
+//! One sample world for all tests, and a private set of folders for each.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex};
+
+use e2e_tests::catalog_server::{CatalogContent, CatalogServer, Generation};
+use e2e_tests::processes;
+use e2e_tests::sample::{Sample, SampleOptions};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+use worker_provisioner::{
+    Config, ProvisionError, ProvisionEvent, ProvisionRequest, Provisioned, WorkerProvisioner,
+    WorkerType,
+};
+
+/// The servers outlive every single test, so they need a runtime of their own.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+
+static WORLD: LazyLock<(Sample, TempDir)> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().unwrap();
+    let options = SampleOptions {
+        port: 0,
+        target: Path::new(env!("CARGO_TARGET_TMPDIR")).join("sample-worker"),
+    };
+    let sample = RUNTIME.block_on(Sample::start(folder.path(), &options)).unwrap();
+    (sample, folder)
+});
+
+/// The sample catalogs, repository and releases.
+pub fn sample() -> &'static Sample {
+    &WORLD.0
+}
+
+/// Runs a test on the runtime that the servers run on.
+pub fn run<T>(test: impl Future<Output = T>) -> T {
+    LazyLock::force(&WORLD);
+    RUNTIME.block_on(test)
+}
+
+/// The folders of one test, and what to look for when it is over.
+pub struct Site {
+    root: TempDir,
+    marker: String,
+    pub config: Config,
+    pub events: Arc<Mutex<Vec<ProvisionEvent>>>,
+}
+
+impl Site {
+    /// Private folders and the second-generation sample catalog.
+    pub fn new(name: &str) -> Self {
+        let root = tempfile::Builder::new().prefix(name).tempdir().unwrap();
+        let mut config = Config::from_env();
+        config.catalog_urls = vec![sample().catalog_url()];
+        config.backend = Some(WorkerType::Cpu);
+        config.bin_dir = Some(root.path().join("bin"));
+        config.cache_dir = root.path().join("cache");
+        config.data_dir = root.path().join("data");
+        config.temp_dir = root.path().join("tmp");
+        std::fs::create_dir(&config.temp_dir).unwrap();
+        let value = format!("{name}-{}", std::process::id());
+        config.recipe_env.insert("RBEE_E2E_MARK".to_owned(), value.clone());
+        let marker = format!("RBEE_E2E_MARK={value}");
+        Self { root, marker, config, events: Arc::default() }
+    }
+
+    pub fn bin_dir(&self) -> PathBuf {
+        self.root.path().join("bin")
+    }
+
+    /// A provisioner that keeps every event.
+    pub fn provisioner(&self) -> WorkerProvisioner {
+        let events = Arc::clone(&self.events);
+        WorkerProvisioner::new(self.config.clone())
+            .unwrap()
+            .with_reporter(Arc::new(move |event: &ProvisionEvent| {
+                events.lock().unwrap().push(event.clone());
+            }))
+    }
+
+    pub async fn provision(&self, id: &str) -> Result<Provisioned, ProvisionError> {
+        let request = ProvisionRequest::new(id);
+        self.provisioner().provision_request(&request, CancellationToken::new()).await
+    }
+
+    /// Neither a build folder nor a process is left.
+    pub fn assert_clean(&self) {
+        let left: Vec<_> = self.config.temp_dir.read_dir().unwrap().flatten().collect();
+        assert!(left.is_empty(), "left behind: {left:?}");
+        let survivors = processes::with_marker(&self.marker);
+        assert!(survivors.is_empty(), "still running: {survivors:?}");
+    }
+
+    /// The same, once what a dropped future leaves to other threads is done.
+    pub async fn assert_soon_clean(&self) {
+        for _ in 0..1_000 {
+            let is_empty = self.config.temp_dir.read_dir().unwrap().next().is_none();
+            if is_empty && processes::with_marker(&self.marker).is_empty() {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        self.assert_clean();
+    }
+
+    pub fn assert_nothing_installed(&self) {
+        let installed = self.bin_dir().read_dir().map_or(0, Iterator::count);
+        assert_eq!(installed, 0, "something was installed");
+    }
+}
+
+/// A catalog with one worker, `demo`, whose prebuilt recipe is `recipe`.
+pub async fn catalog_with(recipe: &str) -> CatalogServer {
+    let entry = json!({
+        "id": "demo",
+        "implementation": "rust",
+        "version": "1.0.0",
+        "name": "Demo",
+        "license": "GPL-3.0-or-later",
+        "buildSystem": "cargo",
+        "variants": [{
+            "backend": "cpu",
+            "platforms": ["linux", "macos"],
+            "architectures": ["x86_64", "aarch64"],
+            "pkgbuildUrl": "/pkgbuilds/arch/demo-bin.PKGBUILD",
+            "binaryName": "demo",
+        }],
+        "capabilities": { "supportedFormats": ["gguf"] },
+    });
+    let content = CatalogContent::new(Generation::V2)
+        .entry(entry)
+        .pkgbuild("arch/demo-bin.PKGBUILD", recipe);
+    CatalogServer::start(0, content).await.unwrap()
+}
+
+/// A recipe whose `package()` is `body`, valid in every other respect.
+pub fn recipe(body: &str) -> String {
+    format!(
+        "pkgname=demo-bin\npkgver=1.0.0\npkgrel=1\npkgdesc='Demo'\narch=('any')\n\
+         license=('GPL-3.0-or-later')\npackage() {{\n{body}\n}}\n"
+    )
+}
