@@ -5,7 +5,8 @@ use std::io::{Read as _, Seek as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use object::read::{Object as _, ReadCache};
+use memchr::memmem;
+use object::read::{Object as _, ObjectSection as _, ReadCache};
 use object::{BinaryFormat, ObjectKind};
 
 use crate::error::{BinaryProblem, ProvisionError};
@@ -22,6 +23,13 @@ pub(crate) struct Found {
     path: PathBuf,
     /// The program's file name.
     pub(crate) name: String,
+}
+
+impl Found {
+    /// The program's path relative to the root of its package tree.
+    pub(crate) fn relative_path(&self) -> PathBuf {
+        relative(&self.pkgdir, &self.path)
+    }
 }
 
 /// The names the binary may have, best first, without repeats or anything but a plain file name.
@@ -88,10 +96,8 @@ fn relative(pkgdir: &Path, path: &Path) -> PathBuf {
     path.strip_prefix(pkgdir).unwrap_or(path).to_owned()
 }
 
-/// Checks that a program is for this machine and lies inside its package tree, and opens it.
-///
-/// What is checked is the opened file, so it cannot be exchanged between check and use.
-pub(crate) fn open_checked(found: &Found) -> Result<File, ProvisionError> {
+/// Checks that a program is for this machine and lies inside its package tree.
+pub(crate) fn check(found: &Found) -> Result<(), ProvisionError> {
     let Found { pkgdir, path, .. } = found;
     let refuse = |problem| ProvisionError::UnusableBinary { path: relative(pkgdir, path), problem };
     let failed = |source| ProvisionError::io("read", path, source);
@@ -118,9 +124,51 @@ pub(crate) fn open_checked(found: &Found) -> Result<File, ProvisionError> {
     file.rewind().map_err(failed)?;
     if !is_script {
         check_header(&file).map_err(refuse)?;
-        file.rewind().map_err(failed)?;
     }
-    Ok(file)
+    Ok(())
+}
+
+/// Whether a program of a package tree works only beside the other files of the tree.
+///
+/// A program that looks for libraries relative to itself (ld.so(8), "$ORIGIN"; dyld(1),
+/// "@loader_path") does, and so may a script with files of its own beside it.
+pub(crate) fn needs_its_tree(tree: &Path, program: &Path) -> bool {
+    let Ok(file) = File::open(program) else { return false };
+    let mut magic = [0; 2];
+    if (&file).read_exact(&mut magic).is_ok() && magic == *b"#!" {
+        return has_other_files(tree, program);
+    }
+    let reader = ReadCache::new(&file);
+    let Ok(parsed) = object::File::parse(&reader) else { return false };
+    let strings = parsed.section_by_name(".dynstr").and_then(|section| section.data().ok());
+    if let Some(strings) = strings {
+        return memmem::find(strings, b"$ORIGIN").is_some();
+    }
+    parsed.format() == BinaryFormat::MachO && {
+        let mut head = Vec::new();
+        // Load commands stand at the beginning.
+        let read = (&file).take(256 << 10).read_to_end(&mut head);
+        read.is_ok() && memmem::find(&head, b"@loader_path").is_some()
+    }
+}
+
+/// Whether a tree has files beyond the program that are not there for people to read.
+fn has_other_files(tree: &Path, program: &Path) -> bool {
+    let for_people = ["usr/share/licenses", "usr/share/doc", "usr/share/man"].map(|path| tree.join(path));
+    let mut pending = vec![tree.to_owned()];
+    while let Some(folder) = pending.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path.is_dir() && !path.is_symlink() {
+                if !for_people.contains(&path) {
+                    pending.push(path);
+                }
+            } else if path != program {
+                return true;
+            }
+        }
+    }
+    false
 }
 
 fn check_header(file: &File) -> Result<(), BinaryProblem> {
@@ -195,7 +243,7 @@ mod tests {
         ];
         for (bytes, mode, expected) in cases {
             let tree = package(&[("bin/w", bytes, mode)]);
-            let error = open_checked(&find_in(&tree, &["w"]).unwrap()).unwrap_err();
+            let error = check(&find_in(&tree, &["w"]).unwrap()).unwrap_err();
             assert!(
                 matches!(&error, ProvisionError::UnusableBinary { problem, .. } if *problem == expected),
                 "{error}"
@@ -208,11 +256,11 @@ mod tests {
     fn a_program_for_another_processor_is_refused() {
         let mut elf = fs::read(std::env::current_exe().unwrap()).unwrap();
         let tree = package(&[("bin/w", &elf, 0o755)]);
-        open_checked(&find_in(&tree, &["w"]).unwrap()).unwrap();
+        check(&find_in(&tree, &["w"]).unwrap()).unwrap();
         // `e_machine`: 8 is MIPS, which this test never runs on.
         elf[18..20].copy_from_slice(&[8, 0]);
         let tree = package(&[("bin/w", &elf, 0o755)]);
-        let error = open_checked(&find_in(&tree, &["w"]).unwrap()).unwrap_err();
+        let error = check(&find_in(&tree, &["w"]).unwrap()).unwrap_err();
         assert!(error.chain().contains("mips"), "{}", error.chain());
     }
 
@@ -220,7 +268,7 @@ mod tests {
     fn a_link_out_of_the_package_is_refused() {
         let tree = package(&[("bin/keep", SCRIPT, 0o755)]);
         std::os::unix::fs::symlink("/bin/sh", tree.path().join("bin/w")).unwrap();
-        let error = open_checked(&find_in(&tree, &["w"]).unwrap()).unwrap_err();
+        let error = check(&find_in(&tree, &["w"]).unwrap()).unwrap_err();
         assert!(matches!(
             error,
             ProvisionError::UnusableBinary { problem: BinaryProblem::OutsidePackage, .. }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use catalog_client::WorkerType;
 
+use crate::receipt::Verification;
+
 /// The catalog asked when none is configured.
 pub const DEFAULT_CATALOG_URL: &str = "http://localhost:8787";
 
@@ -88,6 +90,13 @@ pub struct Config {
     pub check: CheckPolicy,
     /// How many jobs `make` and `cargo` run at once; the number of processors when absent.
     pub jobs: Option<u32>,
+    /// How many workers are built at once; others wait for a slot.
+    pub parallel_builds: usize,
+    /// The least verification a worker must have to be installed; a recipe that says `SKIP` has
+    /// none.
+    pub minimum_verification: Verification,
+    /// Whether a new binary must run (`--version`, else `--help`) before it replaces an old one.
+    pub trial: bool,
     /// The longest time one recipe function may take.
     pub phase_timeout: Duration,
 }
@@ -116,6 +125,9 @@ impl Config {
             build_network: true,
             check: CheckPolicy::Run,
             jobs: None,
+            parallel_builds: 1,
+            minimum_verification: Verification::Nothing,
+            trial: true,
             phase_timeout: Duration::from_secs(6 * 60 * 60),
         }
     }

@@ -2,15 +2,18 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use build_sandbox::SandboxError;
-use catalog_client::CatalogError;
+use catalog_client::{CatalogError, WorkerType};
 use source_fetch::FetchError;
 
 use crate::progress::ProvisionPhase;
+use crate::receipt::Verification;
 
 /// Why a worker was not provisioned, or a catalog not read.
-#[derive(Debug, thiserror::Error)]
+/// Cheap to clone, since callers that join one provision share its outcome.
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProvisionError {
     /// The provision was cancelled; nothing temporary is left.
@@ -24,7 +27,7 @@ pub enum ProvisionError {
         id: String,
         /// What the catalog client said.
         #[source]
-        source: Box<CatalogError>,
+        source: Arc<CatalogError>,
     },
 
     /// The catalog has no such worker.
@@ -34,7 +37,7 @@ pub enum ProvisionError {
         id: String,
         /// What the catalog client said.
         #[source]
-        source: Box<CatalogError>,
+        source: Arc<CatalogError>,
     },
 
     /// The worker does not run on this host; nothing was downloaded.
@@ -44,7 +47,7 @@ pub enum ProvisionError {
         id: String,
         /// What would have fitted.
         #[source]
-        source: Box<CatalogError>,
+        source: Arc<CatalogError>,
     },
 
     /// This build of the program is for a machine that no catalog serves.
@@ -74,7 +77,7 @@ pub enum ProvisionError {
         id: String,
         /// Why.
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Arc<dyn std::error::Error + Send + Sync>,
     },
 
     /// The recipe is for other architectures than this host's.
@@ -109,7 +112,7 @@ pub enum ProvisionError {
         line: u32,
         /// What is wrong with it.
         #[source]
-        source: Box<FetchError>,
+        source: Arc<FetchError>,
     },
 
     /// A source was not fetched or not verified.
@@ -119,7 +122,7 @@ pub enum ProvisionError {
         id: String,
         /// What the fetcher said.
         #[source]
-        source: Box<FetchError>,
+        source: Arc<FetchError>,
     },
 
     /// One of the recipe's functions failed.
@@ -131,7 +134,7 @@ pub enum ProvisionError {
         phase: ProvisionPhase,
         /// What the sandbox said.
         #[source]
-        source: Box<SandboxError>,
+        source: Arc<SandboxError>,
     },
 
     /// The package holds no program of the expected name, or several that could be meant.
@@ -168,6 +171,51 @@ pub enum ProvisionError {
         path: PathBuf,
     },
 
+    /// A file of the binary's name is there that was not installed by this program.
+    #[error("`{}` was not installed by this program and is not replaced; move it away, or force it", .path.display())]
+    ForeignFile {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// The worker is less verified than the policy demands; it was not installed.
+    #[error("`{id}` is verified by {found}, and the policy demands {required}")]
+    BelowPolicy {
+        /// The worker's id.
+        id: String,
+        /// How far it is verified.
+        found: Verification,
+        /// How far it would have to be.
+        required: Verification,
+    },
+
+    /// The new binary does not run; what was installed before stays.
+    #[error("the new binary of `{id}` does not run: {problem}")]
+    Trial {
+        /// The worker's id.
+        id: String,
+        /// What is missing or wrong.
+        problem: String,
+    },
+
+    /// The worker is not installed.
+    #[error("`{id}` is not installed for backend `{backend}`")]
+    NotInstalled {
+        /// The worker's id.
+        id: String,
+        /// The backend.
+        backend: WorkerType,
+    },
+
+    /// No older version is kept.
+    #[error("no version of `{id}` for backend `{backend}` is kept from before the installed one")]
+    NoPreviousVersion {
+        /// The worker's id.
+        id: String,
+        /// The backend.
+        backend: WorkerType,
+    },
+
     /// The id cannot be the name of a folder.
     #[error("`{id}` is not a usable artifact id")]
     InvalidArtifactId {
@@ -196,7 +244,7 @@ pub enum ProvisionError {
         path: PathBuf,
         /// What is wrong with it.
         #[source]
-        source: serde_json::Error,
+        source: Arc<serde_json::Error>,
     },
 
     /// The file system refused.
@@ -208,7 +256,14 @@ pub enum ProvisionError {
         path: PathBuf,
         /// What the system said.
         #[source]
-        source: io::Error,
+        source: Arc<io::Error>,
+    },
+
+    /// The work ended without an outcome: it panicked, or the runtime is shutting down.
+    #[error("the provision of `{id}` ended without an outcome")]
+    Lost {
+        /// The worker's id.
+        id: String,
     },
 
     /// This host cannot run builds.
@@ -216,7 +271,7 @@ pub enum ProvisionError {
     Sandbox {
         /// What the sandbox said.
         #[source]
-        source: Box<SandboxError>,
+        source: Arc<SandboxError>,
     },
 }
 
@@ -259,8 +314,12 @@ pub enum BinaryProblem {
 }
 
 impl ProvisionError {
+    pub(crate) fn metadata(path: &Path, source: serde_json::Error) -> Self {
+        Self::MalformedMetadata { path: path.to_owned(), source: Arc::new(source) }
+    }
+
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
-        Self::Io { action, path: path.to_owned(), source }
+        Self::Io { action, path: path.to_owned(), source: Arc::new(source) }
     }
 
     /// Whether the work was cancelled, at whatever depth that was noticed.

@@ -43,6 +43,16 @@ impl<T: Artifact> FilesystemCatalog<T> {
         &self.root
     }
 
+    /// Records `artifact`, in place of an older record of the same id.
+    ///
+    /// # Errors
+    /// [`ProvisionError::InvalidArtifactId`] or an I/O error.
+    pub fn replace(&self, artifact: T) -> Result<(), ProvisionError> {
+        let path = self.metadata_path(artifact.id())?;
+        let metadata = Metadata { artifact, added_at: Timestamp::now(), last_accessed: None };
+        write(&path, &metadata, true)
+    }
+
     fn metadata_path(&self, id: &str) -> Result<PathBuf, ProvisionError> {
         let folder: String = id
             .chars()
@@ -139,7 +149,7 @@ fn read<T: Artifact>(path: &Path) -> Result<Option<Metadata<T>>, ProvisionError>
     };
     serde_json::from_str(&text)
         .map(Some)
-        .map_err(|source| ProvisionError::MalformedMetadata { path: path.to_owned(), source })
+        .map_err(|source| ProvisionError::metadata(path, source))
 }
 
 fn write<T: Artifact>(
@@ -155,7 +165,7 @@ fn write<T: Artifact>(
         .tempfile_in(folder)
         .map_err(failed)?;
     let text = serde_json::to_string_pretty(metadata)
-        .map_err(|source| ProvisionError::MalformedMetadata { path: path.to_owned(), source })?;
+        .map_err(|source| ProvisionError::metadata(path, source))?;
     file.write_all(text.as_bytes()).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
     let persisted = if replace { file.persist(path) } else { file.persist_noclobber(path) };

@@ -1,14 +1,21 @@
 //! Puts a binary in place: whole or not at all, and never over a link.
 
 use std::fs::{self, File, Permissions};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::NamedTempFile;
 
 use crate::error::ProvisionError;
+use crate::store::sha256_of;
 
 /// The prefix of the temporary file that becomes the binary by rename.
-pub(crate) const TEMPORARY_PREFIX: &str = ".worker-provisioner-";
+const TEMPORARY_PREFIX: &str = ".worker-provisioner-";
+
+/// A temporary file that nobody has touched for this long has no living owner.
+const STALE: Duration = Duration::from_secs(60 * 60);
 
 /// Where binaries go and how that was decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,20 +62,60 @@ fn try_out(folder: &Path) -> io::Result<()> {
     tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(folder)?.close()
 }
 
-/// Installs the opened `binary` as `<bin_dir>/<name>` and returns its path and size in bytes.
+/// What is put in place.
+#[derive(Debug)]
+pub(crate) enum Content<'a> {
+    /// The program itself.
+    Program(&'a Path),
+    /// A script that starts the program in its package tree, whose other files it needs.
+    Launcher(&'a Path),
+}
+
+impl Content<'_> {
+    fn write_to(&self, target: &mut File) -> io::Result<u64> {
+        match self {
+            Self::Program(path) => io::copy(&mut File::open(path)?, target),
+            Self::Launcher(path) => {
+                let mut text = b"#!/bin/sh\nexec ".to_vec();
+                text.extend(build_sandbox::quote(path.as_os_str().as_encoded_bytes()));
+                text.extend(b" \"$@\"\n");
+                target.write_all(&text)?;
+                Ok(text.len() as u64)
+            }
+        }
+    }
+}
+
+/// A file on its way into a folder of binaries.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    temporary: NamedTempFile,
+    target: PathBuf,
+    /// The size in bytes.
+    pub(crate) size: u64,
+    /// The sha256 in lower-case hexadecimal.
+    pub(crate) sha256: String,
+}
+
+/// Writes `content` beside `<bin_dir>/<name>`, whole and durable, without replacing anything yet.
 ///
-/// A running old binary goes on undisturbed, since its file is replaced and not written to. A
-/// crash leaves the old binary or the new one.
-pub(crate) fn install(
-    mut binary: File,
+/// A file that is there already must be regular, and one that `is_ours` knows by its sha256 unless
+/// `force` is set.
+pub(crate) fn prepare(
+    content: &Content<'_>,
     bin_dir: &Path,
     name: &str,
-) -> Result<(PathBuf, u64), ProvisionError> {
+    force: bool,
+    is_ours: impl FnOnce(&str) -> bool,
+) -> Result<Prepared, ProvisionError> {
     let target = bin_dir.join(name);
     let failed = |source| ProvisionError::io("install", &target, source);
     match target.symlink_metadata() {
         Ok(metadata) if !metadata.is_file() => {
             return Err(ProvisionError::TargetNotAFile { path: target });
+        }
+        Ok(_) if !force && !is_ours(&sha256_of(&target).map_err(failed)?) => {
+            return Err(ProvisionError::ForeignFile { path: target });
         }
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -78,13 +125,50 @@ pub(crate) fn install(
         .prefix(TEMPORARY_PREFIX)
         .tempfile_in(bin_dir)
         .map_err(failed)?;
-    let size = io::copy(&mut binary, temporary.as_file_mut()).map_err(failed)?;
+    let size = content.write_to(temporary.as_file_mut()).map_err(failed)?;
     temporary.as_file().set_permissions(Permissions::from_mode(0o755)).map_err(failed)?;
     temporary.as_file().sync_all().map_err(failed)?;
-    temporary.persist(&target).map_err(|error| failed(error.error))?;
-    // The rename itself must survive a power cut too.
-    File::open(bin_dir).and_then(|folder| folder.sync_all()).map_err(failed)?;
-    Ok((target, size))
+    let sha256 = sha256_of(temporary.path()).map_err(failed)?;
+    Ok(Prepared { temporary, target, size, sha256 })
+}
+
+impl Prepared {
+    /// Where the file will be.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Puts the file in place in one step.
+    ///
+    /// A running old binary goes on undisturbed, since its file is replaced and not written to. A
+    /// crash leaves the old binary or the new one.
+    pub(crate) fn commit(self) -> Result<(), ProvisionError> {
+        let Self { temporary, target, .. } = self;
+        let failed = |source| ProvisionError::io("install", &target, source);
+        temporary.persist(&target).map_err(|error| failed(error.error))?;
+        // The rename itself must survive a power cut too.
+        let folder = target.parent().unwrap_or(&target);
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    }
+}
+
+/// Removes the temporary files of dead installations from a folder of binaries.
+///
+/// The caller holds the lock of the worker, but others may be installing to the same folder, so
+/// only files that nobody has touched for an hour go.
+pub(crate) fn sweep(bin_dir: &Path) {
+    let Ok(entries) = fs::read_dir(bin_dir) else { return };
+    for entry in entries.flatten() {
+        let is_temporary =
+            entry.file_name().as_encoded_bytes().starts_with(TEMPORARY_PREFIX.as_bytes());
+        let is_old = entry
+            .metadata()
+            .and_then(|metadata| metadata.modified())
+            .is_ok_and(|time| time.elapsed().is_ok_and(|age| age > STALE));
+        if is_temporary && is_old {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 #[cfg(test)]
@@ -92,24 +176,58 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn source(text: &str) -> File {
-        let mut file = tempfile::tempfile().unwrap();
-        io::Write::write_all(&mut file, text.as_bytes()).unwrap();
-        io::Seek::rewind(&mut file).unwrap();
+    fn program(text: &str) -> NamedTempFile {
+        let mut file = NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
         file
+    }
+
+    fn install(text: &str, folder: &Path, force: bool) -> Result<PathBuf, ProvisionError> {
+        let file = program(text);
+        let ours = |digest: &str| digest == sha256_of(program("one").path()).unwrap();
+        let prepared = prepare(&Content::Program(file.path()), folder, "w", force, ours)?;
+        let target = prepared.target().to_owned();
+        prepared.commit()?;
+        Ok(target)
     }
 
     #[test]
     fn installing_replaces_by_rename_and_leaves_no_temporary_file() {
         let folder = tempfile::tempdir().unwrap();
-        let (path, size) = install(source("one"), folder.path(), "w").unwrap();
-        assert_eq!(size, 3);
+        let path = install("one", folder.path(), false).unwrap();
         let mut old = File::open(&path).unwrap();
-        install(source("two"), folder.path(), "w").unwrap();
+        install("two", folder.path(), false).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "two");
         assert_eq!(io::read_to_string(&mut old).unwrap(), "one");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o755);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_foreign_file_is_replaced_only_by_force() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("w"), "somebody's").unwrap();
+        let error = install("one", folder.path(), false).unwrap_err();
+        assert!(matches!(error, ProvisionError::ForeignFile { .. }));
+        assert_eq!(fs::read_to_string(folder.path().join("w")).unwrap(), "somebody's");
+        install("one", folder.path(), true).unwrap();
+        assert_eq!(fs::read_to_string(folder.path().join("w")).unwrap(), "one");
+    }
+
+    #[test]
+    fn a_launcher_starts_the_program_where_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = folder.path().join("it's a tree");
+        fs::create_dir(&tree).unwrap();
+        let inner = tree.join("w");
+        fs::write(&inner, "#!/bin/sh\necho \"$0\" \"$2\"\n").unwrap();
+        fs::set_permissions(&inner, Permissions::from_mode(0o755)).unwrap();
+        let bin = folder.path().join("bin");
+        fs::create_dir(&bin).unwrap();
+        prepare(&Content::Launcher(&inner), &bin, "w", false, |_| false).unwrap().commit().unwrap();
+        let output = std::process::Command::new(bin.join("w")).args(["a", "b c"]).output().unwrap();
+        let expected = format!("{} b c\n", inner.display());
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
     }
 
     #[test]
@@ -118,7 +236,7 @@ mod tests {
         let kept = folder.path().join("kept");
         fs::write(&kept, "kept").unwrap();
         std::os::unix::fs::symlink(&kept, folder.path().join("w")).unwrap();
-        let error = install(source("new"), folder.path(), "w").unwrap_err();
+        let error = install("one", folder.path(), true).unwrap_err();
         assert!(matches!(error, ProvisionError::TargetNotAFile { .. }));
         assert_eq!(fs::read_to_string(&kept).unwrap(), "kept");
     }

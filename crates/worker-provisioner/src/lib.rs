@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+mod activate;
 mod artifact;
 mod backend;
 mod binary;
@@ -9,10 +10,14 @@ mod contract;
 mod error;
 mod filesystem_catalog;
 mod install;
+mod join;
+mod lock;
 mod plan;
 mod progress;
 mod provisioner;
+mod receipt;
 mod steps;
+mod store;
 mod workspace;
 
 pub use artifact::WorkerBinary;
@@ -26,4 +31,8 @@ pub use progress::{
     BACKLOG, EVENT_VERSION, Happening, OutputStream, ProvisionEvent, ProvisionPhase, Reporter,
     Subscription, Unit,
 };
+pub use receipt::{
+    FileContent, FileRecord, RECEIPT_VERSION, Receipt, SourceRecord, Verification,
+};
+pub use store::{Collected, Store};
 pub use provisioner::{ProvisionRequest, Provisioned, WorkerProvisioner};

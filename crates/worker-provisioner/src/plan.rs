@@ -2,16 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use build_sandbox::{BuildFlags, BuildSpec, Isolation, IsolationChoice, Mount, NetworkPolicy, Phase};
-use catalog_client::{Answer, Architecture, CatalogConfig, Freshness, Token};
+use catalog_client::{Answer, Architecture, CatalogConfig, Freshness, Token, WorkerType};
 use pkgbuild_syntax::{
     Arch, ArrayField, Environment, Evaluation, Package, ResolvedPackage, Uname,
 };
-use source_fetch::{Checksum, Directories, Policy, Source, SourceRequest};
+use source_fetch::{
+    Checksum, Directories, Fetched, GitReference, Location, Origin, Policy, Source, SourceRequest,
+};
 
+use crate::activate;
 use crate::config::{CheckPolicy, Config, IsolationPolicy};
 use crate::error::ProvisionError;
+use crate::receipt::{SourceRecord, Verification};
 use crate::progress::{Happening, OutputStream, ProvisionPhase, Unit};
 use crate::steps::Choice;
 use crate::workspace::Workspace;
@@ -106,7 +111,7 @@ pub(crate) fn evaluate(
     let evaluation = pkgbuild_syntax::evaluate(&file, environment);
     let arch = architecture.to_string().parse().map_err(|source| ProvisionError::Evaluate {
         id: id.to_owned(),
-        source: Box::new(source),
+        source: Arc::new(source),
     })?;
     EvaluatedPackage::new(id, text.to_owned(), evaluation, arch)
 }
@@ -130,7 +135,7 @@ impl EvaluatedPackage {
         evaluation: Evaluation,
         arch: Arch,
     ) -> Result<Self, ProvisionError> {
-        let failed = |source| ProvisionError::Evaluate { id: id.to_owned(), source: Box::new(source) };
+        let failed = |source| ProvisionError::Evaluate { id: id.to_owned(), source: Arc::new(source) };
         let package = Package::from_evaluation(&evaluation).map_err(failed)?;
         let resolved = package.resolve(&arch).map_err(|source| match source {
             pkgbuild_syntax::PackageError::Architecture { arch, available, .. } => {
@@ -218,7 +223,7 @@ impl EvaluatedPackage {
             let bad = |source, span| ProvisionError::Source {
                 id: id.to_owned(),
                 line: line(span),
-                source: Box::new(source),
+                source: Arc::new(source),
             };
             let source: Source =
                 declared.source.parse().map_err(|error| bad(error, declared.span))?;
@@ -241,6 +246,48 @@ impl EvaluatedPackage {
         self.evaluation
             .declare_f("pkgver")
             .is_some_and(|body| body.known().is_none_or(|text| text.contains("git")))
+    }
+}
+
+/// The file whose lock a provision of this worker holds.
+pub(crate) fn lock_path(config: &Config, worker_id: &str, backend: WorkerType) -> PathBuf {
+    config.data_dir.join("locks").join(format!("{worker_id}.{backend}"))
+}
+
+/// The sha256 of everything that decides what a recipe builds here.
+pub(crate) fn build_key(config: &Config, recipe: &str, choice: &Choice) -> String {
+    let backend = choice.backend.backend.to_string();
+    let machine = format!("{}-{}", choice.platform, choice.architecture);
+    let variables = recipe_variables(config, choice);
+    let variables = variables.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
+    activate::digest([recipe, &backend, &machine].into_iter().chain(variables))
+}
+
+/// What is kept of a fetched source.
+pub(crate) fn source_record(fetched: &Fetched) -> SourceRecord {
+    let proof = &fetched.verification;
+    let (commit, tls) = match &fetched.origin {
+        Origin::Git { commit } => (Some(commit.clone()), None),
+        Origin::Http { tls, .. } => (None, Some(*tls)),
+        _ => (None, None),
+    };
+    let pinned = matches!(
+        fetched.source.location(),
+        Location::Git(git) if matches!(git.reference(), GitReference::Commit(_))
+    );
+    SourceRecord {
+        name: fetched.source.file_name().to_owned(),
+        verification: if proof.signed_by.is_some() {
+            Verification::Signature
+        } else if pinned || !proof.digests.is_empty() {
+            Verification::Checksum
+        } else {
+            Verification::Nothing
+        },
+        digests: proof.digests.iter().map(|digest| digest.name().to_owned()).collect(),
+        signed_by: proof.signed_by.clone(),
+        commit,
+        tls,
     }
 }
 

@@ -318,11 +318,15 @@ impl Jobs {
 /// Dropping it ends the job's log, so a subscriber of a dropped provision does not wait for ever.
 pub(crate) struct Emitter {
     jobs: Arc<Jobs>,
-    log: Arc<JobLog>,
     reporter: Option<Arc<dyn Reporter>>,
-    job_id: String,
     worker_id: String,
-    sequence: Mutex<u64>,
+    state: Mutex<EmitterState>,
+}
+
+struct EmitterState {
+    sequence: u64,
+    /// Whoever waits for the provision, the one that started it first.
+    followers: Vec<(String, Arc<JobLog>)>,
 }
 
 impl Emitter {
@@ -332,33 +336,60 @@ impl Emitter {
         job_id: &str,
         worker_id: &str,
     ) -> Arc<Self> {
+        let followers = vec![(job_id.to_owned(), jobs.open(job_id))];
         Arc::new(Self {
             jobs: Arc::clone(jobs),
-            log: jobs.open(job_id),
             reporter,
-            job_id: job_id.to_owned(),
             worker_id: worker_id.to_owned(),
-            sequence: Mutex::new(0),
+            state: Mutex::new(EmitterState { sequence: 0, followers }),
         })
+    }
+
+    /// Tells the job everything that has happened so far, as far as it is kept, and from now on.
+    pub(crate) fn add_job(&self, jobs: &Jobs, job_id: &str) {
+        let mut state = self.lock();
+        if state.followers.iter().any(|(follower, _)| follower == job_id) {
+            return;
+        }
+        let log = jobs.open(job_id);
+        let past: Vec<_> = match state.followers.first() {
+            Some((_, first)) => first.lock().events.iter().cloned().collect(),
+            None => Vec::new(),
+        };
+        for mut event in past {
+            job_id.clone_into(&mut event.job_id);
+            self.deliver(&log, event);
+        }
+        state.followers.push((job_id.to_owned(), log));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, EmitterState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn deliver(&self, log: &JobLog, event: ProvisionEvent) {
+        if let Some(reporter) = &self.reporter {
+            reporter.report(&event);
+        }
+        log.push(event);
     }
 
     pub(crate) fn emit(&self, phase: ProvisionPhase, happening: Happening) {
         // Held while the event is handed on: two tasks cannot overtake one another.
-        let mut sequence = self.sequence.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         let event = ProvisionEvent {
             version: EVENT_VERSION,
-            job_id: self.job_id.clone(),
+            job_id: String::new(),
             worker_id: self.worker_id.clone(),
-            sequence: *sequence,
+            sequence: state.sequence,
             time: Timestamp::now(),
             phase,
             happening,
         };
-        *sequence += 1;
-        if let Some(reporter) = &self.reporter {
-            reporter.report(&event);
+        state.sequence += 1;
+        for (job_id, log) in &state.followers {
+            self.deliver(log, ProvisionEvent { job_id: job_id.clone(), ..event.clone() });
         }
-        self.log.push(event);
     }
 
     pub(crate) fn note(&self, phase: ProvisionPhase, text: impl Into<String>) {
@@ -372,7 +403,10 @@ impl Emitter {
 
 impl Drop for Emitter {
     fn drop(&mut self) {
-        self.jobs.finish(&self.job_id, &self.log);
+        let followers = std::mem::take(&mut self.lock().followers);
+        for (job_id, log) in followers {
+            self.jobs.finish(&job_id, &log);
+        }
     }
 }
 
@@ -380,7 +414,6 @@ impl std::fmt::Debug for Emitter {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("Emitter")
-            .field("job_id", &self.job_id)
             .field("worker_id", &self.worker_id)
             .finish_non_exhaustive()
     }

@@ -3,19 +3,26 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use build_sandbox::{Isolation, Sandbox};
-use catalog_client::{CatalogClient, Flavor, WorkerId, WorkerType};
+use build_sandbox::Sandbox;
+use catalog_client::{CatalogClient, WorkerId, WorkerType};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use crate::activate;
 use crate::artifact::WorkerBinary;
 use crate::backend::{BackendChoice, HostProbe, SystemProbe};
 use crate::config::{Config, FlavorPreference};
 use crate::contract::ArtifactProvisioner;
 use crate::error::ProvisionError;
+use crate::filesystem_catalog::FilesystemCatalog;
+use crate::join::{Joins, Left};
+use crate::lock::FileLock;
 use crate::plan;
 use crate::progress::{Emitter, Jobs, ProvisionPhase, Reporter, Subscription};
-use crate::steps::Run;
+use crate::receipt::Receipt;
+use crate::steps::{Kept, Run, blocking};
+use crate::store::Store;
 
 /// What is wanted from one provision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,13 +36,15 @@ pub struct ProvisionRequest {
     pub backend: Option<WorkerType>,
     /// Which recipe to use; what the configuration says when absent.
     pub flavor: Option<FlavorPreference>,
+    /// Build again although nothing has changed, and replace a foreign file of the binary's name.
+    pub force: bool,
 }
 
 impl ProvisionRequest {
     /// Asks for `worker_id` with everything else as configured; the job is named after the worker.
     pub fn new(worker_id: impl Into<String>) -> Self {
         let worker_id = worker_id.into();
-        Self { job_id: worker_id.clone(), worker_id, backend: None, flavor: None }
+        Self { job_id: worker_id.clone(), worker_id, backend: None, flavor: None, force: false }
     }
 
     /// Names the job the events are told under.
@@ -58,6 +67,13 @@ impl ProvisionRequest {
         self.flavor = Some(flavor);
         self
     }
+
+    /// Builds again although nothing has changed, and replaces a foreign file of that name.
+    #[must_use]
+    pub fn forced(mut self) -> Self {
+        self.force = true;
+        self
+    }
 }
 
 /// An installed worker and how it came to be.
@@ -68,25 +84,24 @@ pub struct Provisioned {
     pub binary: WorkerBinary,
     /// The backend and why it was chosen.
     pub backend: BackendChoice,
-    /// Which recipe was used.
-    pub flavor: Flavor,
-    /// The weakest isolation any of the recipe's functions ran in.
-    pub isolation: Isolation,
+    /// Where it came from and how far that was verified.
+    pub receipt: Receipt,
+    /// Whether it was installed and intact already, so that nothing was done.
+    pub reused: bool,
 }
 
-impl Provisioned {
-    /// The isolation the recipe's functions ran in, for people.
-    pub fn isolation(&self) -> &'static str {
-        self.isolation.name()
-    }
-}
+/// What makes two requests the same piece of work.
+type WorkKey = (String, Option<WorkerType>, FlavorPreference, bool);
 
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) catalog: CatalogClient,
     pub(crate) sandbox: Sandbox,
+    pub(crate) store: Store,
+    pub(crate) builds: Arc<Semaphore>,
     pub(crate) probe: Arc<dyn HostProbe>,
     jobs: Arc<Jobs>,
+    joins: Arc<Joins<WorkKey, Arc<Emitter>, Result<Provisioned, ProvisionError>>>,
     reporter: Option<Arc<dyn Reporter>>,
 }
 
@@ -116,16 +131,19 @@ impl WorkerProvisioner {
     /// [`ProvisionError::Sandbox`] when this host cannot run builds at all.
     pub fn new(config: Config) -> Result<Self, ProvisionError> {
         let catalog = CatalogClient::new(plan::catalog_config(&config)).map_err(|source| {
-            ProvisionError::Catalog { id: "any worker".to_owned(), source: Box::new(source) }
+            ProvisionError::Catalog { id: "any worker".to_owned(), source: Arc::new(source) }
         })?;
         let sandbox = plan::sandbox(&config)?;
         let probe = Arc::new(SystemProbe::new(config.search_path.clone()));
         let shared = Shared {
+            store: Store::new(&config.data_dir),
+            builds: Arc::new(Semaphore::new(config.parallel_builds.max(1))),
             config,
             catalog,
             sandbox,
             probe,
             jobs: Arc::default(),
+            joins: Arc::default(),
             reporter: None,
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -149,8 +167,11 @@ impl WorkerProvisioner {
             config: old.config.clone(),
             catalog: old.catalog.clone(),
             sandbox: old.sandbox.clone(),
+            store: old.store.clone(),
+            builds: Arc::clone(&old.builds),
             probe: Arc::clone(&old.probe),
             jobs: Arc::clone(&old.jobs),
+            joins: Arc::clone(&old.joins),
             reporter: old.reporter.clone(),
         };
         change(&mut shared);
@@ -164,12 +185,23 @@ impl WorkerProvisioner {
         self.shared.jobs.subscribe(job_id)
     }
 
+    /// What is installed: to list, verify, remove and collect.
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
     /// Provides what `request` asks for.
     ///
+    /// A worker that is installed and intact, from the same recipe for the same backend, is given
+    /// back as it is. A second call for the same thing joins the first and gets the same outcome
+    /// and, under its own job, the same events; in another process it waits for the first to end.
+    /// A moving git reference is looked at when something is built: use
+    /// [`ProvisionRequest::forced`] to follow it.
+    ///
     /// Cancelling `cancel` ends the work in every phase, within 100 ms plus the time a build is
-    /// given to end by itself; dropping the future does the same without an answer. However it
-    /// ends, no process, build folder or temporary file is left, and an older installed version
-    /// stays usable until the new one is whole.
+    /// given to end by itself; dropping the future does the same without an answer. Work that
+    /// another caller waits for goes on for that one. However it ends, no process, build folder or
+    /// temporary file is left, and an older installed version stays until the new one is whole.
     ///
     /// # Errors
     /// See [`ProvisionError`]: one variant for each stage.
@@ -179,41 +211,108 @@ impl WorkerProvisioner {
         cancel: CancellationToken,
     ) -> Result<Provisioned, ProvisionError> {
         let shared = &self.shared;
-        let span = tracing::info_span!("provision", job = request.job_id, worker = request.worker_id);
-        let emitter = Emitter::new(
-            &shared.jobs,
-            shared.reporter.clone(),
-            &request.job_id,
-            &request.worker_id,
+        let key = (
+            request.worker_id.clone(),
+            request.backend.or(shared.config.backend),
+            request.flavor.unwrap_or(shared.config.flavor),
+            request.force,
         );
-        let run = Run { shared: Arc::clone(shared), request, emitter, cancel };
-        provision(&run).instrument(span).await
+        let joined = |emitter: &Arc<Emitter>| emitter.add_job(&shared.jobs, &request.job_id);
+        let start = |cancel| {
+            let span = tracing::info_span!(
+                "provision",
+                job = request.job_id,
+                worker = request.worker_id
+            );
+            let emitter = Emitter::new(
+                &shared.jobs,
+                shared.reporter.clone(),
+                &request.job_id,
+                &request.worker_id,
+            );
+            let run = Run {
+                shared: Arc::clone(shared),
+                request: request.clone(),
+                emitter: Arc::clone(&emitter),
+                cancel,
+            };
+            (emitter, async move { provision(&run).await }.instrument(span))
+        };
+        match shared.joins.join(key, joined, start).wait(&cancel).await {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) => Err(ProvisionError::Lost { id: request.worker_id.clone() }),
+            Err(Left) => Err(ProvisionError::Cancelled),
+        }
+    }
+
+    /// Puts the version that was installed before back in place.
+    ///
+    /// Waits for a provision of the same worker, as [`provision_request`](Self::provision_request)
+    /// does; cancelling ends the wait.
+    ///
+    /// # Errors
+    /// [`ProvisionError::NoPreviousVersion`], [`ProvisionError::NotInstalled`],
+    /// [`ProvisionError::Cancelled`] or an I/O error.
+    pub async fn rollback(
+        &self,
+        worker_id: &str,
+        backend: WorkerType,
+        cancel: &CancellationToken,
+    ) -> Result<WorkerBinary, ProvisionError> {
+        let path = plan::lock_path(&self.shared.config, worker_id, backend);
+        let _lock = FileLock::acquire(&path, cancel, || {}).await?;
+        let store = self.shared.store.clone();
+        let worker_id = worker_id.to_owned();
+        blocking(move || activate::rollback(&store, &worker_id, backend)).await
+    }
+
+    /// Provisions and records the result in `catalog`; an older record of that id is replaced.
+    ///
+    /// # Errors
+    /// As [`provision_request`](Self::provision_request), and those of the catalog.
+    pub async fn provision_and_add(
+        &self,
+        request: &ProvisionRequest,
+        catalog: &FilesystemCatalog<WorkerBinary>,
+        cancel: CancellationToken,
+    ) -> Result<WorkerBinary, ProvisionError> {
+        let binary = self.provision_request(request, cancel).await?.binary;
+        let catalog = catalog.clone();
+        let added = binary.clone();
+        blocking(move || catalog.replace(added)).await?;
+        Ok(binary)
     }
 }
 
 /// The steps, in order.
-async fn provision(run: &Run<'_>) -> Result<Provisioned, ProvisionError> {
+async fn provision(run: &Run) -> Result<Provisioned, ProvisionError> {
     use ProvisionPhase as Phase;
     let entry = run.step(Phase::Metadata, run.metadata()).await?;
     let choice = run.step(Phase::Platform, run.choose(&entry)).await?;
     let recipe = run.step(Phase::Recipe, run.recipe(&entry, &choice)).await?;
     let package = run.step(Phase::Evaluate, run.evaluate(&recipe, &choice)).await?;
+    let _lock = run.lock(&choice).await?;
+    let kept = run.kept(&recipe, &choice).await?;
+    if let Some(Kept::Installed(provisioned)) = kept {
+        return Ok(*provisioned);
+    }
     let workspace = run.step(Phase::Workspace, run.workspace(&recipe)).await?;
-    let bin_dir = run.step(Phase::Preflight, run.preflight(&package)).await;
-    let outcome = match bin_dir {
-        Ok(bin_dir) => {
-            let install = async {
+    let build_and_install = async {
+        let bin_dir = run.step(Phase::Preflight, run.preflight()).await?;
+        let version = match kept {
+            Some(Kept::Built(version)) => version,
+            _ => {
+                let _slot = run.build_slot().await?;
                 let sources = run.step(Phase::Sources, run.fetch(&package, &workspace)).await?;
                 let built = run.build(&package, &workspace, &choice).await?;
-                let binary = run.step(Phase::Binary, run.find(&built, &choice, &workspace)).await?;
-                let installed = run.step(Phase::Install, run.install(binary, &bin_dir)).await?;
-                let artifact = run.artifact(&entry, &choice, &built, installed, &sources);
-                run.step(Phase::Artifact, artifact).await
-            };
-            install.await
-        }
-        Err(error) => Err(error),
+                let store = run.store(&recipe, &choice, built, &sources, &workspace);
+                run.step(Phase::Binary, store).await?
+            }
+        };
+        let version = run.step(Phase::Install, run.install(version, &choice, &entry, &bin_dir)).await?;
+        run.step(Phase::Artifact, run.artifact(version, &choice)).await
     };
+    let outcome = build_and_install.await;
     let removed = run.cleanup(workspace).await;
     outcome.and_then(|provisioned| removed.map(|()| provisioned))
 }

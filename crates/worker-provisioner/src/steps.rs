@@ -1,33 +1,39 @@
 //! What each step of a provision does.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use build_sandbox::{Isolation, Phase, SandboxError};
 use catalog_client::{
-    Architecture, Capabilities, CatalogError, Flavor, Host, Platform, Variant, WorkerEntry, WorkerId,
+    Architecture, CatalogError, Flavor, Host, Platform, Variant, WorkerEntry, WorkerId,
 };
-use source_fetch::{Fetched, FetchError};
+use jiff::Timestamp;
+use source_fetch::{FetchError, Fetched};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
+use crate::activate;
 use crate::artifact::{WorkerBinary, artifact_id};
 use crate::backend::{self, BackendChoice};
 use crate::binary;
 use crate::config::FlavorPreference;
+use crate::contract::Artifact as _;
 use crate::error::ProvisionError;
 use crate::install::{self, BinDir};
+use crate::lock::FileLock;
 use crate::plan::{self, EvaluatedPackage};
 use crate::progress::{Emitter, Happening, ProvisionPhase};
 use crate::provisioner::{ProvisionRequest, Provisioned, Shared};
-use crate::workspace::Workspace;
+use crate::receipt::{RECEIPT_VERSION, Receipt};
+use crate::store::Version;
+use crate::workspace::{self, Workspace};
 
 /// One provision under way.
-pub(crate) struct Run<'a> {
+pub(crate) struct Run {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) request: &'a ProvisionRequest,
+    pub(crate) request: ProvisionRequest,
     pub(crate) emitter: Arc<Emitter>,
     pub(crate) cancel: CancellationToken,
 }
@@ -44,6 +50,13 @@ pub(crate) struct Choice {
     pub(crate) commands: Arc<BTreeSet<String>>,
 }
 
+/// A recipe's text, and whether it came over TLS.
+#[derive(Debug)]
+pub(crate) struct Recipe {
+    pub(crate) text: String,
+    pub(crate) tls: bool,
+}
+
 /// A finished package tree.
 #[derive(Debug)]
 pub(crate) struct Built {
@@ -51,21 +64,16 @@ pub(crate) struct Built {
     pub(crate) isolation: Isolation,
 }
 
-/// A checked program of the package, open for copying.
+/// What an earlier provision has left.
 #[derive(Debug)]
-pub(crate) struct Binary {
-    file: File,
-    name: String,
+pub(crate) enum Kept {
+    /// The worker is installed and intact.
+    Installed(Box<Provisioned>),
+    /// The package is built and stored, but not in place.
+    Built(Version),
 }
 
-/// A program in place.
-#[derive(Debug)]
-pub(crate) struct Installed {
-    path: PathBuf,
-    size: u64,
-}
-
-impl Run<'_> {
+impl Run {
     /// Runs one step and tells how it went; a dropped step counts as cancelled.
     pub(crate) async fn step<T>(
         &self,
@@ -86,8 +94,7 @@ impl Run<'_> {
             phase,
             match &outcome {
                 Ok(_) => Happening::Finished { elapsed_ms },
-                Err(ProvisionError::Cancelled) => Happening::Cancelled,
-                Err(error) => Happening::Failed { error: error.chain() },
+                Err(error) => outcome_of(error),
             },
         );
         outcome
@@ -129,7 +136,7 @@ impl Run<'_> {
         let host = Host { platform, architecture, backends: vec![choice.backend] };
         let variant = self.shared.catalog.select(entry, &host).map_err(|source| {
             let id = self.request.worker_id.clone();
-            ProvisionError::Unsupported { id, source: Box::new(source) }
+            ProvisionError::Unsupported { id, source: Arc::new(source) }
         })?;
         let preference = self.request.flavor.unwrap_or(config.flavor);
         let flavor = match preference {
@@ -147,44 +154,145 @@ impl Run<'_> {
         &self,
         entry: &WorkerEntry,
         choice: &Choice,
-    ) -> Result<String, ProvisionError> {
+    ) -> Result<Recipe, ProvisionError> {
         let catalog = &self.shared.catalog;
         let answer = catalog.recipe(entry, &choice.variant, choice.flavor, &self.cancel).await;
         let answer = answer.map_err(|source| self.catalog_error(source))?;
         if let Some(warning) = plan::staleness(&answer) {
             self.emitter.warn(ProvisionPhase::Recipe, warning);
         }
-        Ok(answer.value.text)
+        let tls = answer.url.starts_with("https://");
+        Ok(Recipe { text: answer.value.text, tls })
     }
 
     /// Parses and evaluates the recipe and checks its own `arch` and functions.
     pub(crate) async fn evaluate(
         &self,
-        recipe: &str,
+        recipe: &Recipe,
         choice: &Choice,
     ) -> Result<Arc<EvaluatedPackage>, ProvisionError> {
         let id = self.request.worker_id.clone();
         let environment = plan::environment(&self.shared.config, choice);
         let arch = choice.architecture;
-        let recipe = recipe.to_owned();
+        let recipe = recipe.text.clone();
         let package = blocking(move || plan::evaluate(&id, &recipe, &environment, arch)).await?;
         let text = format!("{} {}-{}", package.pkgnames().join(" "), package.pkgver(), package.pkgrel());
         self.emitter.note(ProvisionPhase::Evaluate, text);
         Ok(Arc::new(package))
     }
 
-    pub(crate) async fn workspace(&self, recipe: &str) -> Result<Workspace, ProvisionError> {
+    pub(crate) async fn workspace(&self, recipe: &Recipe) -> Result<Workspace, ProvisionError> {
         let temp_dir = self.shared.config.temp_dir.clone();
-        let recipe = recipe.to_owned();
-        blocking(move || Workspace::create(&temp_dir, &recipe)).await
+        let recipe = recipe.text.clone();
+        let (workspace, swept) = blocking(move || {
+            let swept = workspace::sweep(&temp_dir);
+            Ok((Workspace::create(&temp_dir, &recipe)?, swept))
+        })
+        .await?;
+        if swept > 0 {
+            let text = format!("removed {swept} build folders of provisions that were killed");
+            self.emitter.note(ProvisionPhase::Workspace, text);
+        }
+        Ok(workspace)
+    }
+
+    /// Waits until nobody else provisions this worker on this machine.
+    pub(crate) async fn lock(&self, choice: &Choice) -> Result<FileLock, ProvisionError> {
+        let path = plan::lock_path(&self.shared.config, &self.request.worker_id, choice.backend.backend);
+        let wait = FileLock::acquire(&path, &self.cancel, || {
+            let text = "another process is provisioning this worker; waiting for it to end";
+            self.emitter.note(ProvisionPhase::Wait, text);
+        });
+        self.unless_waiting(wait).await
+    }
+
+    /// Waits for one of the places for builds.
+    pub(crate) async fn build_slot(&self) -> Result<OwnedSemaphorePermit, ProvisionError> {
+        let builds = Arc::clone(&self.shared.builds);
+        if let Ok(slot) = Arc::clone(&builds).try_acquire_owned() {
+            return Ok(slot);
+        }
+        self.emitter.note(ProvisionPhase::Wait, "waiting for another build to end");
+        let wait = async {
+            tokio::select! {
+                () = self.cancel.cancelled() => Err(ProvisionError::Cancelled),
+                slot = builds.acquire_owned() => slot.map_err(|_| ProvisionError::Cancelled),
+            }
+        };
+        self.unless_waiting(wait).await
+    }
+
+    /// Tells of a wait only when it ends badly: one that is over at once is of no interest.
+    async fn unless_waiting<T>(
+        &self,
+        wait: impl Future<Output = Result<T, ProvisionError>>,
+    ) -> Result<T, ProvisionError> {
+        let outcome = wait.await;
+        if let Err(error) = &outcome {
+            self.emitter.emit(ProvisionPhase::Wait, outcome_of(error));
+        }
+        outcome
+    }
+
+    /// What an earlier provision of the same recipe for the same host has left, if it is whole.
+    pub(crate) async fn kept(
+        &self,
+        recipe: &Recipe,
+        choice: &Choice,
+    ) -> Result<Option<Kept>, ProvisionError> {
+        let store = self.shared.store.clone();
+        let worker_id = self.request.worker_id.clone();
+        let backend = choice.backend.clone();
+        let force = self.request.force;
+        let key = plan::build_key(&self.shared.config, &recipe.text, choice);
+        let kept = blocking(move || {
+            store.sweep(&worker_id, backend.backend)?;
+            if force {
+                return Ok(None);
+            }
+            let Some(version) = store.built(&worker_id, backend.backend, &key)? else {
+                return Ok(None);
+            };
+            let current = store.installed(&worker_id, backend.backend);
+            let is_current = current.is_ok_and(|current| current.folder == version.folder);
+            Ok(Some(match &version.receipt.artifact {
+                Some(binary) if is_current && activate::is_intact(&version) => {
+                    Kept::Installed(Box::new(Provisioned {
+                        binary: binary.clone(),
+                        backend,
+                        receipt: version.receipt,
+                        reused: true,
+                    }))
+                }
+                _ => Kept::Built(version),
+            }))
+        })
+        .await?;
+        match &kept {
+            Some(Kept::Installed(provisioned)) => {
+                let text = format!("already installed at `{}`", provisioned.binary.path().display());
+                self.emitter.note(ProvisionPhase::Artifact, text);
+            }
+            Some(Kept::Built(_)) => {
+                self.emitter.note(ProvisionPhase::Binary, "already built; only to be installed");
+            }
+            None => {}
+        }
+        Ok(kept)
     }
 
     /// Finds out where the binary can go before hours are spent on building it.
-    pub(crate) async fn preflight(&self, _package: &EvaluatedPackage) -> Result<BinDir, ProvisionError> {
+    pub(crate) async fn preflight(&self) -> Result<BinDir, ProvisionError> {
         let shared = Arc::clone(&self.shared);
         let bin_dir = blocking(move || {
             let config = &shared.config;
-            install::preflight(config.bin_dir.as_deref(), config.home.as_deref(), &config.search_path)
+            let bin_dir = install::preflight(
+                config.bin_dir.as_deref(),
+                config.home.as_deref(),
+                &config.search_path,
+            )?;
+            install::sweep(&bin_dir.path);
+            Ok(bin_dir)
         })
         .await?;
         let text = format!("binaries go to `{}`", bin_dir.path.display());
@@ -216,7 +324,7 @@ impl Run<'_> {
                 FetchError::Cancelled => ProvisionError::Cancelled,
                 source => {
                     let id = self.request.worker_id.clone();
-                    ProvisionError::Fetch { id, source: Box::new(source) }
+                    ProvisionError::Fetch { id, source: Arc::new(source) }
                 }
             })
     }
@@ -268,79 +376,123 @@ impl Run<'_> {
             source => ProvisionError::Build {
                 id: self.request.worker_id.clone(),
                 phase: step,
-                source: Box::new(source),
+                source: Arc::new(source),
             },
         })
     }
 
-    /// Finds the program in the package tree and checks that it is one for this host.
-    pub(crate) async fn find(
+    /// Finds and checks the program, and keeps the package tree with its receipt.
+    pub(crate) async fn store(
         &self,
-        built: &Built,
+        recipe: &Recipe,
         choice: &Choice,
+        built: Built,
+        sources: &[Fetched],
         workspace: &Workspace,
-    ) -> Result<Binary, ProvisionError> {
+    ) -> Result<Version, ProvisionError> {
+        let config = &self.shared.config;
         let package = Arc::clone(&built.package);
         let binary_name = choice.variant.binary_name.clone();
         let pkgdirs: Vec<PathBuf> =
             package.pkgnames().iter().map(|name| workspace.pkgdir(name)).collect();
-        blocking(move || {
+        let mut receipt = Receipt {
+            receipt_version: RECEIPT_VERSION,
+            worker_id: self.request.worker_id.clone(),
+            backend: choice.backend.backend,
+            flavor: choice.flavor,
+            pkgver: package.pkgver().to_owned(),
+            pkgrel: package.pkgrel().to_owned(),
+            recipe_sha256: activate::digest([recipe.text.as_str()]),
+            build_key: plan::build_key(config, &recipe.text, choice),
+            sources: sources.iter().map(plan::source_record).collect(),
+            catalog_tls: recipe.tls,
+            isolation: built.isolation.name().to_owned(),
+            program: PathBuf::new(),
+            files: Vec::new(),
+            stored_at: Timestamp::now(),
+            artifact: None,
+            installed_sha256: None,
+        };
+        let verified = receipt.verification();
+        if verified < config.minimum_verification {
+            return Err(ProvisionError::BelowPolicy {
+                id: self.request.worker_id.clone(),
+                found: verified,
+                required: config.minimum_verification,
+            });
+        }
+        let store = self.shared.store.clone();
+        let version = blocking(move || {
             let packaged = package.pkgnames().iter().map(String::as_str);
             let names = binary::candidate_names(
                 binary_name.iter().map(String::as_str).chain(packaged).chain(package.provides()),
             );
             let found = binary::find(&pkgdirs, &names)?;
-            let file = binary::open_checked(&found)?;
-            Ok(Binary { file, name: found.name })
+            binary::check(&found)?;
+            receipt.program = found.relative_path();
+            store.add(&pkgdirs, receipt)
         })
-        .await
+        .await?;
+        let text = format!("found `{}`, verified by {verified}", version.receipt.program.display());
+        self.emitter.note(ProvisionPhase::Binary, text);
+        Ok(version)
     }
 
+    /// Puts the stored program in place.
     pub(crate) async fn install(
         &self,
-        binary: Binary,
+        version: Version,
+        choice: &Choice,
+        entry: &WorkerEntry,
         bin_dir: &BinDir,
-    ) -> Result<Installed, ProvisionError> {
+    ) -> Result<Version, ProvisionError> {
+        let store = self.shared.store.clone();
         let folder = bin_dir.path.clone();
-        let (path, size) =
-            blocking(move || install::install(binary.file, &folder, &binary.name)).await?;
-        self.emitter.note(ProvisionPhase::Install, format!("installed `{}`", path.display()));
-        Ok(Installed { path, size })
+        let force = self.request.force;
+        let name = choice
+            .variant
+            .binary_name
+            .clone()
+            .or_else(|| Some(version.receipt.program.file_name()?.to_str()?.to_owned()))
+            .unwrap_or_else(|| self.request.worker_id.clone());
+        let backend = choice.backend.backend;
+        let pkgver = version.receipt.pkgver.clone();
+        let id = artifact_id(&self.request.worker_id, backend, &pkgver, choice.platform);
+        let platform = choice.platform;
+        let capabilities = entry.capabilities.clone();
+        let artifact = move |path: PathBuf, size: u64| {
+            let binary = WorkerBinary::new(id, backend, platform, path, size, pkgver);
+            let context = capabilities.max_context_length.unwrap_or(binary.max_context_length());
+            binary.with_capabilities(
+                Vec::new(),
+                capabilities.supported_formats,
+                context,
+                capabilities.supports_streaming,
+                capabilities.supports_batching,
+            )
+        };
+        let version = blocking(move || {
+            activate::activate(&store, version, &folder, &name, force, artifact)
+        })
+        .await?;
+        if let Some(binary) = &version.receipt.artifact {
+            let text = format!("installed `{}`", binary.path().display());
+            self.emitter.note(ProvisionPhase::Install, text);
+        }
+        Ok(version)
     }
 
     pub(crate) async fn artifact(
         &self,
-        entry: &WorkerEntry,
+        version: Version,
         choice: &Choice,
-        built: &Built,
-        installed: Installed,
-        _sources: &[Fetched],
     ) -> Result<Provisioned, ProvisionError> {
-        let version = built.package.pkgver();
-        let backend = choice.backend.backend;
-        let id = artifact_id(&self.request.worker_id, backend, version, choice.platform);
-        let Installed { path, size } = installed;
-        let binary = WorkerBinary::new(id, backend, choice.platform, path, size, version);
-        let Capabilities {
-            supported_formats,
-            max_context_length,
-            supports_streaming,
-            supports_batching,
-            ..
-        } = entry.capabilities.clone();
-        let max_context_length = max_context_length.unwrap_or(binary.max_context_length());
-        let binary = binary.with_capabilities(
-            Vec::new(),
-            supported_formats,
-            max_context_length,
-            supports_streaming,
-            supports_batching,
-        );
+        let lost = || ProvisionError::Lost { id: self.request.worker_id.clone() };
         Ok(Provisioned {
-            binary,
+            binary: version.receipt.artifact.clone().ok_or_else(lost)?,
             backend: choice.backend.clone(),
-            flavor: choice.flavor,
-            isolation: built.isolation,
+            receipt: version.receipt,
+            reused: false,
         })
     }
 
@@ -366,10 +518,17 @@ impl Run<'_> {
         match source {
             CatalogError::Cancelled { .. } => ProvisionError::Cancelled,
             source @ CatalogError::NotFound { .. } => {
-                ProvisionError::UnknownWorker { id, source: Box::new(source) }
+                ProvisionError::UnknownWorker { id, source: Arc::new(source) }
             }
-            source => ProvisionError::Catalog { id, source: Box::new(source) },
+            source => ProvisionError::Catalog { id, source: Arc::new(source) },
         }
+    }
+}
+
+fn outcome_of(error: &ProvisionError) -> Happening {
+    match error {
+        ProvisionError::Cancelled => Happening::Cancelled,
+        error => Happening::Failed { error: error.chain() },
     }
 }
 

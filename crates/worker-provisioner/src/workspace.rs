@@ -1,38 +1,43 @@
 //! The private folder of one provision, removed however the provision ends.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-
-use tempfile::TempDir;
+use std::time::Duration;
 
 use crate::error::ProvisionError;
+use crate::lock::FileLock;
 
 /// The prefix of every workspace's name.
-pub(crate) const PREFIX: &str = "worker-provisioner-";
+const PREFIX: &str = "worker-provisioner-";
+
+/// The ending of the lock file beside a workspace, which says that its owner lives.
+const LOCK_SUFFIX: &str = ".lock";
+
+/// How often a folder that a dying process still writes to is removed again, and how far apart.
+const REMOVALS: u32 = 200;
+const BETWEEN_REMOVALS: Duration = Duration::from_millis(25);
 
 /// The folders of one build, as makepkg lays them out: `startdir`, `srcdir`, `pkgdir`.
 ///
-/// The name is unpredictable and the mode 0700. Dropping it removes everything below.
+/// The name is unpredictable and the mode 0700. Dropping it removes everything below; what a
+/// killed owner leaves is removed by [`sweep`].
 #[derive(Debug)]
 pub(crate) struct Workspace {
-    root: Option<TempDir>,
     startdir: PathBuf,
+    // Held until the folder is gone: nobody sweeps it away before.
+    lock: Option<FileLock>,
 }
 
 impl Workspace {
     /// Creates the folders below `temp_dir` and writes the recipe into `startdir`.
     pub(crate) fn create(temp_dir: &Path, recipe: &str) -> Result<Self, ProvisionError> {
         let failed = |source| ProvisionError::io("create a build folder in", temp_dir, source);
-        let root = tempfile::Builder::new()
-            .prefix(PREFIX)
-            .permissions(Permissions::from_mode(0o700))
-            .tempdir_in(temp_dir)
-            .map_err(failed)?;
         // The phases see real paths, so that a build that resolves links finds the same names.
-        let startdir = root.path().canonicalize().map_err(failed)?;
-        let workspace = Self { root: Some(root), startdir };
+        let temp_dir = temp_dir.canonicalize().map_err(failed)?;
+        let (lock, startdir) = create_locked(&temp_dir).map_err(failed)?;
+        let workspace = Self { startdir, lock: Some(lock) };
         let path = workspace.recipe();
         fs::write(&path, recipe).map_err(|source| ProvisionError::io("write", &path, source))?;
         Ok(workspace)
@@ -60,20 +65,90 @@ impl Workspace {
 
     /// Removes everything and says when something could not be removed.
     pub(crate) fn remove(mut self) -> Result<(), ProvisionError> {
-        let Some(root) = self.root.take() else { return Ok(()) };
-        let path = root.keep();
-        remove_tree(&path).map_err(|source| ProvisionError::io("remove", &path, source))
+        let lock = self.lock.take();
+        let removed = remove_stubborn_tree(&self.startdir);
+        drop(lock);
+        removed.map_err(|source| ProvisionError::io("remove", &self.startdir, source))
     }
 }
 
 impl Drop for Workspace {
     fn drop(&mut self) {
-        let Some(root) = self.root.take() else { return };
-        let path = root.keep();
-        if let Err(error) = remove_tree(&path) {
-            tracing::warn!(%error, path = %path.display(), "the build folder was not removed");
+        let Some(lock) = self.lock.take() else { return };
+        let path = std::mem::take(&mut self.startdir);
+        let remove = move || {
+            if let Err(error) = remove_stubborn_tree(&path) {
+                tracing::warn!(%error, path = %path.display(), "the build folder was not removed");
+            }
+            drop(lock);
+        };
+        // A future is dropped on a thread of the runtime, which must not wait for a file system.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+            Err(_) => remove(),
         }
     }
+}
+
+/// Creates `<temp_dir>/<prefix><random>` and, before it and locked, `<the same>.lock`.
+fn create_locked(temp_dir: &Path) -> io::Result<(FileLock, PathBuf)> {
+    loop {
+        let file = tempfile::Builder::new()
+            .prefix(PREFIX)
+            .suffix(LOCK_SUFFIX)
+            .tempfile_in(temp_dir)?;
+        let path = file.into_temp_path().keep().map_err(|error| error.error)?;
+        // A sweeper may hold the lock of a file that it takes for a dead owner's: choose another.
+        let Some(lock) = FileLock::try_acquire(&path)? else { continue };
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let folder = temp_dir.join(name.trim_end_matches(LOCK_SUFFIX));
+        match DirBuilder::new().mode(0o700).create(&folder) {
+            Ok(()) => return Ok((lock, folder)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Removes the build folders below `temp_dir` whose owners are dead, and only those; returns how
+/// many there were.
+pub(crate) fn sweep(temp_dir: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(temp_dir) else { return 0 };
+    let mut swept = 0;
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let Some(folder) = name.to_str().and_then(|name| name.strip_suffix(LOCK_SUFFIX)) else {
+            continue;
+        };
+        let mine = entry.metadata().is_ok_and(|metadata| {
+            // In a shared temporary folder other people's files of that name are theirs.
+            metadata.is_file() && metadata.uid() == nix::unistd::geteuid().as_raw()
+        });
+        if !folder.starts_with(PREFIX) || !mine {
+            continue;
+        }
+        if let Ok(Some(_lock)) = FileLock::try_acquire(&entry.path()) {
+            match remove_tree(&temp_dir.join(folder)) {
+                Ok(()) => swept += 1,
+                Err(error) => tracing::warn!(%error, folder, "a stale build folder was not removed"),
+            }
+        }
+    }
+    swept
+}
+
+/// Removes a tree that processes on their way out may still write to.
+fn remove_stubborn_tree(path: &Path) -> io::Result<()> {
+    for _ in 1..REMOVALS {
+        match remove_tree(path) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                std::thread::sleep(BETWEEN_REMOVALS);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    remove_tree(path)
 }
 
 /// Removes a tree even when its folders are read-only, as cargo's and go's caches are.
@@ -81,10 +156,11 @@ pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(_) => {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             open_folders(path)?;
             fs::remove_dir_all(path)
         }
+        Err(error) => Err(error),
     }
 }
 
@@ -108,6 +184,10 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn names(folder: &Path) -> usize {
+        fs::read_dir(folder).unwrap().count()
+    }
+
     #[test]
     fn a_dropped_workspace_is_gone_with_read_only_folders() {
         let temp = tempfile::tempdir().unwrap();
@@ -118,6 +198,25 @@ mod tests {
         fs::write(locked.join("file"), "x").unwrap();
         fs::set_permissions(&locked, Permissions::from_mode(0o500)).unwrap();
         drop(workspace);
-        assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0);
+        assert_eq!(names(temp.path()), 0);
+    }
+
+    #[test]
+    fn only_the_folders_of_dead_owners_are_swept() {
+        let temp = tempfile::tempdir().unwrap();
+        let living = Workspace::create(temp.path(), "").unwrap();
+        let mut dead = Workspace::create(temp.path(), "").unwrap();
+        // What a kill leaves: the files, and a lock that the kernel has released.
+        let lock_path = PathBuf::from(format!("{}{LOCK_SUFFIX}", dead.startdir().display()));
+        drop(dead.lock.take());
+        fs::write(&lock_path, "").unwrap();
+        fs::write(temp.path().join("worker-provisioner-x"), "somebody's file").unwrap();
+
+        assert_eq!(sweep(temp.path()), 1);
+        assert!(living.startdir().is_dir());
+        assert!(!dead.startdir().exists() && !lock_path.exists());
+        assert!(temp.path().join("worker-provisioner-x").exists());
+        drop(living);
+        assert_eq!(names(temp.path()), 1);
     }
 }

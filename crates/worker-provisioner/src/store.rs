@@ -1,0 +1,342 @@
+//! The package trees of installed workers, several versions of each, with their receipts.
+
+mod tree;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use catalog_client::WorkerType;
+
+use crate::error::ProvisionError;
+use crate::receipt::Receipt;
+use crate::workspace::remove_tree;
+
+pub(crate) use tree::sha256_of;
+
+/// The prefix of everything unfinished, which a sweep may remove.
+const UNFINISHED: &str = ".unfinished-";
+
+/// A larger receipt is not one that this store wrote.
+const MAX_RECEIPT: u64 = 64 << 20;
+
+/// What is installed, below one folder.
+///
+/// Layout: `<root>/<worker id>.<backend>/<version folder>/{receipt.json,tree}`, and a file
+/// `current` beside the versions that names the installed one. Everything appears by rename, so a
+/// crash leaves whole versions only. Changes are serialised by the caller's lock.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// One stored version.
+#[derive(Debug, Clone)]
+pub(crate) struct Version {
+    pub(crate) folder: PathBuf,
+    pub(crate) receipt: Receipt,
+}
+
+impl Version {
+    /// The root of the package tree.
+    pub(crate) fn tree(&self) -> PathBuf {
+        self.folder.join("tree")
+    }
+
+    /// The binary inside the package tree.
+    pub(crate) fn program(&self) -> PathBuf {
+        self.tree().join(&self.receipt.program)
+    }
+
+    fn name(&self) -> String {
+        self.folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+}
+
+/// What a garbage collection removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Collected {
+    /// How many versions.
+    pub versions: u64,
+    /// How many bytes of files.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// The store below `data_dir`; nothing is created before something is stored.
+    pub fn new(data_dir: &Path) -> Self {
+        Self { root: data_dir.join("store") }
+    }
+
+    /// The receipt of the installed version of every worker, ordered by worker and backend.
+    ///
+    /// Unreadable entries are left out; [`verify`](Self::verify) names them.
+    ///
+    /// # Errors
+    /// [`ProvisionError::Io`] when the store cannot be listed.
+    pub fn list(&self) -> Result<Vec<Receipt>, ProvisionError> {
+        let mut receipts = BTreeMap::new();
+        for folder in folders(&self.root)? {
+            if let Some(version) = current(&folder)? {
+                receipts.insert(folder, version.receipt);
+            }
+        }
+        Ok(receipts.into_values().collect())
+    }
+
+    /// What is wrong with the installed version, file by file; nothing when it is intact.
+    ///
+    /// # Errors
+    /// [`ProvisionError::NotInstalled`], or [`ProvisionError::Io`] when a file cannot be read.
+    pub fn verify(&self, worker_id: &str, backend: WorkerType) -> Result<Vec<String>, ProvisionError> {
+        let version = self.installed(worker_id, backend)?;
+        let mut problems = tree::verify(&version.tree(), &version.receipt.files)?;
+        if let (Some(artifact), Some(expected)) =
+            (&version.receipt.artifact, &version.receipt.installed_sha256)
+        {
+            let path = crate::Artifact::path(artifact);
+            match sha256_of(path) {
+                Ok(found) if found == *expected => {}
+                Ok(_) => problems.push(format!("`{}` was changed", path.display())),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    problems.push(format!("`{}` is missing", path.display()));
+                }
+                Err(source) => return Err(ProvisionError::io("read", path, source)),
+            }
+        }
+        Ok(problems)
+    }
+
+    /// Removes every version of a worker and its binary, as long as that is the one installed.
+    ///
+    /// # Errors
+    /// [`ProvisionError::NotInstalled`], or [`ProvisionError::Io`].
+    pub fn remove(&self, worker_id: &str, backend: WorkerType) -> Result<(), ProvisionError> {
+        let version = self.installed(worker_id, backend)?;
+        if let (Some(artifact), Some(expected)) =
+            (&version.receipt.artifact, &version.receipt.installed_sha256)
+        {
+            let path = crate::Artifact::path(artifact);
+            // A file that somebody else put there since is theirs.
+            if sha256_of(path).is_ok_and(|found| found == *expected) {
+                fs::remove_file(path).map_err(|source| ProvisionError::io("remove", path, source))?;
+            }
+        }
+        self.discard(&self.worker_folder(worker_id, backend))
+    }
+
+    /// Removes all but the installed version and the `keep` newest others of every worker.
+    ///
+    /// # Errors
+    /// [`ProvisionError::Io`] when something cannot be removed.
+    pub fn gc(&self, keep: usize) -> Result<Collected, ProvisionError> {
+        let mut collected = Collected::default();
+        for folder in folders(&self.root)? {
+            let installed = current(&folder)?.map(|version| version.folder);
+            let mut others = versions(&folder)?;
+            others.retain(|version| Some(&version.folder) != installed.as_ref());
+            for version in others.into_iter().skip(keep) {
+                collected.bytes += version.receipt.files.iter().map(tree::size).sum::<u64>();
+                collected.versions += 1;
+                self.discard(&version.folder)?;
+            }
+        }
+        Ok(collected)
+    }
+
+    /// The installed version.
+    pub(crate) fn installed(
+        &self,
+        worker_id: &str,
+        backend: WorkerType,
+    ) -> Result<Version, ProvisionError> {
+        current(&self.worker_folder(worker_id, backend))?.ok_or_else(|| ProvisionError::NotInstalled {
+            id: worker_id.to_owned(),
+            backend,
+        })
+    }
+
+    /// The version installed before the current one.
+    pub(crate) fn previous(
+        &self,
+        worker_id: &str,
+        backend: WorkerType,
+    ) -> Result<Version, ProvisionError> {
+        let installed = self.installed(worker_id, backend)?;
+        let others = versions(&self.worker_folder(worker_id, backend))?;
+        let older = |version: &Version| {
+            version.folder != installed.folder
+                && version.receipt.stored_at <= installed.receipt.stored_at
+                && version.receipt.artifact.is_some()
+        };
+        others.into_iter().find(older).ok_or_else(|| ProvisionError::NoPreviousVersion {
+            id: worker_id.to_owned(),
+            backend,
+        })
+    }
+
+    /// The newest intact version that was built from the same recipe for the same host.
+    pub(crate) fn built(
+        &self,
+        worker_id: &str,
+        backend: WorkerType,
+        build_key: &str,
+    ) -> Result<Option<Version>, ProvisionError> {
+        for version in versions(&self.worker_folder(worker_id, backend))? {
+            if version.receipt.build_key == build_key
+                && tree::is_unchanged(&version.tree(), &version.receipt.files)
+            {
+                return Ok(Some(version));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Copies the package trees in and writes the receipt; `files` of the receipt is filled in.
+    ///
+    /// The version is complete when this returns, and absent when it fails.
+    pub(crate) fn add(
+        &self,
+        pkgdirs: &[PathBuf],
+        mut receipt: Receipt,
+    ) -> Result<Version, ProvisionError> {
+        let folder = self.worker_folder(&receipt.worker_id, receipt.backend);
+        let failed = |source| ProvisionError::io("store a package in", &folder, source);
+        fs::create_dir_all(&folder).map_err(failed)?;
+        let staging = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&folder).map_err(failed)?;
+        let root = staging.path().join("tree");
+        fs::create_dir(&root).map_err(failed)?;
+        for pkgdir in pkgdirs {
+            tree::copy(pkgdir, &root).map_err(failed)?;
+        }
+        receipt.files = tree::record(&root).map_err(failed)?;
+        write_receipt(staging.path(), &receipt)?;
+        let stamp = receipt.stored_at.as_nanosecond();
+        let version = folder.join(format!("{}-{}-{stamp}", receipt.pkgver, receipt.pkgrel));
+        fs::rename(staging.path(), &version).map_err(failed)?;
+        sync_folder(&folder).map_err(failed)?;
+        Ok(Version { folder: version, receipt })
+    }
+
+    /// Writes the receipt of `version` anew.
+    pub(crate) fn record(&self, version: &Version) -> Result<(), ProvisionError> {
+        write_receipt(&version.folder, &version.receipt)
+    }
+
+    /// Makes `version` the installed one.
+    pub(crate) fn make_current(&self, version: &Version) -> Result<(), ProvisionError> {
+        let folder = version.folder.parent().unwrap_or(&self.root);
+        write_atomically(&folder.join("current"), version.name().as_bytes())
+    }
+
+    /// Whether a file of this sha256 was put in place by this store, for whichever worker.
+    pub(crate) fn has_installed(&self, sha256: &str) -> bool {
+        let folders = folders(&self.root).unwrap_or_default();
+        let versions = folders.iter().filter_map(|folder| versions(folder).ok()).flatten();
+        versions
+            .filter_map(|version| version.receipt.installed_sha256)
+            .any(|installed| installed == sha256)
+    }
+
+    /// Removes what a crash left unfinished; the caller holds the worker's lock.
+    pub(crate) fn sweep(&self, worker_id: &str, backend: WorkerType) -> Result<(), ProvisionError> {
+        let folder = self.worker_folder(worker_id, backend);
+        for path in entries(&folder)? {
+            let unfinished = path
+                .file_name()
+                .is_some_and(|name| name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes()));
+            if unfinished {
+                remove_tree(&path).map_err(|source| ProvisionError::io("remove", &path, source))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn worker_folder(&self, worker_id: &str, backend: WorkerType) -> PathBuf {
+        self.root.join(format!("{worker_id}.{backend}"))
+    }
+
+    /// Removes a folder so that a crash in between leaves it whole or unfinished, never half.
+    fn discard(&self, folder: &Path) -> Result<(), ProvisionError> {
+        let failed = |source| ProvisionError::io("remove", folder, source);
+        let parent = folder.parent().unwrap_or(&self.root);
+        let trash = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(parent).map_err(failed)?;
+        fs::rename(folder, trash.path().join("discarded")).map_err(failed)?;
+        remove_tree(trash.path()).map_err(failed)
+    }
+}
+
+fn current(folder: &Path) -> Result<Option<Version>, ProvisionError> {
+    let path = folder.join("current");
+    let name = match fs::read_to_string(&path) {
+        Ok(name) => name,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(ProvisionError::io("read", &path, source)),
+    };
+    let plain = !name.is_empty() && !name.starts_with('.') && !name.contains('/');
+    Ok(if plain { read_version(&folder.join(name.trim_end())) } else { None })
+}
+
+/// All readable versions, newest first.
+fn versions(folder: &Path) -> Result<Vec<Version>, ProvisionError> {
+    let mut versions: Vec<Version> =
+        folders(folder)?.iter().filter_map(|path| read_version(path)).collect();
+    versions.sort_by_key(|version| std::cmp::Reverse(version.receipt.stored_at));
+    Ok(versions)
+}
+
+fn read_version(folder: &Path) -> Option<Version> {
+    let path = folder.join("receipt.json");
+    let file = fs::File::open(&path).ok()?;
+    let reader = io::BufReader::new(io::Read::take(file, MAX_RECEIPT));
+    match serde_json::from_reader(reader) {
+        Ok(receipt) => Some(Version { folder: folder.to_owned(), receipt }),
+        Err(error) => {
+            tracing::warn!(%error, path = %path.display(), "the receipt cannot be read");
+            None
+        }
+    }
+}
+
+fn write_receipt(folder: &Path, receipt: &Receipt) -> Result<(), ProvisionError> {
+    let path = folder.join("receipt.json");
+    let text = serde_json::to_vec_pretty(receipt)
+        .map_err(|source| ProvisionError::metadata(&path, source))?;
+    write_atomically(&path, &text)
+}
+
+fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), ProvisionError> {
+    let folder = path.parent().unwrap_or(path);
+    let write = || {
+        let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        sync_folder(folder)
+    };
+    write().map_err(|source| ProvisionError::io("write", path, source))
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    fs::File::open(folder)?.sync_all()
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, ProvisionError> {
+    match fs::read_dir(folder) {
+        Ok(entries) => Ok(entries.flatten().map(|entry| entry.path()).collect()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(source) => Err(ProvisionError::io("list", folder, source)),
+    }
+}
+
+/// The folders inside a folder, without hidden ones.
+fn folders(folder: &Path) -> Result<Vec<PathBuf>, ProvisionError> {
+    let mut folders = entries(folder)?;
+    folders.retain(|path| {
+        let hidden =
+            path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+        !hidden && path.is_dir()
+    });
+    Ok(folders)
+}
