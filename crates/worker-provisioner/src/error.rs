@@ -265,14 +265,6 @@ pub enum ProvisionError {
         /// The worker's id.
         id: String,
     },
-
-    /// This host cannot run builds.
-    #[error("builds cannot be run on this host")]
-    Sandbox {
-        /// What the sandbox said.
-        #[source]
-        source: Arc<SandboxError>,
-    },
 }
 
 /// Why a packaged program cannot be installed.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use build_sandbox::{BuildFlags, BuildSpec, Isolation, IsolationChoice, Mount, NetworkPolicy, Phase};
+use build_sandbox::{BuildFlags, BuildSpec, Isolation, IsolationChoice, Mount, NetworkPolicy, Phase, Sandbox};
 use catalog_client::{Answer, Architecture, CatalogConfig, Freshness, Token, WorkerType};
 use pkgbuild_syntax::{
     Arch, ArrayField, Environment, Evaluation, Package, ResolvedPackage, Uname,
@@ -345,6 +345,13 @@ pub(crate) fn fetch_happening(event: source_fetch::Event) -> Option<Happening> {
 
 fn note(text: String) -> Happening {
     Happening::Note { text }
+}
+
+/// The sandbox; the caller's home is hidden wherever it is.
+pub(crate) fn sandbox(config: &Config) -> Sandbox {
+    let mut sandbox = build_sandbox::Config::default();
+    sandbox.hidden.extend(config.home.clone());
+    Sandbox::new(sandbox)
 }
 
 /// What the phases of one build share.

@@ -96,7 +96,7 @@ type WorkKey = (String, Option<WorkerType>, FlavorPreference, bool);
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) catalog: CatalogClient,
-    pub(crate) sandbox: Sandbox,
+    pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) store: Store,
     pub(crate) builds: Arc<Semaphore>,
     pub(crate) probe: Arc<dyn HostProbe>,
@@ -127,13 +127,12 @@ impl WorkerProvisioner {
     /// A provisioner that does as `config` says. Nothing is requested or created yet.
     ///
     /// # Errors
-    /// [`ProvisionError::Catalog`] when a catalog URL or token cannot work,
-    /// [`ProvisionError::Sandbox`] when this host cannot run builds at all.
+    /// [`ProvisionError::Catalog`] when a catalog URL or token cannot work.
     pub fn new(config: Config) -> Result<Self, ProvisionError> {
         let catalog = CatalogClient::new(plan::catalog_config(&config)).map_err(|source| {
             ProvisionError::Catalog { id: "any worker".to_owned(), source: Arc::new(source) }
         })?;
-        let sandbox = plan::sandbox(&config)?;
+        let sandbox = Arc::new(plan::sandbox(&config));
         let probe = Arc::new(SystemProbe::new(config.search_path.clone()));
         let shared = Shared {
             store: Store::new(&config.data_dir),
@@ -166,7 +165,7 @@ impl WorkerProvisioner {
         let mut shared = Shared {
             config: old.config.clone(),
             catalog: old.catalog.clone(),
-            sandbox: old.sandbox.clone(),
+            sandbox: Arc::clone(&old.sandbox),
             store: old.store.clone(),
             builds: Arc::clone(&old.builds),
             probe: Arc::clone(&old.probe),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use build_sandbox::{Isolation, Phase, SandboxError};
+use build_sandbox::{Isolation, Phase, PhaseStatus, SandboxError};
 use catalog_client::{
     Architecture, CatalogError, Flavor, Host, Platform, Variant, WorkerEntry, WorkerId,
 };
@@ -344,7 +344,12 @@ impl Run {
                 spec.pkgdir = workspace.pkgdir(name);
             }
             let outcome = self.step(step, self.run_phase(&spec, step, &phase)).await?;
-            isolation = isolation.min(outcome.report.isolation);
+            if let Some(report) = &outcome.report {
+                isolation = isolation.min(report.isolation);
+            }
+            if let PhaseStatus::CheckFailed(status) = outcome.status {
+                self.emitter.warn(step, format!("check() failed with status {status}"));
+            }
             if let Some(version) = outcome.pkgver {
                 self.emitter.note(step, format!("pkgver is {version}"));
                 let again = Arc::clone(&package);
@@ -371,7 +376,7 @@ impl Run {
             }
         };
         let sandbox = &self.shared.sandbox;
-        sandbox.run(spec, phase, &self.cancel, &reporter).await.map_err(|source| match source {
+        sandbox.run(spec, phase.clone(), &self.cancel, &reporter).await.map_err(|source| match source {
             SandboxError::Cancelled { .. } => ProvisionError::Cancelled,
             source => ProvisionError::Build {
                 id: self.request.worker_id.clone(),
