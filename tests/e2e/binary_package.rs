@@ -16,7 +16,7 @@ fn a_prebuilt_worker_is_verified_and_answers() {
     run(async {
         let site = Site::new("binary");
         let provisioned = site.provision(sample::WORKER).await.unwrap();
-        assert_eq!(provisioned.flavor, Flavor::Binary);
+        assert_eq!(provisioned.receipt.flavor, Flavor::Binary);
         assert_eq!(provisioned.binary.version(), "0.3.0");
         worker::answers(provisioned.binary.path()).await.unwrap();
         site.assert_clean();

@@ -13,7 +13,7 @@ fn a_worker_is_built_from_git_and_answers() {
         let provisioned = site.provision(sample::WORKER).await.unwrap_or_else(|error| {
             panic!("{}", error.chain());
         });
-        assert_eq!(provisioned.flavor, Flavor::Source);
+        assert_eq!(provisioned.receipt.flavor, Flavor::Source);
         let binary = provisioned.binary;
         assert_eq!(binary.path(), site.bin_dir().join("sample-worker-rbee"));
         assert_eq!(binary.worker_type(), WorkerType::Cpu);

@@ -21,8 +21,6 @@ pub(crate) struct Found {
     pkgdir: PathBuf,
     /// The program in it.
     path: PathBuf,
-    /// The program's file name.
-    pub(crate) name: String,
 }
 
 impl Found {
@@ -56,8 +54,7 @@ pub(crate) fn find(pkgdirs: &[PathBuf], names: &[&str]) -> Result<Found, Provisi
             for folder in PROGRAM_FOLDERS {
                 let path = pkgdir.join(folder).join(name);
                 if path.symlink_metadata().is_ok() {
-                    let name = (*name).to_owned();
-                    return Ok(Found { pkgdir: pkgdir.clone(), path, name });
+                    return Ok(Found { pkgdir: pkgdir.clone(), path });
                 }
             }
         }
@@ -85,10 +82,7 @@ fn executables(pkgdir: &Path) -> Vec<Found> {
                 metadata.is_file() && metadata.permissions().mode() & 0o111 != 0
             })
         })
-        .filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            Some(Found { pkgdir: pkgdir.to_owned(), path: entry.path(), name })
-        })
+        .map(|entry| Found { pkgdir: pkgdir.to_owned(), path: entry.path() })
         .collect()
 }
 
@@ -225,7 +219,7 @@ mod tests {
     #[test]
     fn a_single_executable_is_found_and_two_are_ambiguous() {
         let tree = package(&[("usr/bin/only", SCRIPT, 0o755), ("usr/bin/data", b"x", 0o644)]);
-        assert_eq!(find_in(&tree, &["w"]).unwrap().name, "only");
+        assert_eq!(find_in(&tree, &["w"]).unwrap().relative_path(), Path::new("usr/bin/only"));
         let tree = package(&[("usr/bin/a", SCRIPT, 0o755), ("bin/b", SCRIPT, 0o755)]);
         let Err(ProvisionError::BinaryNotFound { candidates, .. }) = find_in(&tree, &["w"]) else {
             panic!("two programs are ambiguous");

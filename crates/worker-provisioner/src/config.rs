@@ -13,7 +13,7 @@ use crate::receipt::Verification;
 pub const DEFAULT_CATALOG_URL: &str = "http://localhost:8787";
 
 /// Which of a worker's recipes to use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum FlavorPreference {
     /// The prebuilt binary when the catalog offers one, else the source.
     #[default]

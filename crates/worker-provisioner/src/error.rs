@@ -141,7 +141,7 @@ pub enum ProvisionError {
     #[error(
         "the package holds no program named {}{}",
         list(.names),
-        candidates(.candidates)
+        ambiguity(.candidates)
     )]
     BinaryNotFound {
         /// The names looked for, best first.
@@ -337,7 +337,7 @@ fn list(names: &[String]) -> String {
     quoted.join(" or ")
 }
 
-fn candidates(paths: &[PathBuf]) -> String {
+fn ambiguity(paths: &[PathBuf]) -> String {
     if paths.is_empty() {
         return " and no other program".to_owned();
     }

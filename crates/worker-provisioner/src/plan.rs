@@ -123,7 +123,7 @@ fn parse(id: &str, text: &str) -> Result<pkgbuild_syntax::File, ProvisionError> 
         Some(first) => Err(ProvisionError::Syntax {
             id: id.to_owned(),
             count: parsed.errors.len(),
-            first: first.display(text.as_bytes()).to_string(),
+            first: format!("{first:#}"),
         }),
     }
 }

@@ -218,7 +218,7 @@ async fn installed(result: Result<Provisioned, ProvisionError>) -> Result<String
     let health = worker::answers(provisioned.binary.path()).await?;
     ensure!(health.contains("cpu"), "the worker was built for another backend: {health}");
     println!("{}", serde_json::to_string_pretty(&provisioned.binary).context("not JSON")?);
-    Ok(format!("installed, answers ({})", provisioned.isolation()))
+    Ok(format!("installed, answers ({})", provisioned.receipt.isolation))
 }
 
 fn refused(result: Result<Provisioned, ProvisionError>, part: &str) -> Result<String> {
