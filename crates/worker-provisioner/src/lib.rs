@@ -18,6 +18,7 @@ mod provisioner;
 mod receipt;
 mod steps;
 mod store;
+mod trial;
 mod workspace;
 
 pub use artifact::WorkerBinary;

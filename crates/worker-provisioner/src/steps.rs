@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use build_sandbox::{Isolation, Phase, PhaseStatus, SandboxError};
+use build_sandbox::{BuildSpec, Isolation, Phase, PhaseStatus, SandboxError};
 use catalog_client::{
     Architecture, CatalogError, Flavor, Host, Platform, Variant, WorkerEntry, WorkerId,
 };
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::activate;
 use crate::artifact::{WorkerBinary, artifact_id};
 use crate::backend::{self, BackendChoice};
-use crate::binary;
+use crate::binary::{self, Found};
 use crate::config::FlavorPreference;
 use crate::contract::Artifact as _;
 use crate::error::ProvisionError;
@@ -28,7 +28,11 @@ use crate::progress::{Emitter, Happening, ProvisionPhase};
 use crate::provisioner::{ProvisionRequest, Provisioned, Shared};
 use crate::receipt::{RECEIPT_VERSION, Receipt};
 use crate::store::Version;
+use crate::trial;
 use crate::workspace::{self, Workspace};
+
+/// A program that has not answered by then is not going to.
+const TRIAL_LIMIT: Duration = Duration::from_secs(20);
 
 /// One provision under way.
 pub(crate) struct Run {
@@ -62,6 +66,7 @@ pub(crate) struct Recipe {
 pub(crate) struct Built {
     pub(crate) package: Arc<EvaluatedPackage>,
     pub(crate) isolation: Isolation,
+    spec: BuildSpec,
 }
 
 /// What an earlier provision has left.
@@ -360,12 +365,12 @@ impl Run {
                 spec.pkgrel = Some(package.pkgrel().to_owned());
             }
         }
-        Ok(Built { package, isolation })
+        Ok(Built { package, isolation, spec })
     }
 
     async fn run_phase(
         &self,
-        spec: &build_sandbox::BuildSpec,
+        spec: &BuildSpec,
         step: ProvisionPhase,
         phase: &Phase,
     ) -> Result<build_sandbox::PhaseOutcome, ProvisionError> {
@@ -426,21 +431,35 @@ impl Run {
                 required: config.minimum_verification,
             });
         }
-        let store = self.shared.store.clone();
-        let version = blocking(move || {
+        let trees = pkgdirs.clone();
+        let found = blocking(move || {
             let packaged = package.pkgnames().iter().map(String::as_str);
             let names = binary::candidate_names(
                 binary_name.iter().map(String::as_str).chain(packaged).chain(package.provides()),
             );
-            let found = binary::find(&pkgdirs, &names)?;
+            let found = binary::find(&trees, &names)?;
             binary::check(&found)?;
-            receipt.program = found.relative_path();
-            store.add(&pkgdirs, receipt)
+            Ok(found)
         })
         .await?;
+        receipt.program = found.relative_path();
+        if config.trial {
+            self.try_out(&built.spec, &found).await?;
+        }
+        let store = self.shared.store.clone();
+        let version = blocking(move || store.add(&pkgdirs, receipt)).await?;
         let text = format!("found `{}`, verified by {verified}", version.receipt.program.display());
         self.emitter.note(ProvisionPhase::Binary, text);
         Ok(version)
+    }
+
+    async fn try_out(&self, spec: &BuildSpec, found: &Found) -> Result<(), ProvisionError> {
+        let mut spec = spec.clone();
+        spec.limits.wall = TRIAL_LIMIT;
+        spec.log_file = None;
+        let sandbox = &self.shared.sandbox;
+        let id = &self.request.worker_id;
+        trial::run(sandbox, &spec, found.path(), id, &self.cancel, &self.emitter).await
     }
 
     /// Puts the stored program in place.

@@ -1,0 +1,129 @@
+//! Tries a new binary in the sandbox before it replaces an old one.
+
+use std::path::Path;
+
+use build_sandbox::{BuildSpec, Network, Sandbox, SandboxError, Silent};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::ProvisionError;
+use crate::progress::{Emitter, ProvisionPhase};
+
+/// What a worker is asked; the second only when it does not know the first.
+const QUESTIONS: [&str; 2] = ["--version", "--help"];
+
+/// The exit statuses of a shell or loader that could not start the program: sh(1), "exit status".
+const CANNOT_EXECUTE: i32 = 126;
+const NOT_FOUND: i32 = 127;
+
+/// Runs `program` and says what it answered.
+///
+/// # Errors
+/// [`ProvisionError::Trial`] with what is missing, [`ProvisionError::Cancelled`].
+pub(crate) async fn run(
+    sandbox: &Sandbox,
+    spec: &BuildSpec,
+    program: &Path,
+    id: &str,
+    cancel: &CancellationToken,
+    emitter: &Emitter,
+) -> Result<(), ProvisionError> {
+    let mut refusal = None;
+    for question in QUESTIONS {
+        let command = [program.to_string_lossy().into_owned(), question.to_owned()];
+        match sandbox.run_command(spec, &command, Network::None, cancel, &Silent).await {
+            Ok(outcome) => {
+                let answer = outcome.stdout.lines().next().unwrap_or_default();
+                emitter.note(ProvisionPhase::Binary, format!("`{question}` answers `{answer}`"));
+                return Ok(());
+            }
+            Err(SandboxError::Cancelled { .. }) => return Err(ProvisionError::Cancelled),
+            Err(error) => {
+                let (problem, is_final) = diagnose(&error);
+                if is_final {
+                    return Err(ProvisionError::Trial { id: id.to_owned(), problem });
+                }
+                refusal.get_or_insert(problem);
+            }
+        }
+    }
+    // It starts, only it does not know the questions: that is for its users to judge.
+    let problem = refusal.unwrap_or_default();
+    emitter.warn(ProvisionPhase::Binary, format!("the new binary starts, but {problem}"));
+    Ok(())
+}
+
+/// What went wrong, for people, and whether the program cannot work at all.
+fn diagnose(error: &SandboxError) -> (String, bool) {
+    match error {
+        SandboxError::Failed { status, tail, .. } => {
+            let text = tail.text();
+            match explain(text) {
+                Some(problem) => (problem, true),
+                None if [CANNOT_EXECUTE, NOT_FOUND].contains(status) => {
+                    (format!("it cannot be started (status {status})"), true)
+                }
+                None => (format!("it fails with status {status}"), false),
+            }
+        }
+        SandboxError::Signalled { signal, .. } => (signalled(*signal), true),
+        SandboxError::TimedOut { .. } => {
+            ("it does not answer; does it ignore `--version` and serve at once?".to_owned(), false)
+        }
+        other => (other.to_string(), true),
+    }
+}
+
+fn signalled(signal: i32) -> String {
+    let why = match signal {
+        4 => "an illegal instruction: it is built for a newer processor",
+        6 => "an abort",
+        7 => "a bus error",
+        11 => "a segmentation fault",
+        31 => "a system call that is not allowed in the sandbox",
+        _ => return format!("it was killed by signal {signal}"),
+    };
+    format!("it ended with {why}")
+}
+
+/// What the loader's own words mean; ld.so(8) writes them to standard error.
+fn explain(text: &str) -> Option<String> {
+    text.lines().find_map(|line| {
+        if let Some((_, rest)) = line.split_once("error while loading shared libraries: ") {
+            let library = rest.split(':').next().unwrap_or(rest);
+            return Some(format!("the shared library `{library}` is missing"));
+        }
+        if let Some((_, rest)) = line.split_once("version `")
+            && let Some((version, _)) = rest.split_once("' not found")
+        {
+            return Some(format!("the C library of this system is older than `{version}`"));
+        }
+        let (_, rest) = line.split_once(": cannot execute: required file not found").map_or_else(
+            || line.split_once(": bad interpreter: "),
+            |(before, _)| Some((before, before)),
+        )?;
+        Some(format!("its interpreter is missing ({rest})"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loaders_words_are_explained() {
+        let cases = [
+            (
+                "/x/w: error while loading shared libraries: libcudart.so.12: cannot open shared object file",
+                "`libcudart.so.12` is missing",
+            ),
+            ("/x/w: /lib/libc.so.6: version `GLIBC_2.39' not found (required by /x/w)", "GLIBC_2.39"),
+            ("bash: line 1: /x/w: cannot execute: required file not found", "interpreter"),
+            ("/x/w: /opt/python: bad interpreter: No such file or directory", "interpreter"),
+        ];
+        for (text, part) in cases {
+            let explained = explain(text);
+            assert!(explained.as_ref().is_some_and(|text| text.contains(part)), "{explained:?}");
+        }
+        assert_eq!(explain("usage: w [--port N]"), None);
+    }
+}
