@@ -29,27 +29,27 @@ static WORLD: LazyLock<(Sample, TempDir)> = LazyLock::new(|| {
 });
 
 /// The sample catalogs, repository and releases.
-pub fn sample() -> &'static Sample {
+pub(crate) fn sample() -> &'static Sample {
     &WORLD.0
 }
 
 /// Runs a test on the runtime that the servers run on.
-pub fn run<T>(test: impl Future<Output = T>) -> T {
+pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
     LazyLock::force(&WORLD);
     RUNTIME.block_on(test)
 }
 
 /// The folders of one test, and what to look for when it is over.
-pub struct Site {
+pub(crate) struct Site {
     root: TempDir,
     marker: String,
-    pub config: Config,
-    pub events: Arc<Mutex<Vec<ProvisionEvent>>>,
+    pub(crate) config: Config,
+    pub(crate) events: Arc<Mutex<Vec<ProvisionEvent>>>,
 }
 
 impl Site {
     /// Private folders and the second-generation sample catalog.
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let root = tempfile::Builder::new().prefix(name).tempdir().unwrap();
         let mut config = Config::from_env();
         config.catalog_urls = vec![sample().catalog_url()];
@@ -65,12 +65,12 @@ impl Site {
         Self { root, marker, config, events: Arc::default() }
     }
 
-    pub fn bin_dir(&self) -> PathBuf {
+    pub(crate) fn bin_dir(&self) -> PathBuf {
         self.root.path().join("bin")
     }
 
     /// A provisioner that keeps every event.
-    pub fn provisioner(&self) -> WorkerProvisioner {
+    pub(crate) fn provisioner(&self) -> WorkerProvisioner {
         let events = Arc::clone(&self.events);
         WorkerProvisioner::new(self.config.clone())
             .unwrap()
@@ -79,13 +79,13 @@ impl Site {
             }))
     }
 
-    pub async fn provision(&self, id: &str) -> Result<Provisioned, ProvisionError> {
+    pub(crate) async fn provision(&self, id: &str) -> Result<Provisioned, ProvisionError> {
         let request = ProvisionRequest::new(id);
         self.provisioner().provision_request(&request, CancellationToken::new()).await
     }
 
     /// Neither a build folder nor a process is left.
-    pub fn assert_clean(&self) {
+    pub(crate) fn assert_clean(&self) {
         let left: Vec<_> = self.config.temp_dir.read_dir().unwrap().flatten().collect();
         assert!(left.is_empty(), "left behind: {left:?}");
         let survivors = processes::with_marker(&self.marker);
@@ -93,7 +93,7 @@ impl Site {
     }
 
     /// The same, once what a dropped future leaves to other threads is done.
-    pub async fn assert_soon_clean(&self) {
+    pub(crate) async fn assert_soon_clean(&self) {
         for _ in 0..1_000 {
             let is_empty = self.config.temp_dir.read_dir().unwrap().next().is_none();
             if is_empty && processes::with_marker(&self.marker).is_empty() {
@@ -104,14 +104,14 @@ impl Site {
         self.assert_clean();
     }
 
-    pub fn assert_nothing_installed(&self) {
+    pub(crate) fn assert_nothing_installed(&self) {
         let installed = self.bin_dir().read_dir().map_or(0, Iterator::count);
         assert_eq!(installed, 0, "something was installed");
     }
 }
 
 /// A catalog with one worker, `demo`, whose prebuilt recipe is `recipe`.
-pub async fn catalog_with(recipe: &str) -> CatalogServer {
+pub(crate) async fn catalog_with(recipe: &str) -> CatalogServer {
     let entry = json!({
         "id": "demo",
         "implementation": "rust",
@@ -135,7 +135,7 @@ pub async fn catalog_with(recipe: &str) -> CatalogServer {
 }
 
 /// A recipe whose `package()` is `body`, valid in every other respect.
-pub fn recipe(body: &str) -> String {
+pub(crate) fn recipe(body: &str) -> String {
     format!(
         "pkgname=demo-bin\npkgver=1.0.0\npkgrel=1\npkgdesc='Demo'\narch=('any')\n\
          license=('GPL-3.0-or-later')\npackage() {{\n{body}\n}}\n"

@@ -11,7 +11,7 @@ use crate::interrupt;
 
 /// Serve the sample catalog until Ctrl-C.
 #[derive(Debug, Args)]
-pub struct Catalog {
+pub(crate) struct Catalog {
     /// The port of the second-generation catalog; the first generation gets a free one.
     #[arg(long, default_value_t = 8787)]
     port: u16,
@@ -19,7 +19,7 @@ pub struct Catalog {
 
 impl Catalog {
     /// Runs the command.
-    pub async fn run(self) -> Result<ExitCode> {
+    pub(crate) async fn run(self) -> Result<ExitCode> {
         let stop = interrupt::token()?;
         let folder = tempfile::tempdir()?;
         eprintln!("building the prebuilt sample worker ...");
@@ -40,7 +40,7 @@ impl Catalog {
 }
 
 /// Where the prebuilt sample worker is compiled, so that a second run need not.
-pub fn target_dir() -> std::path::PathBuf {
+pub(crate) fn target_dir() -> std::path::PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new("."));
     std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| root.join("target"), |folder| root.join(folder))

@@ -9,7 +9,7 @@ use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 use worker_provisioner::{Happening, OutputStream, ProvisionEvent, ProvisionPhase, Reporter, Unit};
 
 /// The display that suits standard error: live when it is a terminal.
-pub fn for_stderr(verbose: bool) -> Arc<dyn Reporter> {
+pub(crate) fn for_stderr(verbose: bool) -> Arc<dyn Reporter> {
     if std::io::stderr().is_terminal() {
         Arc::new(Live::new(verbose))
     } else {
@@ -19,7 +19,7 @@ pub fn for_stderr(verbose: bool) -> Arc<dyn Reporter> {
 
 /// One JSON event a line on standard output.
 #[derive(Debug)]
-pub struct Json;
+pub(crate) struct Json;
 
 impl Reporter for Json {
     fn report(&self, event: &ProvisionEvent) {
@@ -167,7 +167,7 @@ fn describe(happening: &Happening) -> Option<String> {
 }
 
 /// Milliseconds as seconds with a useful number of digits.
-pub fn seconds(milliseconds: u64) -> String {
+pub(crate) fn seconds(milliseconds: u64) -> String {
     if milliseconds < 1_000 {
         format!("{milliseconds} ms")
     } else {

@@ -14,7 +14,7 @@ use crate::{catalog, interrupt};
 
 /// Provision the sample workers from a local catalog and check everything about it.
 #[derive(Debug, Args)]
-pub struct E2e {
+pub(crate) struct E2e {
     /// Show everything, with the libraries' own log.
     #[arg(short, long)]
     verbose: bool,
@@ -25,7 +25,7 @@ pub struct E2e {
 
 impl E2e {
     /// Runs the command.
-    pub async fn run(self) -> Result<ExitCode> {
+    pub(crate) async fn run(self) -> Result<ExitCode> {
         let cancel = interrupt::token()?;
         let temporary = match &self.keep {
             Some(folder) => {

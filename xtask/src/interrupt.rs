@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 ///
 /// # Errors
 /// When the handlers cannot be installed.
-pub fn token() -> std::io::Result<CancellationToken> {
+pub(crate) fn token() -> std::io::Result<CancellationToken> {
     let token = CancellationToken::new();
     for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
         let mut arrivals = signal(kind)?;

@@ -4,6 +4,7 @@
 mod catalog;
 mod display;
 mod e2e;
+mod installed;
 mod interrupt;
 mod provision;
 
@@ -25,6 +26,8 @@ enum Command {
     E2e(e2e::E2e),
     Provision(provision::Provision),
     Catalog(catalog::Catalog),
+    #[command(flatten)]
+    Installed(installed::Installed),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +45,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::E2e(command) => block_on(command.run()),
         Command::Provision(command) => block_on(command.run()),
         Command::Catalog(command) => block_on(command.run()),
+        Command::Installed(command) => block_on(command.run()),
     }
 }
 

@@ -25,10 +25,10 @@ Exit codes:
 /// Provision one worker: fetch, verify, build, install.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
-pub struct Provision {
+pub(crate) struct Provision {
     /// The worker's id in the catalog.
     worker_id: String,
-    /// The catalog's base URL [default: $`WORKER_CATALOG_URL`, else `http://localhost:8787`].
+    /// The catalog's base URL [default: `$WORKER_CATALOG_URL`, else `http://localhost:8787`].
     #[arg(long, value_name = "URL")]
     catalog: Option<String>,
     /// The backend to provide [default: what the host shows signs of].
@@ -52,6 +52,9 @@ pub struct Provision {
     /// How strongly the build is isolated.
     #[arg(long, default_value = "auto")]
     isolation: IsolationArg,
+    /// Build again although nothing has changed, and replace a foreign file of that name.
+    #[arg(long)]
+    force: bool,
     /// One JSON event a line on standard output; the last line is the artifact or the error.
     #[arg(long)]
     json: bool,
@@ -124,7 +127,7 @@ impl Provision {
     }
 
     /// Runs the command.
-    pub async fn run(self) -> Result<ExitCode> {
+    pub(crate) async fn run(self) -> Result<ExitCode> {
         let cancel = interrupt::token()?;
         let provisioner = WorkerProvisioner::new(self.config())?;
         let reporter = if self.json {
@@ -133,8 +136,9 @@ impl Provision {
             display::for_stderr(self.verbose)
         };
         let provisioner = provisioner.with_reporter(reporter);
-        let request = ProvisionRequest::new(&self.worker_id)
+        let mut request = ProvisionRequest::new(&self.worker_id)
             .with_job_id(format!("cli-{}", std::process::id()));
+        request.force = self.force;
         match provisioner.provision_request(&request, cancel).await {
             Ok(provisioned) => {
                 let text = if self.json {

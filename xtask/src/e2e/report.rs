@@ -10,19 +10,19 @@ use crate::display::seconds;
 
 /// What came of one scenario.
 #[derive(Debug)]
-pub struct Row {
-    pub worker_id: &'static str,
-    pub obtained: &'static str,
-    pub phases: Vec<(ProvisionPhase, u64)>,
-    pub total: Duration,
-    pub outcome: Result<String>,
+pub(crate) struct Row {
+    pub(crate) worker_id: &'static str,
+    pub(crate) obtained: &'static str,
+    pub(crate) phases: Vec<(ProvisionPhase, u64)>,
+    pub(crate) total: Duration,
+    pub(crate) outcome: Result<String>,
 }
 
 /// Phases that took no time worth a reader's attention.
 const SHORTEST_MS: u64 = 10;
 
 /// A table of all rows with the time of each phase that took any.
-pub fn table(rows: &[Row]) -> String {
+pub(crate) fn table(rows: &[Row]) -> String {
     let mut text = format!("{:<22} {:<36} {:>9}  {:<34} steps\n", "worker", "how", "time", "result");
     for row in rows {
         let total = u64::try_from(row.total.as_millis()).unwrap_or(u64::MAX);

@@ -32,17 +32,17 @@ enum Expected {
 
 /// One run of the provisioner.
 #[derive(Debug)]
-pub struct Scenario {
-    pub title: &'static str,
-    pub worker_id: &'static str,
-    pub folder: &'static str,
+pub(crate) struct Scenario {
+    pub(crate) title: &'static str,
+    pub(crate) worker_id: &'static str,
+    pub(crate) folder: &'static str,
     catalog_url: String,
     flavor: FlavorPreference,
     expected: Expected,
 }
 
 /// All scenarios, in the order they run.
-pub fn all(sample: &Sample) -> Vec<Scenario> {
+pub(crate) fn all(sample: &Sample) -> Vec<Scenario> {
     let second = sample.catalog_url();
     let scenario = |title, worker_id, folder, flavor, expected| Scenario {
         title,
@@ -128,7 +128,7 @@ impl Reporter for Observer {
 
 impl Scenario {
     /// Runs the provisioner in `folder` and checks what came of it.
-    pub async fn run(
+    pub(crate) async fn run(
         &self,
         sample: &Sample,
         folder: &Path,

@@ -1,0 +1,205 @@
+//! `cargo xtask list|verify|remove|rollback|gc`: what is installed.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::{Args, Subcommand};
+use worker_provisioner::{Artifact as _, Config, Receipt, Store, WorkerProvisioner};
+
+use crate::interrupt;
+
+/// Which store, and how to print.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Options {
+    /// What is installed [default: the user's data folder].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The commands about installed workers.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Installed {
+    /// List the installed workers and how far each was verified.
+    List {
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Compare every file of the installed workers with its receipt; exit 1 if one differs.
+    Verify {
+        /// Only this worker.
+        worker_id: Option<String>,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Remove a worker and all its versions.
+    Remove {
+        /// The worker's id.
+        worker_id: String,
+        /// Only this backend; needed when several are installed.
+        #[arg(long)]
+        backend: Option<String>,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Put the version that was installed before back in place.
+    Rollback {
+        /// The worker's id.
+        worker_id: String,
+        /// Only this backend; needed when several are installed.
+        #[arg(long)]
+        backend: Option<String>,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Remove versions that are not installed any more.
+    Gc {
+        /// How many old versions of each worker stay.
+        #[arg(long, default_value_t = 1)]
+        keep: usize,
+        #[command(flatten)]
+        options: Options,
+    },
+}
+
+impl Installed {
+    /// Runs the command.
+    pub(crate) async fn run(self) -> Result<ExitCode> {
+        match self {
+            Self::List { options } => list(&options),
+            Self::Verify { worker_id, options } => verify(worker_id.as_deref(), &options),
+            Self::Remove { worker_id, backend, options } => {
+                let (store, receipt) = find(&options, &worker_id, backend.as_deref())?;
+                store.remove(&receipt.worker_id, receipt.backend)?;
+                done(&options, &format!("removed {} ({})", receipt.worker_id, receipt.backend));
+                Ok(ExitCode::SUCCESS)
+            }
+            Self::Rollback { worker_id, backend, options } => {
+                let (_, receipt) = find(&options, &worker_id, backend.as_deref())?;
+                let cancel = interrupt::token()?;
+                let provisioner = WorkerProvisioner::new(options.config())?;
+                let binary = provisioner.rollback(&worker_id, receipt.backend, &cancel).await?;
+                if options.json {
+                    println!("{}", serde_json::to_string(&binary)?);
+                } else {
+                    println!("{worker_id} is {} again, at {}", binary.version(), binary.path().display());
+                }
+                Ok(ExitCode::SUCCESS)
+            }
+            Self::Gc { keep, options } => {
+                let collected = options.store().gc(keep)?;
+                if options.json {
+                    println!("{}", serde_json::to_string(&collected)?);
+                } else {
+                    println!("removed {} versions, {} bytes", collected.versions, collected.bytes);
+                }
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+impl Options {
+    fn config(&self) -> Config {
+        let mut config = Config::from_env();
+        if let Some(folder) = &self.data_dir {
+            config.data_dir.clone_from(folder);
+        }
+        config
+    }
+
+    fn store(&self) -> Store {
+        Store::new(&self.config().data_dir)
+    }
+}
+
+fn done(options: &Options, text: &str) {
+    if options.json {
+        println!("{}", serde_json::json!({ "done": text }));
+    } else {
+        println!("{text}");
+    }
+}
+
+fn list(options: &Options) -> Result<ExitCode> {
+    let receipts = options.store().list()?;
+    if options.json {
+        println!("{}", serde_json::to_string(&receipts)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if receipts.is_empty() {
+        println!("no worker is installed");
+    } else {
+        println!(
+            "{:<28} {:<7} {:<18} {:<11} {:<8} {:<11} path",
+            "worker", "backend", "version", "verified", "catalog", "isolation"
+        );
+    }
+    for receipt in receipts {
+        let path = receipt.artifact.as_ref().map(|binary| binary.path().display().to_string());
+        println!(
+            "{:<28} {:<7} {:<18} {:<11} {:<8} {:<11} {}",
+            receipt.worker_id,
+            receipt.backend.to_string(),
+            receipt.pkgver,
+            receipt.verification(),
+            if receipt.catalog_tls { "tls" } else { "no tls" },
+            receipt.isolation,
+            path.unwrap_or_default()
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn verify(worker_id: Option<&str>, options: &Options) -> Result<ExitCode> {
+    let store = options.store();
+    let mut receipts = store.list()?;
+    receipts.retain(|receipt| worker_id.is_none_or(|id| id == receipt.worker_id));
+    if receipts.is_empty() && worker_id.is_some() {
+        bail!("`{}` is not installed", worker_id.unwrap_or_default());
+    }
+    let mut intact = true;
+    let mut reports = Vec::new();
+    for receipt in &receipts {
+        let problems = store.verify(&receipt.worker_id, receipt.backend)?;
+        intact &= problems.is_empty();
+        if !options.json {
+            let verdict = if problems.is_empty() { "intact" } else { "DAMAGED" };
+            println!("{} ({}): {verdict}, {} files", receipt.worker_id, receipt.backend, receipt.files.len());
+            for problem in &problems {
+                println!("  {problem}");
+            }
+        }
+        reports.push(serde_json::json!({
+            "workerId": receipt.worker_id,
+            "backend": receipt.backend,
+            "problems": problems,
+        }));
+    }
+    if options.json {
+        println!("{}", serde_json::to_string(&reports)?);
+    }
+    Ok(if intact { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The one installed worker that is meant.
+fn find(options: &Options, worker_id: &str, backend: Option<&str>) -> Result<(Store, Receipt)> {
+    let store = options.store();
+    let mut matching = store.list()?;
+    matching.retain(|receipt| {
+        receipt.worker_id == worker_id
+            && backend.is_none_or(|backend| backend == receipt.backend.to_string())
+    });
+    match matching.len() {
+        0 => bail!("`{worker_id}` is not installed"),
+        1 => Ok((store, matching.remove(0))),
+        _ => {
+            let backends: Vec<String> =
+                matching.iter().map(|receipt| receipt.backend.to_string()).collect();
+            bail!("`{worker_id}` is installed for {}; choose one with `--backend`", backends.join(" and "))
+        }
+    }
+}
