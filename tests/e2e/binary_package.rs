@@ -29,7 +29,11 @@ fn a_first_generation_worker_is_installed_under_its_own_name() {
         let mut site = Site::new("v1");
         site.config.catalog_urls = vec![sample().v1_catalog_url()];
         let cancel = CancellationToken::new();
-        let binary = site.provisioner().provision(sample::V1_WORKER, "job", cancel).await.unwrap();
+        let binary = site
+            .provisioner()
+            .provision(sample::V1_WORKER, "job", cancel)
+            .await
+            .unwrap();
         assert_eq!(binary.path(), site.bin_dir().join("sample-worker-rbee-cpu"));
         assert_eq!(binary.id(), "sample-worker-rbee-cpu-0.3.0-linux");
         assert_eq!(binary.max_context_length(), 2048);
@@ -42,7 +46,13 @@ fn a_first_generation_worker_is_installed_under_its_own_name() {
 fn a_running_worker_goes_on_while_it_is_replaced() {
     run(async {
         let site = Site::new("replace");
-        let path = site.provision(sample::WORKER).await.unwrap().binary.path().to_owned();
+        let path = site
+            .provision(sample::WORKER)
+            .await
+            .unwrap()
+            .binary
+            .path()
+            .to_owned();
         let mut old = tokio::process::Command::new(&path)
             .args(["--port", "0"])
             .stdout(Stdio::piped())
@@ -71,7 +81,11 @@ fn the_recipe_sees_the_chosen_backend() {
         site.config.catalog_urls = vec![catalog.base_url()];
         let request = ProvisionRequest::new("demo").with_backend(WorkerType::Cpu);
         let cancel = CancellationToken::new();
-        let provisioned = site.provisioner().provision_request(&request, cancel).await.unwrap();
+        let provisioned = site
+            .provisioner()
+            .provision_request(&request, cancel)
+            .await
+            .unwrap();
         assert_eq!(provisioned.backend.backend, WorkerType::Cpu);
         assert!(provisioned.backend.reason.contains("requested"));
     });

@@ -16,11 +16,13 @@ use crate::support::{Site, run};
 fn cancelling(site: &Site) -> (WorkerProvisioner, CancellationToken) {
     let cancel = CancellationToken::new();
     let token = cancel.clone();
-    let provisioner = site.provisioner().with_reporter(Arc::new(move |event: &ProvisionEvent| {
-        if is_under_way(event) {
-            token.cancel();
-        }
-    }));
+    let provisioner = site
+        .provisioner()
+        .with_reporter(Arc::new(move |event: &ProvisionEvent| {
+            if is_under_way(event) {
+                token.cancel();
+            }
+        }));
     (provisioner, cancel)
 }
 
@@ -41,8 +43,15 @@ fn a_build_cancelled_by_its_token_leaves_nothing() {
         let site = slow_site("cancel");
         let (provisioner, cancel) = cancelling(&site);
         let request = ProvisionRequest::new(sample::SLOW_WORKER);
-        let error = provisioner.provision_request(&request, cancel).await.expect_err("cancelled");
-        assert!(matches!(error, ProvisionError::Cancelled), "{}", error.chain());
+        let error = provisioner
+            .provision_request(&request, cancel)
+            .await
+            .expect_err("cancelled");
+        assert!(
+            matches!(error, ProvisionError::Cancelled),
+            "{}",
+            error.chain()
+        );
         site.assert_clean();
         site.assert_nothing_installed();
     });
@@ -82,15 +91,20 @@ fn cancelling_at_any_event_leaves_nothing() {
             let cancel = CancellationToken::new();
             let token = cancel.clone();
             let provisioner =
-                site.provisioner().with_reporter(Arc::new(move |event: &ProvisionEvent| {
-                    if event.sequence == at {
-                        token.cancel();
-                    }
-                }));
+                site.provisioner()
+                    .with_reporter(Arc::new(move |event: &ProvisionEvent| {
+                        if event.sequence == at {
+                            token.cancel();
+                        }
+                    }));
             let request = ProvisionRequest::new(sample::WORKER);
             let outcome = provisioner.provision_request(&request, cancel).await;
             if let Err(error) = &outcome {
-                assert!(matches!(error, ProvisionError::Cancelled), "{}", error.chain());
+                assert!(
+                    matches!(error, ProvisionError::Cancelled),
+                    "{}",
+                    error.chain()
+                );
                 site.assert_nothing_installed();
             }
             site.assert_clean();

@@ -35,9 +35,17 @@ fn another_platform_is_refused_before_anything_is_downloaded() {
         .unwrap();
         site.config.catalog_urls = vec![catalog.base_url()];
         let error = refusal(&site, "demo").await;
-        assert!(matches!(error, ProvisionError::Unsupported { .. }), "{error:?}");
+        assert!(
+            matches!(error, ProvisionError::Unsupported { .. }),
+            "{error:?}"
+        );
         assert!(error.chain().contains("windows"), "{}", error.chain());
-        assert!(catalog.requests().iter().all(|seen| !seen.path.contains("pkgbuilds")));
+        assert!(
+            catalog
+                .requests()
+                .iter()
+                .all(|seen| !seen.path.contains("pkgbuilds"))
+        );
     });
 }
 
@@ -56,7 +64,10 @@ fn an_unknown_worker_is_told_apart_from_an_unreachable_catalog() {
     run(async {
         let mut site = Site::new("unknown");
         let error = refusal(&site, "no-such-worker").await;
-        assert!(matches!(error, ProvisionError::UnknownWorker { .. }), "{error:?}");
+        assert!(
+            matches!(error, ProvisionError::UnknownWorker { .. }),
+            "{error:?}"
+        );
         let error = refusal(&site, "../../etc/passwd").await;
         assert!(matches!(error, ProvisionError::Catalog { .. }), "{error:?}");
         // Port 9 is discard: nothing listens there on a test machine.
@@ -71,13 +82,33 @@ fn an_unknown_worker_is_told_apart_from_an_unreachable_catalog() {
 fn bad_recipes_are_refused_with_their_reason() {
     let cases = [
         ("syntax", recipe("  echo 'unclosed"), "1 syntax error"),
-        ("no package()", recipe("  :").replace("package()", "build()"), "package"),
-        ("arch", recipe("  :").replace("'any'", "'riscv64'"), "riscv64"),
+        (
+            "no package()",
+            recipe("  :").replace("package()", "build()"),
+            "package",
+        ),
+        (
+            "arch",
+            recipe("  :").replace("'any'", "'riscv64'"),
+            "riscv64",
+        ),
         ("empty package", recipe("  :"), "no program named"),
         ("failing package", recipe("  false"), "package()"),
-        ("pkgname climbs", recipe("  :").replace("demo-bin", "../demo"), "pkgname"),
-        ("unfetchable source", recipe("  :") + "source=('svn+https://x.invalid/r')\nsha256sums=('SKIP')\n", "svn"),
-        ("unknown value", recipe("  :").replace("1.0.0", "$(curl -s https://x.invalid)"), "curl"),
+        (
+            "pkgname climbs",
+            recipe("  :").replace("demo-bin", "../demo"),
+            "pkgname",
+        ),
+        (
+            "unfetchable source",
+            recipe("  :") + "source=('svn+https://x.invalid/r')\nsha256sums=('SKIP')\n",
+            "svn",
+        ),
+        (
+            "unknown value",
+            recipe("  :").replace("1.0.0", "$(curl -s https://x.invalid)"),
+            "curl",
+        ),
         (
             "setuid",
             recipe("  printf '#!/bin/sh\\n' > demo; install -Dm4755 demo \"$pkgdir/usr/bin/demo\""),
@@ -108,7 +139,10 @@ fn an_install_folder_that_cannot_be_written_is_noticed_before_the_sources_are_fe
         let blocked = site.bin_dir();
         std::fs::write(&blocked, "in the way").unwrap();
         site.config.bin_dir = Some(blocked.join("bin"));
-        let error = site.provision(sample::WORKER).await.expect_err("there is no folder");
+        let error = site
+            .provision(sample::WORKER)
+            .await
+            .expect_err("there is no folder");
         assert!(matches!(error, ProvisionError::Io { .. }), "{error:?}");
         assert!(!site.config.cache_dir.join("sources").exists());
         site.assert_clean();

@@ -14,7 +14,10 @@ fn every_step_of_a_source_build_is_told_in_order() {
         let provisioner = site.provisioner();
         let mut early = provisioner.subscribe("job-7");
         let request = ProvisionRequest::new(sample::WORKER).with_job_id("job-7");
-        provisioner.provision_request(&request, CancellationToken::new()).await.unwrap();
+        provisioner
+            .provision_request(&request, CancellationToken::new())
+            .await
+            .unwrap();
         let mut late = provisioner.subscribe("job-7");
 
         let events = site.events.lock().unwrap().clone();
@@ -72,7 +75,13 @@ fn progress_never_falls_and_never_passes_its_total() {
         let mut highest = std::collections::HashMap::new();
         let mut seen = 0;
         for event in site.events.lock().unwrap().iter() {
-            if let Happening::Progress { subject, done, total, .. } = &event.happening {
+            if let Happening::Progress {
+                subject,
+                done,
+                total,
+                ..
+            } = &event.happening
+            {
                 let previous = highest.insert(subject.clone(), *done).unwrap_or(0);
                 assert!(*done >= previous, "{event:?}");
                 assert!(total.is_none_or(|total| *done <= total), "{event:?}");

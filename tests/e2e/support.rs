@@ -24,7 +24,9 @@ static WORLD: LazyLock<(Sample, TempDir)> = LazyLock::new(|| {
         port: 0,
         target: Path::new(env!("CARGO_TARGET_TMPDIR")).join("sample-worker"),
     };
-    let sample = RUNTIME.block_on(Sample::start(folder.path(), &options)).unwrap();
+    let sample = RUNTIME
+        .block_on(Sample::start(folder.path(), &options))
+        .unwrap();
     (sample, folder)
 });
 
@@ -60,9 +62,16 @@ impl Site {
         config.temp_dir = root.path().join("tmp");
         std::fs::create_dir(&config.temp_dir).unwrap();
         let value = format!("{name}-{}", std::process::id());
-        config.recipe_env.insert("RBEE_E2E_MARK".to_owned(), value.clone());
+        config
+            .recipe_env
+            .insert("RBEE_E2E_MARK".to_owned(), value.clone());
         let marker = format!("RBEE_E2E_MARK={value}");
-        Self { root, marker, config, events: Arc::default() }
+        Self {
+            root,
+            marker,
+            config,
+            events: Arc::default(),
+        }
     }
 
     pub(crate) fn bin_dir(&self) -> PathBuf {
@@ -81,7 +90,9 @@ impl Site {
 
     pub(crate) async fn provision(&self, id: &str) -> Result<Provisioned, ProvisionError> {
         let request = ProvisionRequest::new(id);
-        self.provisioner().provision_request(&request, CancellationToken::new()).await
+        self.provisioner()
+            .provision_request(&request, CancellationToken::new())
+            .await
     }
 
     /// Neither a build folder nor a process is left.

@@ -36,7 +36,10 @@ impl GitServer {
         let requests = Arc::new(AtomicU64::new(0));
         let state = (root.to_owned(), Arc::clone(&requests));
         let router = Router::new().fallback(answer).with_state(state);
-        Ok(Self { server: Server::start(0, router).await?, requests })
+        Ok(Self {
+            server: Server::start(0, router).await?,
+            requests,
+        })
     }
 
     /// The URL of the repository `name` below the root.
@@ -69,7 +72,11 @@ async fn run_backend(root: &Path, request: Request) -> Result<Response<Body>> {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, MAX_REQUEST).await?;
     let text = |name: HeaderName| {
-        head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+        head.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .to_owned()
     };
     let mut child = Command::new("git")
         .arg("http-backend")
@@ -86,14 +93,20 @@ async fn run_backend(root: &Path, request: Request) -> Result<Response<Body>> {
         .env("CONTENT_TYPE", text(header::CONTENT_TYPE))
         .env("CONTENT_LENGTH", body.len().to_string())
         .env("HTTP_CONTENT_ENCODING", text(header::CONTENT_ENCODING))
-        .env("GIT_PROTOCOL", text(HeaderName::from_static("git-protocol")))
+        .env(
+            "GIT_PROTOCOL",
+            text(HeaderName::from_static("git-protocol")),
+        )
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()
         .context("failed to start `git http-backend`")?;
-    let mut stdin = child.stdin.take().context("the backend has no standard input")?;
+    let mut stdin = child
+        .stdin
+        .take()
+        .context("the backend has no standard input")?;
     let feed = async move {
         // The backend may answer without reading all of its input.
         let _ = stdin.write_all(&body).await;
@@ -114,9 +127,10 @@ fn cgi_response(output: &[u8]) -> Result<Response<Body>> {
             let code = value.split_whitespace().next().unwrap_or("500");
             *response.status_mut() = code.parse()?;
         } else {
-            response
-                .headers_mut()
-                .append(name.parse::<HeaderName>()?, HeaderValue::from_str(value.trim())?);
+            response.headers_mut().append(
+                name.parse::<HeaderName>()?,
+                HeaderValue::from_str(value.trim())?,
+            );
         }
     }
     Ok(response)

@@ -78,8 +78,13 @@ impl ReleaseServer {
     /// When no port can be bound.
     pub async fn start() -> Result<Self> {
         let shared = Arc::new(Shared::default());
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
-        Ok(Self { server: Server::start(0, router).await?, shared })
+        let router = Router::new()
+            .fallback(answer)
+            .with_state(Arc::clone(&shared));
+        Ok(Self {
+            server: Server::start(0, router).await?,
+            shared,
+        })
     }
 
     /// `http://` and the address, without a trailing slash.
@@ -89,7 +94,11 @@ impl ReleaseServer {
 
     /// Publishes `bytes` at `/<name>`.
     pub fn publish(&self, name: &str, bytes: Vec<u8>) {
-        let mut files = self.shared.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = self
+            .shared
+            .files
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         files.insert(format!("/{name}"), bytes);
     }
 

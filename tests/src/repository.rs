@@ -26,12 +26,17 @@ pub fn create(root: &Path, name: &str) -> Result<PathBuf> {
     let tagger = signature(1_700_000_100)?;
     let target = repository.find_object(first, Some(ObjectType::Commit))?;
     repository.tag("v0.3.0", &target, &tagger, "sample worker 0.3.0", false)?;
-    std::fs::write(work.join("README.md"), "# sample worker\n\nAnswers prompts over HTTP.\n")?;
+    std::fs::write(
+        work.join("README.md"),
+        "# sample worker\n\nAnswers prompts over HTTP.\n",
+    )?;
     commit(&repository, "Say what the worker is for", 1_700_000_200)?;
 
     let bare = root.join(name);
     std::fs::rename(repository.path(), &bare)?;
-    Repository::open(&bare)?.config()?.set_bool("core.bare", true)?;
+    Repository::open(&bare)?
+        .config()?
+        .set_bool("core.bare", true)?;
     std::fs::remove_dir_all(&work)?;
     Ok(bare)
 }
@@ -42,18 +47,28 @@ fn commit(repository: &Repository, message: &str, seconds: i64) -> Result<git2::
     index.write()?;
     let tree = repository.find_tree(index.write_tree()?)?;
     let author = signature(seconds)?;
-    let parent = repository.head().ok().map(|head| head.peel_to_commit()).transpose()?;
+    let parent = repository
+        .head()
+        .ok()
+        .map(|head| head.peel_to_commit())
+        .transpose()?;
     let parents: Vec<_> = parent.iter().collect();
     Ok(repository.commit(Some("HEAD"), &author, &author, message, &tree, &parents)?)
 }
 
 fn signature(seconds: i64) -> Result<Signature<'static>> {
-    Ok(Signature::new("rbee samples", "samples@rbee.invalid", &Time::new(seconds, 0))?)
+    Ok(Signature::new(
+        "rbee samples",
+        "samples@rbee.invalid",
+        &Time::new(seconds, 0),
+    )?)
 }
 
 fn copy_project(from: &Path, to: &Path) -> Result<()> {
     std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from).with_context(|| format!("no sample worker at {}", from.display()))? {
+    for entry in std::fs::read_dir(from)
+        .with_context(|| format!("no sample worker at {}", from.display()))?
+    {
         let entry = entry?;
         let target = to.join(entry.file_name());
         if entry.file_type()?.is_dir() {

@@ -82,12 +82,26 @@ impl Sample {
             .entry(v2_entry(WORKER, &["linux", "macos"], true, WORKER))
             .entry(v2_entry(FOREIGN_WORKER, &["windows"], true, WORKER))
             .entry(v2_entry(TAMPERED_WORKER, &["linux", "macos"], true, WORKER))
-            .entry(v2_entry(SLOW_WORKER, &["linux", "macos"], false, SLOW_WORKER))
+            .entry(v2_entry(
+                SLOW_WORKER,
+                &["linux", "macos"],
+                false,
+                SLOW_WORKER,
+            ))
             .pkgbuild(format!("arch/{WORKER}-bin.PKGBUILD"), render(BIN_RECIPE))
             .pkgbuild(format!("arch/{WORKER}-git.PKGBUILD"), render(GIT_RECIPE))
-            .pkgbuild(format!("arch/{FOREIGN_WORKER}-bin.PKGBUILD"), render(BIN_RECIPE))
-            .pkgbuild(format!("arch/{TAMPERED_WORKER}-bin.PKGBUILD"), render(&wrong))
-            .pkgbuild(format!("arch/{SLOW_WORKER}-git.PKGBUILD"), render(SLOW_RECIPE));
+            .pkgbuild(
+                format!("arch/{FOREIGN_WORKER}-bin.PKGBUILD"),
+                render(BIN_RECIPE),
+            )
+            .pkgbuild(
+                format!("arch/{TAMPERED_WORKER}-bin.PKGBUILD"),
+                render(&wrong),
+            )
+            .pkgbuild(
+                format!("arch/{SLOW_WORKER}-git.PKGBUILD"),
+                render(SLOW_RECIPE),
+            );
         let v1 = CatalogContent::new(Generation::V1)
             .entry(v1_entry())
             .pkgbuild(format!("{V1_WORKER}.PKGBUILD"), render(V1_RECIPE));
@@ -119,7 +133,13 @@ impl Sample {
 
     /// The ids of all workers of both catalogs.
     pub fn worker_ids(&self) -> Vec<&'static str> {
-        vec![WORKER, V1_WORKER, FOREIGN_WORKER, TAMPERED_WORKER, SLOW_WORKER]
+        vec![
+            WORKER,
+            V1_WORKER,
+            FOREIGN_WORKER,
+            TAMPERED_WORKER,
+            SLOW_WORKER,
+        ]
     }
 
     /// The prebuilt worker.

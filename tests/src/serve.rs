@@ -33,7 +33,10 @@ impl Server {
                 _ = axum::serve(listener, router) => {}
             }
         });
-        Ok(Self { address, _stop: stop.drop_guard() })
+        Ok(Self {
+            address,
+            _stop: stop.drop_guard(),
+        })
     }
 
     /// `http://` and the address, without a trailing slash.

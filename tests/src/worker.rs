@@ -18,7 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// # Errors
 /// When it does not start, or answers anything but what the sample worker answers.
 pub async fn answers(binary: &Path) -> Result<String> {
-    timeout(PATIENCE, talk(binary)).await.context("the worker did not answer in time")?
+    timeout(PATIENCE, talk(binary))
+        .await
+        .context("the worker did not answer in time")?
 }
 
 async fn talk(binary: &Path) -> Result<String> {
@@ -29,27 +31,47 @@ async fn talk(binary: &Path) -> Result<String> {
         .kill_on_drop(true)
         .spawn()
         .with_context(|| format!("failed to start {}", binary.display()))?;
-    let stdout = child.stdout.take().context("the worker has no standard output")?;
+    let stdout = child
+        .stdout
+        .take()
+        .context("the worker has no standard output")?;
     let mut lines = BufReader::new(stdout).lines();
-    let line = lines.next_line().await?.context("the worker ended at once")?;
+    let line = lines
+        .next_line()
+        .await?
+        .context("the worker ended at once")?;
     let address = line
         .strip_prefix("listening on http://")
         .with_context(|| format!("unexpected first line `{line}`"))?;
     let health = request(address, "GET /health", "").await?;
-    ensure!(health.contains(r#""status":"ok""#), "unexpected health answer: {health}");
+    ensure!(
+        health.contains(r#""status":"ok""#),
+        "unexpected health answer: {health}"
+    );
     let tokens = request(address, "POST /v1/infer", "a worker").await?;
-    ensure!(tokens.contains(r#"{"tokens":[""#), "unexpected inference answer: {tokens}");
+    ensure!(
+        tokens.contains(r#"{"tokens":[""#),
+        "unexpected inference answer: {tokens}"
+    );
     child.kill().await?;
     Ok(health)
 }
 
 async fn request(address: &str, line: &str, body: &str) -> Result<String> {
     let mut stream = TcpStream::connect(address).await?;
-    let head = format!("{line} HTTP/1.1\r\nhost: {address}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let head = format!(
+        "{line} HTTP/1.1\r\nhost: {address}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
     stream.write_all(head.as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("no header in the answer")?;
-    ensure!(head.starts_with("HTTP/1.1 200"), "unexpected answer: {head}");
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .context("no header in the answer")?;
+    ensure!(
+        head.starts_with("HTTP/1.1 200"),
+        "unexpected answer: {head}"
+    );
     Ok(body.to_owned())
 }

@@ -23,7 +23,10 @@ impl Catalog {
         let stop = interrupt::token()?;
         let folder = tempfile::tempdir()?;
         eprintln!("building the prebuilt sample worker ...");
-        let options = SampleOptions { port: self.port, target: target_dir() };
+        let options = SampleOptions {
+            port: self.port,
+            target: target_dir(),
+        };
         let sample = Sample::start(folder.path(), &options).await?;
         println!("catalog, second generation: {}", sample.catalog_url());
         println!("catalog, first generation:  {}", sample.v1_catalog_url());
@@ -41,7 +44,9 @@ impl Catalog {
 
 /// Where the prebuilt sample worker is compiled, so that a second run need not.
 pub(crate) fn target_dir() -> std::path::PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new("."));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or_else(|| Path::new("."));
     std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| root.join("target"), |folder| root.join(folder))
         .join("sample-worker")

@@ -65,12 +65,18 @@ struct LiveState {
 
 impl Live {
     fn new(verbose: bool) -> Self {
-        Self { screen: MultiProgress::new(), state: Mutex::default(), verbose }
+        Self {
+            screen: MultiProgress::new(),
+            state: Mutex::default(),
+            verbose,
+        }
     }
 
     fn spinner(&self, title: &str) -> ProgressBar {
         let bar = self.screen.add(ProgressBar::new_spinner());
-        bar.set_style(style("{spinner:.cyan} {prefix:<14} {wide_msg} {elapsed:>4.dim}"));
+        bar.set_style(style(
+            "{spinner:.cyan} {prefix:<14} {wide_msg} {elapsed:>4.dim}",
+        ));
         bar.set_prefix(title.to_owned());
         bar.enable_steady_tick(Duration::from_millis(100));
         bar
@@ -79,7 +85,9 @@ impl Live {
     fn bar(&self, subject: &str, unit: Unit) -> ProgressBar {
         let bar = self.screen.add(ProgressBar::no_length());
         bar.set_style(style(match unit {
-            Unit::Bytes => "  {prefix:<28.28} [{bar:24.cyan/blue}] {bytes:>10}/{total_bytes:<10} {eta:>4}",
+            Unit::Bytes => {
+                "  {prefix:<28.28} [{bar:24.cyan/blue}] {bytes:>10}/{total_bytes:<10} {eta:>4}"
+            }
             _ => "  {prefix:<28.28} [{bar:24.cyan/blue}] {pos:>10}/{len:<10} {eta:>4}",
         }));
         bar.set_prefix(subject.to_owned());
@@ -102,7 +110,12 @@ impl Reporter for Live {
                 let bar = self.spinner(title);
                 state.phases.insert(event.phase, bar);
             }
-            Happening::Progress { subject, done, total, unit } => {
+            Happening::Progress {
+                subject,
+                done,
+                total,
+                unit,
+            } => {
                 if !state.subjects.contains_key(subject) {
                     let bar = self.bar(subject, *unit);
                     state.subjects.insert(subject.clone(), bar);
@@ -148,7 +161,12 @@ fn describe(happening: &Happening) -> Option<String> {
     Some(match happening {
         Happening::Started => "...".to_owned(),
         Happening::Note { text } => text.clone(),
-        Happening::Progress { subject, done, total, unit } => {
+        Happening::Progress {
+            subject,
+            done,
+            total,
+            unit,
+        } => {
             let count = |number: u64| match unit {
                 Unit::Bytes => HumanBytes(number).to_string(),
                 _ => number.to_string(),
@@ -156,8 +174,14 @@ fn describe(happening: &Happening) -> Option<String> {
             let total = total.map_or_else(|| "?".to_owned(), count);
             format!("{subject}: {} of {total}", count(*done))
         }
-        Happening::Output { stream: OutputStream::Stdout, line } => format!("| {line}"),
-        Happening::Output { stream: OutputStream::Stderr, line } => format!("! {line}"),
+        Happening::Output {
+            stream: OutputStream::Stdout,
+            line,
+        } => format!("| {line}"),
+        Happening::Output {
+            stream: OutputStream::Stderr,
+            line,
+        } => format!("! {line}"),
         Happening::Warning { text } => format!("warning: {text}"),
         Happening::Finished { elapsed_ms } => format!("done in {}", seconds(*elapsed_ms)),
         Happening::Failed { error } => format!("failed: {error}"),
@@ -171,6 +195,10 @@ pub(crate) fn seconds(milliseconds: u64) -> String {
     if milliseconds < 1_000 {
         format!("{milliseconds} ms")
     } else {
-        format!("{}.{:02} s", milliseconds / 1_000, milliseconds % 1_000 / 10)
+        format!(
+            "{}.{:02} s",
+            milliseconds / 1_000,
+            milliseconds % 1_000 / 10
+        )
     }
 }

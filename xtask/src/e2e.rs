@@ -32,7 +32,11 @@ impl E2e {
                 std::fs::create_dir_all(folder)?;
                 None
             }
-            None => Some(tempfile::Builder::new().prefix("worker-provisioner-e2e-").tempdir()?),
+            None => Some(
+                tempfile::Builder::new()
+                    .prefix("worker-provisioner-e2e-")
+                    .tempdir()?,
+            ),
         };
         let root: &Path = match (&self.keep, &temporary) {
             (Some(folder), _) => folder,
@@ -40,7 +44,10 @@ impl E2e {
             (None, None) => unreachable!("one of them was just made"),
         };
         eprintln!("preparing: the prebuilt worker, its tarball, the git repository, the catalogs");
-        let options = SampleOptions { port: 0, target: catalog::target_dir() };
+        let options = SampleOptions {
+            port: 0,
+            target: catalog::target_dir(),
+        };
         let sample = Sample::start(&root.join("sample"), &options)
             .await
             .context("the sample catalog could not be set up")?;
@@ -65,6 +72,10 @@ impl E2e {
         println!("\n{}", report::table(&rows));
         let failed = rows.iter().filter(|row| row.outcome.is_err()).count();
         println!("{} passed, {failed} failed", rows.len() - failed);
-        Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if failed == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
     }
 }

@@ -71,21 +71,38 @@ impl Installed {
         match self {
             Self::List { options } => list(&options),
             Self::Verify { worker_id, options } => verify(worker_id.as_deref(), &options),
-            Self::Remove { worker_id, backend, options } => {
+            Self::Remove {
+                worker_id,
+                backend,
+                options,
+            } => {
                 let (store, receipt) = find(&options, &worker_id, backend.as_deref())?;
                 store.remove(&receipt.worker_id, receipt.backend)?;
-                done(&options, &format!("removed {} ({})", receipt.worker_id, receipt.backend));
+                done(
+                    &options,
+                    &format!("removed {} ({})", receipt.worker_id, receipt.backend),
+                );
                 Ok(ExitCode::SUCCESS)
             }
-            Self::Rollback { worker_id, backend, options } => {
+            Self::Rollback {
+                worker_id,
+                backend,
+                options,
+            } => {
                 let (_, receipt) = find(&options, &worker_id, backend.as_deref())?;
                 let cancel = interrupt::token()?;
                 let provisioner = WorkerProvisioner::new(options.config())?;
-                let binary = provisioner.rollback(&worker_id, receipt.backend, &cancel).await?;
+                let binary = provisioner
+                    .rollback(&worker_id, receipt.backend, &cancel)
+                    .await?;
                 if options.json {
                     println!("{}", serde_json::to_string(&binary)?);
                 } else {
-                    println!("{worker_id} is {} again, at {}", binary.version(), binary.path().display());
+                    println!(
+                        "{worker_id} is {} again, at {}",
+                        binary.version(),
+                        binary.path().display()
+                    );
                 }
                 Ok(ExitCode::SUCCESS)
             }
@@ -94,7 +111,10 @@ impl Installed {
                 if options.json {
                     println!("{}", serde_json::to_string(&collected)?);
                 } else {
-                    println!("removed {} versions, {} bytes", collected.versions, collected.bytes);
+                    println!(
+                        "removed {} versions, {} bytes",
+                        collected.versions, collected.bytes
+                    );
                 }
                 Ok(ExitCode::SUCCESS)
             }
@@ -139,7 +159,10 @@ fn list(options: &Options) -> Result<ExitCode> {
         );
     }
     for receipt in receipts {
-        let path = receipt.artifact.as_ref().map(|binary| binary.path().display().to_string());
+        let path = receipt
+            .artifact
+            .as_ref()
+            .map(|binary| binary.path().display().to_string());
         println!(
             "{:<28} {:<7} {:<18} {:<11} {:<8} {:<11} {}",
             receipt.worker_id,
@@ -167,8 +190,17 @@ fn verify(worker_id: Option<&str>, options: &Options) -> Result<ExitCode> {
         let problems = store.verify(&receipt.worker_id, receipt.backend)?;
         intact &= problems.is_empty();
         if !options.json {
-            let verdict = if problems.is_empty() { "intact" } else { "DAMAGED" };
-            println!("{} ({}): {verdict}, {} files", receipt.worker_id, receipt.backend, receipt.files.len());
+            let verdict = if problems.is_empty() {
+                "intact"
+            } else {
+                "DAMAGED"
+            };
+            println!(
+                "{} ({}): {verdict}, {} files",
+                receipt.worker_id,
+                receipt.backend,
+                receipt.files.len()
+            );
             for problem in &problems {
                 println!("  {problem}");
             }
@@ -182,7 +214,11 @@ fn verify(worker_id: Option<&str>, options: &Options) -> Result<ExitCode> {
     if options.json {
         println!("{}", serde_json::to_string(&reports)?);
     }
-    Ok(if intact { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if intact {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// The one installed worker that is meant.
@@ -197,9 +233,14 @@ fn find(options: &Options, worker_id: &str, backend: Option<&str>) -> Result<(St
         0 => bail!("`{worker_id}` is not installed"),
         1 => Ok((store, matching.remove(0))),
         _ => {
-            let backends: Vec<String> =
-                matching.iter().map(|receipt| receipt.backend.to_string()).collect();
-            bail!("`{worker_id}` is installed for {}; choose one with `--backend`", backends.join(" and "))
+            let backends: Vec<String> = matching
+                .iter()
+                .map(|receipt| receipt.backend.to_string())
+                .collect();
+            bail!(
+                "`{worker_id}` is installed for {}; choose one with `--backend`",
+                backends.join(" and ")
+            )
         }
     }
 }

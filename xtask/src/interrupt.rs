@@ -9,7 +9,11 @@ use tokio_util::sync::CancellationToken;
 /// When the handlers cannot be installed.
 pub(crate) fn token() -> std::io::Result<CancellationToken> {
     let token = CancellationToken::new();
-    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+    for kind in [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ] {
         let mut arrivals = signal(kind)?;
         let token = token.clone();
         tokio::spawn(async move {

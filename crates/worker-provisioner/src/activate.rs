@@ -48,14 +48,24 @@ pub(crate) fn rollback(
 ) -> Result<WorkerBinary, ProvisionError> {
     let previous = store.previous(worker_id, backend)?;
     let Some(artifact) = previous.receipt.artifact.clone() else {
-        return Err(ProvisionError::NoPreviousVersion { id: worker_id.to_owned(), backend });
+        return Err(ProvisionError::NoPreviousVersion {
+            id: worker_id.to_owned(),
+            backend,
+        });
     };
     let path = artifact.path().to_owned();
-    let (Some(bin_dir), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
-    else {
-        return Err(ProvisionError::NoPreviousVersion { id: worker_id.to_owned(), backend });
+    let (Some(bin_dir), Some(name)) = (
+        path.parent(),
+        path.file_name().and_then(|name| name.to_str()),
+    ) else {
+        return Err(ProvisionError::NoPreviousVersion {
+            id: worker_id.to_owned(),
+            backend,
+        });
     };
-    activate(store, previous, bin_dir, name, false, |_, _| artifact.clone())?;
+    activate(store, previous, bin_dir, name, false, |_, _| {
+        artifact.clone()
+    })?;
     Ok(artifact)
 }
 

@@ -245,11 +245,17 @@ mod tests {
         let catalog: FilesystemCatalog<WorkerBinary> = FilesystemCatalog::new(folder.path());
         for id in ["", "..", ".", ".hidden", "a\0b", "a\\b"] {
             assert!(
-                matches!(catalog.get(id), Err(ProvisionError::InvalidArtifactId { .. })),
+                matches!(
+                    catalog.get(id),
+                    Err(ProvisionError::InvalidArtifactId { .. })
+                ),
                 "{id:?}"
             );
         }
         // `/` becomes `-`, so this one is odd but harmless.
-        assert!(matches!(catalog.get("a/../b"), Err(ProvisionError::NotInCatalog { .. })));
+        assert!(matches!(
+            catalog.get("a/../b"),
+            Err(ProvisionError::NotInCatalog { .. })
+        ));
     }
 }

@@ -53,7 +53,9 @@ impl HostProbe for SystemProbe {
     }
 
     fn has_library(&self, name: &str) -> bool {
-        LIBRARY_FOLDERS.iter().any(|folder| PathBuf::from(folder).join(name).exists())
+        LIBRARY_FOLDERS
+            .iter()
+            .any(|folder| PathBuf::from(folder).join(name).exists())
     }
 
     fn has_metal(&self) -> bool {
@@ -79,11 +81,17 @@ pub(crate) fn choose(
     let (backend, reason) = if let Some(backend) = requested {
         (backend, "requested".to_owned())
     } else if commands.contains("nvidia-smi") {
-        (WorkerType::Cuda, "`nvidia-smi` is on the search path".to_owned())
+        (
+            WorkerType::Cuda,
+            "`nvidia-smi` is on the search path".to_owned(),
+        )
     } else if probe.has_library("libcuda.so.1") {
         (WorkerType::Cuda, "`libcuda.so.1` is installed".to_owned())
     } else if commands.contains("rocminfo") {
-        (WorkerType::Rocm, "`rocminfo` is on the search path".to_owned())
+        (
+            WorkerType::Rocm,
+            "`rocminfo` is on the search path".to_owned(),
+        )
     } else if probe.has_metal() {
         (WorkerType::Metal, "this is Apple silicon".to_owned())
     } else {
@@ -122,7 +130,13 @@ mod tests {
             (None, "rocminfo", "", true, WorkerType::Rocm),
             (None, "", "", true, WorkerType::Metal),
             (None, "", "", false, WorkerType::Cpu),
-            (Some(WorkerType::Cpu), "nvidia-smi", "", false, WorkerType::Cpu),
+            (
+                Some(WorkerType::Cpu),
+                "nvidia-smi",
+                "",
+                false,
+                WorkerType::Cpu,
+            ),
         ];
         for (requested, command, library, metal, expected) in cases {
             let commands = BTreeSet::from([command.to_owned()]);

@@ -59,17 +59,25 @@ pub(crate) fn find(pkgdirs: &[PathBuf], names: &[&str]) -> Result<Found, Provisi
             for folder in PROGRAM_FOLDERS {
                 let path = pkgdir.join(folder).join(name);
                 if path.symlink_metadata().is_ok() {
-                    return Ok(Found { pkgdir: pkgdir.clone(), path });
+                    return Ok(Found {
+                        pkgdir: pkgdir.clone(),
+                        path,
+                    });
                 }
             }
         }
     }
-    let mut executables: Vec<Found> = pkgdirs.iter().flat_map(|pkgdir| executables(pkgdir)).collect();
+    let mut executables: Vec<Found> = pkgdirs
+        .iter()
+        .flat_map(|pkgdir| executables(pkgdir))
+        .collect();
     if executables.len() == 1 {
         return Ok(executables.remove(0));
     }
-    let mut candidates: Vec<PathBuf> =
-        executables.iter().map(|found| relative(&found.pkgdir, &found.path)).collect();
+    let mut candidates: Vec<PathBuf> = executables
+        .iter()
+        .map(|found| relative(&found.pkgdir, &found.path))
+        .collect();
     candidates.sort();
     Err(ProvisionError::BinaryNotFound {
         names: names.iter().map(|name| (*name).to_owned()).collect(),
@@ -78,7 +86,9 @@ pub(crate) fn find(pkgdirs: &[PathBuf], names: &[&str]) -> Result<Found, Provisi
 }
 
 fn executables(pkgdir: &Path) -> Vec<Found> {
-    let folders = PROGRAM_FOLDERS.iter().filter_map(|folder| fs::read_dir(pkgdir.join(folder)).ok());
+    let folders = PROGRAM_FOLDERS
+        .iter()
+        .filter_map(|folder| fs::read_dir(pkgdir.join(folder)).ok());
     folders
         .flatten()
         .flatten()
@@ -87,7 +97,10 @@ fn executables(pkgdir: &Path) -> Vec<Found> {
                 metadata.is_file() && metadata.permissions().mode() & 0o111 != 0
             })
         })
-        .map(|entry| Found { pkgdir: pkgdir.to_owned(), path: entry.path() })
+        .map(|entry| Found {
+            pkgdir: pkgdir.to_owned(),
+            path: entry.path(),
+        })
         .collect()
 }
 
@@ -98,7 +111,10 @@ fn relative(pkgdir: &Path, path: &Path) -> PathBuf {
 /// Checks that a program is for this machine and lies inside its package tree.
 pub(crate) fn check(found: &Found) -> Result<(), ProvisionError> {
     let Found { pkgdir, path, .. } = found;
-    let refuse = |problem| ProvisionError::UnusableBinary { path: relative(pkgdir, path), problem };
+    let refuse = |problem| ProvisionError::UnusableBinary {
+        path: relative(pkgdir, path),
+        problem,
+    };
     let failed = |source| ProvisionError::io("read", path, source);
     let inside = path.canonicalize().map_err(failed)?;
     if !inside.starts_with(pkgdir.canonicalize().map_err(failed)?) {
@@ -132,14 +148,20 @@ pub(crate) fn check(found: &Found) -> Result<(), ProvisionError> {
 /// A program that looks for libraries relative to itself (ld.so(8), "$ORIGIN"; dyld(1),
 /// "@loader_path") does, and so may a script with files of its own beside it.
 pub(crate) fn needs_its_tree(tree: &Path, program: &Path) -> bool {
-    let Ok(file) = File::open(program) else { return false };
+    let Ok(file) = File::open(program) else {
+        return false;
+    };
     let mut magic = [0; 2];
     if (&file).read_exact(&mut magic).is_ok() && magic == *b"#!" {
         return has_other_files(tree, program);
     }
     let reader = ReadCache::new(&file);
-    let Ok(parsed) = object::File::parse(&reader) else { return false };
-    let strings = parsed.section_by_name(".dynstr").and_then(|section| section.data().ok());
+    let Ok(parsed) = object::File::parse(&reader) else {
+        return false;
+    };
+    let strings = parsed
+        .section_by_name(".dynstr")
+        .and_then(|section| section.data().ok());
     if let Some(strings) = strings {
         return memmem::find(strings, b"$ORIGIN").is_some();
     }
@@ -153,10 +175,13 @@ pub(crate) fn needs_its_tree(tree: &Path, program: &Path) -> bool {
 
 /// Whether a tree has files beyond the program that are not there for people to read.
 fn has_other_files(tree: &Path, program: &Path) -> bool {
-    let for_people = ["usr/share/licenses", "usr/share/doc", "usr/share/man"].map(|path| tree.join(path));
+    let for_people =
+        ["usr/share/licenses", "usr/share/doc", "usr/share/man"].map(|path| tree.join(path));
     let mut pending = vec![tree.to_owned()];
     while let Some(folder) = pending.pop() {
-        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
         for path in entries.flatten().map(|entry| entry.path()) {
             if path.is_dir() && !path.is_symlink() {
                 if !for_people.contains(&path) {
@@ -173,16 +198,25 @@ fn has_other_files(tree: &Path, program: &Path) -> bool {
 fn check_header(file: &File) -> Result<(), BinaryProblem> {
     let reader = ReadCache::new(file);
     let parsed = object::File::parse(&reader).map_err(|_| BinaryProblem::UnknownFormat)?;
-    let native = if cfg!(target_os = "macos") { BinaryFormat::MachO } else { BinaryFormat::Elf };
+    let native = if cfg!(target_os = "macos") {
+        BinaryFormat::MachO
+    } else {
+        BinaryFormat::Elf
+    };
     if parsed.format() != native {
-        return Err(BinaryProblem::OtherPlatform { found: format!("{:?}", parsed.format()) });
+        return Err(BinaryProblem::OtherPlatform {
+            found: format!("{:?}", parsed.format()),
+        });
     }
     if !matches!(parsed.kind(), ObjectKind::Executable | ObjectKind::Dynamic) {
         return Err(BinaryProblem::NotAProgram);
     }
     let found = format!("{:?}", parsed.architecture()).to_lowercase();
     if found != std::env::consts::ARCH {
-        return Err(BinaryProblem::OtherArchitecture { found, expected: std::env::consts::ARCH });
+        return Err(BinaryProblem::OtherArchitecture {
+            found,
+            expected: std::env::consts::ARCH,
+        });
     }
     Ok(())
 }
@@ -217,19 +251,34 @@ mod tests {
 
     #[test]
     fn the_named_binary_wins_over_others() {
-        let tree = package(&[("usr/bin/other", SCRIPT, 0o755), ("usr/local/bin/w", SCRIPT, 0o755)]);
-        assert_eq!(find_in(&tree, &["x", "w"]).unwrap().path, tree.path().join("usr/local/bin/w"));
+        let tree = package(&[
+            ("usr/bin/other", SCRIPT, 0o755),
+            ("usr/local/bin/w", SCRIPT, 0o755),
+        ]);
+        assert_eq!(
+            find_in(&tree, &["x", "w"]).unwrap().path,
+            tree.path().join("usr/local/bin/w")
+        );
     }
 
     #[test]
     fn a_single_executable_is_found_and_two_are_ambiguous() {
-        let tree = package(&[("usr/bin/only", SCRIPT, 0o755), ("usr/bin/data", b"x", 0o644)]);
-        assert_eq!(find_in(&tree, &["w"]).unwrap().relative_path(), Path::new("usr/bin/only"));
+        let tree = package(&[
+            ("usr/bin/only", SCRIPT, 0o755),
+            ("usr/bin/data", b"x", 0o644),
+        ]);
+        assert_eq!(
+            find_in(&tree, &["w"]).unwrap().relative_path(),
+            Path::new("usr/bin/only")
+        );
         let tree = package(&[("usr/bin/a", SCRIPT, 0o755), ("bin/b", SCRIPT, 0o755)]);
         let Err(ProvisionError::BinaryNotFound { candidates, .. }) = find_in(&tree, &["w"]) else {
             panic!("two programs are ambiguous");
         };
-        assert_eq!(candidates, [PathBuf::from("bin/b"), PathBuf::from("usr/bin/a")]);
+        assert_eq!(
+            candidates,
+            [PathBuf::from("bin/b"), PathBuf::from("usr/bin/a")]
+        );
     }
 
     #[test]
@@ -270,7 +319,10 @@ mod tests {
         let error = check(&find_in(&tree, &["w"]).unwrap()).unwrap_err();
         assert!(matches!(
             error,
-            ProvisionError::UnusableBinary { problem: BinaryProblem::OutsidePackage, .. }
+            ProvisionError::UnusableBinary {
+                problem: BinaryProblem::OutsidePackage,
+                ..
+            }
         ));
     }
 }

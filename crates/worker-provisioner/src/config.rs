@@ -152,19 +152,23 @@ impl Config {
             config.catalog_urls = vec![url];
         }
         config.search_path = match env::var_os("PATH") {
-            Some(path) if !path.is_empty() => {
-                env::split_paths(&path).filter(|folder| folder.is_absolute()).collect()
-            }
+            Some(path) if !path.is_empty() => env::split_paths(&path)
+                .filter(|folder| folder.is_absolute())
+                .collect(),
             _ => system_search_path(),
         };
-        config.tool_dirs =
-            [below_home("CARGO_HOME", ".cargo").map(|cargo| cargo.join("bin")), below_home("RUSTUP_HOME", ".rustup")]
-                .into_iter()
-                .flatten()
-                .filter(|folder| folder.is_dir())
-                .collect();
+        config.tool_dirs = [
+            below_home("CARGO_HOME", ".cargo").map(|cargo| cargo.join("bin")),
+            below_home("RUSTUP_HOME", ".rustup"),
+        ]
+        .into_iter()
+        .flatten()
+        .filter(|folder| folder.is_dir())
+        .collect();
         if let Some(features) = text("RBEE_FEATURES") {
-            config.recipe_env.insert("RBEE_FEATURES".to_owned(), features);
+            config
+                .recipe_env
+                .insert("RBEE_FEATURES".to_owned(), features);
         }
         config.home = home;
         config
@@ -172,9 +176,16 @@ impl Config {
 }
 
 fn system_search_path() -> Vec<PathBuf> {
-    ["/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"]
-        .map(PathBuf::from)
-        .to_vec()
+    [
+        "/usr/local/bin",
+        "/usr/bin",
+        "/bin",
+        "/usr/local/sbin",
+        "/usr/sbin",
+        "/sbin",
+    ]
+    .map(PathBuf::from)
+    .to_vec()
 }
 
 fn text(name: &str) -> Option<String> {
@@ -182,5 +193,7 @@ fn text(name: &str) -> Option<String> {
 }
 
 fn folder(name: &str) -> Option<PathBuf> {
-    env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
+    env::var_os(name)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
 }

@@ -95,7 +95,9 @@ pub enum ProvisionError {
     },
 
     /// The recipe has no function that the work needs.
-    #[error("the recipe of `{id}` has no `{function}()` function (PKGBUILD(5), \"PACKAGING FUNCTIONS\")")]
+    #[error(
+        "the recipe of `{id}` has no `{function}()` function (PKGBUILD(5), \"PACKAGING FUNCTIONS\")"
+    )]
     MissingFunction {
         /// The worker's id.
         id: String,
@@ -161,7 +163,9 @@ pub enum ProvisionError {
     },
 
     /// There is no folder the binary could be installed into.
-    #[error("`/usr/local/bin` is not writable and there is no home folder; name a folder for binaries")]
+    #[error(
+        "`/usr/local/bin` is not writable and there is no home folder; name a folder for binaries"
+    )]
     NoBinDir,
 
     /// Something that is not a regular file has the binary's name.
@@ -307,11 +311,18 @@ pub enum BinaryProblem {
 
 impl ProvisionError {
     pub(crate) fn metadata(path: &Path, source: serde_json::Error) -> Self {
-        Self::MalformedMetadata { path: path.to_owned(), source: Arc::new(source) }
+        Self::MalformedMetadata {
+            path: path.to_owned(),
+            source: Arc::new(source),
+        }
     }
 
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
-        Self::Io { action, path: path.to_owned(), source: Arc::new(source) }
+        Self::Io {
+            action,
+            path: path.to_owned(),
+            source: Arc::new(source),
+        }
     }
 
     /// Whether the work was cancelled, at whatever depth that was noticed.
@@ -341,6 +352,9 @@ fn ambiguity(paths: &[PathBuf]) -> String {
     if paths.is_empty() {
         return " and no other program".to_owned();
     }
-    let names: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
+    let names: Vec<String> = paths
+        .iter()
+        .map(|path| format!("`{}`", path.display()))
+        .collect();
     format!("; which of {} is meant is not clear", names.join(", "))
 }

@@ -35,7 +35,10 @@ pub struct FilesystemCatalog<T> {
 impl<T: Artifact> FilesystemCatalog<T> {
     /// Opens the catalog below `root`; the folder is made when something is added.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), artifacts: PhantomData }
+        Self {
+            root: root.into(),
+            artifacts: PhantomData,
+        }
     }
 
     /// The folder that holds the catalog.
@@ -49,14 +52,24 @@ impl<T: Artifact> FilesystemCatalog<T> {
     /// [`ProvisionError::InvalidArtifactId`] or an I/O error.
     pub fn replace(&self, artifact: T) -> Result<(), ProvisionError> {
         let path = self.metadata_path(artifact.id())?;
-        let metadata = Metadata { artifact, added_at: Timestamp::now(), last_accessed: None };
+        let metadata = Metadata {
+            artifact,
+            added_at: Timestamp::now(),
+            last_accessed: None,
+        };
         write(&path, &metadata, true)
     }
 
     fn metadata_path(&self, id: &str) -> Result<PathBuf, ProvisionError> {
         let folder: String = id
             .chars()
-            .map(|character| if matches!(character, '/' | ':') { '-' } else { character })
+            .map(|character| {
+                if matches!(character, '/' | ':') {
+                    '-'
+                } else {
+                    character
+                }
+            })
             .collect();
         let harmless = !folder.is_empty()
             && !folder.starts_with('.')
@@ -70,8 +83,8 @@ impl<T: Artifact> FilesystemCatalog<T> {
 
     fn load(&self, id: &str) -> Result<Metadata<T>, ProvisionError> {
         let path = self.metadata_path(id)?;
-        let metadata = read(&path)?
-            .ok_or_else(|| ProvisionError::NotInCatalog { id: id.to_owned() })?;
+        let metadata =
+            read(&path)?.ok_or_else(|| ProvisionError::NotInCatalog { id: id.to_owned() })?;
         // `a/b` and `a-b` share a folder; only the one that is stored is there.
         if Artifact::id(&metadata.artifact) != id {
             return Err(ProvisionError::NotInCatalog { id: id.to_owned() });
@@ -84,7 +97,11 @@ impl<T: Artifact> ArtifactCatalog<T> for FilesystemCatalog<T> {
     fn add(&self, artifact: T) -> Result<(), ProvisionError> {
         let path = self.metadata_path(artifact.id())?;
         let id = artifact.id().to_owned();
-        let metadata = Metadata { artifact, added_at: Timestamp::now(), last_accessed: None };
+        let metadata = Metadata {
+            artifact,
+            added_at: Timestamp::now(),
+            last_accessed: None,
+        };
         match write(&path, &metadata, false) {
             Err(ProvisionError::Io { source, .. })
                 if source.kind() == io::ErrorKind::AlreadyExists =>
@@ -106,10 +123,16 @@ impl<T: Artifact> ArtifactCatalog<T> for FilesystemCatalog<T> {
     }
 
     fn list(&self) -> Vec<T> {
-        let Ok(folders) = fs::read_dir(&self.root) else { return Vec::new() };
+        let Ok(folders) = fs::read_dir(&self.root) else {
+            return Vec::new();
+        };
         let mut artifacts: Vec<T> = folders
             .flatten()
-            .filter_map(|folder| read::<T>(&folder.path().join("metadata.json")).ok().flatten())
+            .filter_map(|folder| {
+                read::<T>(&folder.path().join("metadata.json"))
+                    .ok()
+                    .flatten()
+            })
             .map(|metadata| metadata.artifact)
             .collect();
         artifacts.sort_by(|left, right| left.id().cmp(right.id()));
@@ -168,6 +191,10 @@ fn write<T: Artifact>(
         .map_err(|source| ProvisionError::metadata(path, source))?;
     file.write_all(text.as_bytes()).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
-    let persisted = if replace { file.persist(path) } else { file.persist_noclobber(path) };
+    let persisted = if replace {
+        file.persist(path)
+    } else {
+        file.persist_noclobber(path)
+    };
     persisted.map(drop).map_err(|error| failed(error.error))
 }

@@ -43,7 +43,9 @@ pub(crate) fn preflight(
     if try_out(system).is_ok() {
         return Ok(found(system, search_path));
     }
-    let Some(home) = home else { return Err(ProvisionError::NoBinDir) };
+    let Some(home) = home else {
+        return Err(ProvisionError::NoBinDir);
+    };
     let local = home.join(".local/bin");
     fs::create_dir_all(&local).map_err(|source| ProvisionError::io("create", &local, source))?;
     try_out(&local).map_err(|source| ProvisionError::io("write to", &local, source))?;
@@ -52,14 +54,23 @@ pub(crate) fn preflight(
 
 fn found(path: &Path, search_path: &[PathBuf]) -> BinDir {
     let hint = (!search_path.iter().any(|folder| folder == path)).then(|| {
-        format!("`{0}` is not on the PATH; add it with `export PATH=\"{0}:$PATH\"`", path.display())
+        format!(
+            "`{0}` is not on the PATH; add it with `export PATH=\"{0}:$PATH\"`",
+            path.display()
+        )
     });
-    BinDir { path: path.to_owned(), hint }
+    BinDir {
+        path: path.to_owned(),
+        hint,
+    }
 }
 
 /// Permission bits do not tell of read-only mounts, ACLs or quotas; a file does.
 fn try_out(folder: &Path) -> io::Result<()> {
-    tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(folder)?.close()
+    tempfile::Builder::new()
+        .prefix(TEMPORARY_PREFIX)
+        .tempfile_in(folder)?
+        .close()
 }
 
 /// What is put in place.
@@ -126,10 +137,18 @@ pub(crate) fn prepare(
         .tempfile_in(bin_dir)
         .map_err(failed)?;
     let size = content.write_to(temporary.as_file_mut()).map_err(failed)?;
-    temporary.as_file().set_permissions(Permissions::from_mode(0o755)).map_err(failed)?;
+    temporary
+        .as_file()
+        .set_permissions(Permissions::from_mode(0o755))
+        .map_err(failed)?;
     temporary.as_file().sync_all().map_err(failed)?;
     let sha256 = sha256_of(temporary.path()).map_err(failed)?;
-    Ok(Prepared { temporary, target, size, sha256 })
+    Ok(Prepared {
+        temporary,
+        target,
+        size,
+        sha256,
+    })
 }
 
 impl Prepared {
@@ -143,12 +162,18 @@ impl Prepared {
     /// A running old binary goes on undisturbed, since its file is replaced and not written to. A
     /// crash leaves the old binary or the new one.
     pub(crate) fn commit(self) -> Result<(), ProvisionError> {
-        let Self { temporary, target, .. } = self;
+        let Self {
+            temporary, target, ..
+        } = self;
         let failed = |source| ProvisionError::io("install", &target, source);
-        temporary.persist(&target).map_err(|error| failed(error.error))?;
+        temporary
+            .persist(&target)
+            .map_err(|error| failed(error.error))?;
         // The rename itself must survive a power cut too.
         let folder = target.parent().unwrap_or(&target);
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+        File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(failed)
     }
 }
 
@@ -157,10 +182,14 @@ impl Prepared {
 /// The caller holds the lock of the worker, but others may be installing to the same folder, so
 /// only files that nobody has touched for an hour go.
 pub(crate) fn sweep(bin_dir: &Path) {
-    let Ok(entries) = fs::read_dir(bin_dir) else { return };
+    let Ok(entries) = fs::read_dir(bin_dir) else {
+        return;
+    };
     for entry in entries.flatten() {
-        let is_temporary =
-            entry.file_name().as_encoded_bytes().starts_with(TEMPORARY_PREFIX.as_bytes());
+        let is_temporary = entry
+            .file_name()
+            .as_encoded_bytes()
+            .starts_with(TEMPORARY_PREFIX.as_bytes());
         let is_old = entry
             .metadata()
             .and_then(|metadata| metadata.modified())
@@ -199,7 +228,10 @@ mod tests {
         install("two", folder.path(), false).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "two");
         assert_eq!(io::read_to_string(&mut old).unwrap(), "one");
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o755);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
+            0o755
+        );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
@@ -209,7 +241,10 @@ mod tests {
         fs::write(folder.path().join("w"), "somebody's").unwrap();
         let error = install("one", folder.path(), false).unwrap_err();
         assert!(matches!(error, ProvisionError::ForeignFile { .. }));
-        assert_eq!(fs::read_to_string(folder.path().join("w")).unwrap(), "somebody's");
+        assert_eq!(
+            fs::read_to_string(folder.path().join("w")).unwrap(),
+            "somebody's"
+        );
         install("one", folder.path(), true).unwrap();
         assert_eq!(fs::read_to_string(folder.path().join("w")).unwrap(), "one");
     }
@@ -224,8 +259,14 @@ mod tests {
         fs::set_permissions(&inner, Permissions::from_mode(0o755)).unwrap();
         let bin = folder.path().join("bin");
         fs::create_dir(&bin).unwrap();
-        prepare(&Content::Launcher(&inner), &bin, "w", false, |_| false).unwrap().commit().unwrap();
-        let output = std::process::Command::new(bin.join("w")).args(["a", "b c"]).output().unwrap();
+        prepare(&Content::Launcher(&inner), &bin, "w", false, |_| false)
+            .unwrap()
+            .commit()
+            .unwrap();
+        let output = std::process::Command::new(bin.join("w"))
+            .args(["a", "b c"])
+            .output()
+            .unwrap();
         let expected = format!("{} b c\n", inner.display());
         assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
     }
@@ -248,6 +289,11 @@ mod tests {
         let chosen = preflight(Some(&bin), None, &[]).unwrap();
         assert_eq!(chosen.path, bin);
         assert!(chosen.hint.unwrap().contains("export PATH"));
-        assert_eq!(preflight(Some(&bin), None, std::slice::from_ref(&bin)).unwrap().hint, None);
+        assert_eq!(
+            preflight(Some(&bin), None, std::slice::from_ref(&bin))
+                .unwrap()
+                .hint,
+            None
+        );
     }
 }

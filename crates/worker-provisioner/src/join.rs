@@ -26,7 +26,9 @@ struct Flight<C, T> {
 
 impl<K, C, T> Default for Joins<K, C, T> {
     fn default() -> Self {
-        Self { flights: Arc::default() }
+        Self {
+            flights: Arc::default(),
+        }
     }
 }
 
@@ -74,14 +76,23 @@ where
         let cancel = CancellationToken::new();
         let (sender, outcome) = watch::channel(None);
         let (context, work) = start(cancel.clone());
-        let flight = Flight { number, waiters: 1, cancel, context, outcome: outcome.clone() };
+        let flight = Flight {
+            number,
+            waiters: 1,
+            cancel,
+            context,
+            outcome: outcome.clone(),
+        };
         flights.insert(key.clone(), flight);
         let table = Arc::clone(&self.flights);
         let finished = key.clone();
         tokio::spawn(async move {
             let value = work.await;
             let mut flights = lock(&table);
-            if flights.get(&finished).is_some_and(|flight| flight.number == number) {
+            if flights
+                .get(&finished)
+                .is_some_and(|flight| flight.number == number)
+            {
                 flights.remove(&finished);
             }
             drop(flights);
@@ -91,7 +102,13 @@ where
     }
 
     fn waiter(&self, key: K, number: u64, outcome: watch::Receiver<Option<T>>) -> Waiter<K, C, T> {
-        Waiter { flights: Arc::clone(&self.flights), key, number, outcome, staying: true }
+        Waiter {
+            flights: Arc::clone(&self.flights),
+            key,
+            number,
+            outcome,
+            staying: true,
+        }
     }
 }
 
@@ -112,7 +129,11 @@ impl<K: Eq + Hash, C, T: Clone> Waiter<K, C, T> {
             value = &mut finished => return Ok(value),
             () = cancel.cancelled() => {}
         }
-        if self.leave() { Ok(finished.await) } else { Err(Left) }
+        if self.leave() {
+            Ok(finished.await)
+        } else {
+            Err(Left)
+        }
     }
 }
 
@@ -123,7 +144,9 @@ impl<K: Eq + Hash, C, T> Waiter<K, C, T> {
             return true;
         }
         let mut flights = lock(&self.flights);
-        let Some(flight) = flights.get_mut(&self.key) else { return true };
+        let Some(flight) = flights.get_mut(&self.key) else {
+            return true;
+        };
         if flight.number != self.number {
             return true;
         }
@@ -156,15 +179,21 @@ mod tests {
     async fn callers_of_the_same_key_share_one_piece_of_work() {
         let joins = Numbers::default();
         let (open, opened) = tokio::sync::oneshot::channel::<()>();
-        let first = joins.join("a", |()| panic!("nothing to join"), |_| {
-            ((), async move {
-                opened.await.unwrap();
-                7
-            })
-        });
-        let second = joins.join("a", |()| {}, |_| -> ((), std::future::Ready<u32>) {
-            panic!("already under way")
-        });
+        let first = joins.join(
+            "a",
+            |()| panic!("nothing to join"),
+            |_| {
+                ((), async move {
+                    opened.await.unwrap();
+                    7
+                })
+            },
+        );
+        let second = joins.join(
+            "a",
+            |()| {},
+            |_| -> ((), std::future::Ready<u32>) { panic!("already under way") },
+        );
         let never = CancellationToken::new();
         open.send(()).unwrap();
         assert_eq!(first.wait(&never).await, Ok(Some(7)));
@@ -176,10 +205,12 @@ mod tests {
     #[tokio::test]
     async fn only_the_last_to_leave_cancels_the_work() {
         let joins = Numbers::default();
-        let work = |cancel: CancellationToken| ((), async move {
-            cancel.cancelled().await;
-            9
-        });
+        let work = |cancel: CancellationToken| {
+            ((), async move {
+                cancel.cancelled().await;
+                9
+            })
+        };
         let first = joins.join("a", |()| {}, work);
         let second = joins.join("a", |()| {}, work);
         let cancelled = CancellationToken::new();
@@ -192,13 +223,17 @@ mod tests {
     async fn a_dropped_waiter_counts_as_one_that_left() {
         let joins = Numbers::default();
         let (seen, observed) = tokio::sync::oneshot::channel();
-        let waiter = joins.join("a", |()| {}, |cancel| {
-            ((), async move {
-                cancel.cancelled().await;
-                seen.send(()).unwrap();
-                0
-            })
-        });
+        let waiter = joins.join(
+            "a",
+            |()| {},
+            |cancel| {
+                ((), async move {
+                    cancel.cancelled().await;
+                    seen.send(()).unwrap();
+                    0
+                })
+            },
+        );
         drop(waiter);
         observed.await.unwrap();
     }

@@ -32,8 +32,6 @@ pub use progress::{
     BACKLOG, EVENT_VERSION, Happening, OutputStream, ProvisionEvent, ProvisionPhase, Reporter,
     Subscription, Unit,
 };
-pub use receipt::{
-    FileContent, FileRecord, RECEIPT_VERSION, Receipt, SourceRecord, Verification,
-};
-pub use store::{Collected, Store};
 pub use provisioner::{ProvisionRequest, Provisioned, WorkerProvisioner};
+pub use receipt::{FileContent, FileRecord, RECEIPT_VERSION, Receipt, SourceRecord, Verification};
+pub use store::{Collected, Store};

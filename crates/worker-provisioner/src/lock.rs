@@ -28,7 +28,11 @@ impl FileLock {
     /// Takes the lock unless somebody holds it.
     pub(crate) fn try_acquire(path: &Path) -> io::Result<Option<Self>> {
         loop {
-            let file = File::options().create(true).truncate(false).write(true).open(path)?;
+            let file = File::options()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(path)?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Ok(None),
@@ -38,7 +42,10 @@ impl FileLock {
             // hold is then a lock that nobody else will ever see.
             match fs::metadata(path) {
                 Ok(metadata) if metadata.ino() == file.metadata()?.ino() => {
-                    return Ok(Some(Self { path: path.to_owned(), _file: file }));
+                    return Ok(Some(Self {
+                        path: path.to_owned(),
+                        _file: file,
+                    }));
                 }
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}

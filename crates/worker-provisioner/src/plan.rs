@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use build_sandbox::{BuildFlags, BuildSpec, Isolation, IsolationChoice, Mount, NetworkPolicy, Phase, Sandbox};
-use catalog_client::{Answer, Architecture, CatalogConfig, Freshness, Token, WorkerType};
-use pkgbuild_syntax::{
-    Arch, ArrayField, Environment, Evaluation, Package, ResolvedPackage, Uname,
+use build_sandbox::{
+    BuildFlags, BuildSpec, Isolation, IsolationChoice, Mount, NetworkPolicy, Phase, Sandbox,
 };
+use catalog_client::{Answer, Architecture, CatalogConfig, Freshness, Token, WorkerType};
+use pkgbuild_syntax::{Arch, ArrayField, Environment, Evaluation, Package, ResolvedPackage, Uname};
 use source_fetch::{
     Checksum, Directories, Fetched, GitReference, Location, Origin, Policy, Source, SourceRequest,
 };
@@ -16,8 +16,8 @@ use source_fetch::{
 use crate::activate;
 use crate::config::{CheckPolicy, Config, IsolationPolicy};
 use crate::error::ProvisionError;
-use crate::receipt::{SourceRecord, Verification};
 use crate::progress::{Happening, OutputStream, ProvisionPhase, Unit};
+use crate::receipt::{SourceRecord, Verification};
 use crate::steps::Choice;
 use crate::workspace::Workspace;
 
@@ -46,15 +46,28 @@ pub(crate) fn catalog_config(config: &Config) -> CatalogConfig {
 
 /// A line for people when an answer is older than the service allows.
 pub(crate) fn staleness<T>(answer: &Answer<T>) -> Option<String> {
-    let Freshness::Stale { age } = answer.freshness else { return None };
-    let cause = answer.cause.as_ref().map(|cause| format!(" ({cause})")).unwrap_or_default();
-    Some(format!("using a copy from {} minutes ago{cause}", age.as_secs() / 60))
+    let Freshness::Stale { age } = answer.freshness else {
+        return None;
+    };
+    let cause = answer
+        .cause
+        .as_ref()
+        .map(|cause| format!(" ({cause})"))
+        .unwrap_or_default();
+    Some(format!(
+        "using a copy from {} minutes ago{cause}",
+        age.as_secs() / 60
+    ))
 }
 
 /// What the recipe may know of its surroundings; its functions will see the same.
 pub(crate) fn environment(config: &Config, choice: &Choice) -> Environment {
     let machine = choice.architecture.to_string();
-    let system = if cfg!(target_os = "macos") { "Darwin" } else { "Linux" };
+    let system = if cfg!(target_os = "macos") {
+        "Darwin"
+    } else {
+        "Linux"
+    };
     let mut environment = Environment::default()
         .with_carch(&machine)
         .with_chost(chost(choice.architecture))
@@ -65,10 +78,20 @@ pub(crate) fn environment(config: &Config, choice: &Choice) -> Environment {
             node: "localhost".to_owned(),
             release: String::new(),
             version: String::new(),
-            operating_system: if cfg!(target_os = "macos") { "Darwin" } else { "GNU/Linux" }.to_owned(),
+            operating_system: if cfg!(target_os = "macos") {
+                "Darwin"
+            } else {
+                "GNU/Linux"
+            }
+            .to_owned(),
             machine,
         });
-    for (name, value) in [("CFLAGS", C_FLAGS), ("CXXFLAGS", C_FLAGS), ("CPPFLAGS", ""), ("LDFLAGS", "")] {
+    for (name, value) in [
+        ("CFLAGS", C_FLAGS),
+        ("CXXFLAGS", C_FLAGS),
+        ("CPPFLAGS", ""),
+        ("LDFLAGS", ""),
+    ] {
         environment = environment.with_variable(name, value);
     }
     for (name, value) in recipe_variables(config, choice) {
@@ -87,7 +110,11 @@ fn recipe_variables(config: &Config, choice: &Choice) -> BTreeMap<String, String
 }
 
 fn chost(architecture: Architecture) -> String {
-    let system = if cfg!(target_os = "macos") { "apple-darwin" } else { "pc-linux-gnu" };
+    let system = if cfg!(target_os = "macos") {
+        "apple-darwin"
+    } else {
+        "pc-linux-gnu"
+    };
     format!("{architecture}-{system}")
 }
 
@@ -109,10 +136,13 @@ pub(crate) fn evaluate(
 ) -> Result<EvaluatedPackage, ProvisionError> {
     let file = parse(id, text)?;
     let evaluation = pkgbuild_syntax::evaluate(&file, environment);
-    let arch = architecture.to_string().parse().map_err(|source| ProvisionError::Evaluate {
-        id: id.to_owned(),
-        source: Arc::new(source),
-    })?;
+    let arch = architecture
+        .to_string()
+        .parse()
+        .map_err(|source| ProvisionError::Evaluate {
+            id: id.to_owned(),
+            source: Arc::new(source),
+        })?;
     EvaluatedPackage::new(id, text.to_owned(), evaluation, arch)
 }
 
@@ -135,23 +165,35 @@ impl EvaluatedPackage {
         evaluation: Evaluation,
         arch: Arch,
     ) -> Result<Self, ProvisionError> {
-        let failed = |source| ProvisionError::Evaluate { id: id.to_owned(), source: Arc::new(source) };
+        let failed = |source| ProvisionError::Evaluate {
+            id: id.to_owned(),
+            source: Arc::new(source),
+        };
         let package = Package::from_evaluation(&evaluation).map_err(failed)?;
         let resolved = package.resolve(&arch).map_err(|source| match source {
-            pkgbuild_syntax::PackageError::Architecture { arch, available, .. } => {
-                ProvisionError::RecipeArchitecture {
-                    id: id.to_owned(),
-                    offered: available,
-                    host: arch.to_string(),
-                }
-            }
+            pkgbuild_syntax::PackageError::Architecture {
+                arch, available, ..
+            } => ProvisionError::RecipeArchitecture {
+                id: id.to_owned(),
+                offered: available,
+                host: arch.to_string(),
+            },
             source => failed(source),
         })?;
-        let evaluated = Self { text, evaluation, arch, package, resolved };
+        let evaluated = Self {
+            text,
+            evaluation,
+            arch,
+            package,
+            resolved,
+        };
         for name in &evaluated.resolved.pkgname {
             if evaluated.package.package_function(name).is_none() {
                 let function = "package".to_owned();
-                return Err(ProvisionError::MissingFunction { id: id.to_owned(), function });
+                return Err(ProvisionError::MissingFunction {
+                    id: id.to_owned(),
+                    function,
+                });
             }
         }
         Ok(evaluated)
@@ -186,7 +228,11 @@ impl EvaluatedPackage {
     pub(crate) fn provides(&self) -> Vec<&str> {
         let names = self.pkgnames().iter();
         names
-            .filter_map(|name| self.package.array_of(name, ArrayField::Provides, &self.arch).ok())
+            .filter_map(|name| {
+                self.package
+                    .array_of(name, ArrayField::Provides, &self.arch)
+                    .ok()
+            })
             .flatten()
             .collect()
     }
@@ -225,16 +271,21 @@ impl EvaluatedPackage {
                 line: line(span),
                 source: Arc::new(source),
             };
-            let source: Source =
-                declared.source.parse().map_err(|error| bad(error, declared.span))?;
+            let source: Source = declared
+                .source
+                .parse()
+                .map_err(|error| bad(error, declared.span))?;
             let mut request = SourceRequest::new(source);
             for sum in &declared.checksums {
                 let checksum = Checksum::parse(sum.algorithm.name(), &sum.digest)
                     .map_err(|error| bad(error, sum.span))?;
                 request = request.with_checksum(checksum);
             }
-            request.no_extract =
-                self.resolved.noextract.iter().any(|name| name == request.source.file_name());
+            request.no_extract = self
+                .resolved
+                .noextract
+                .iter()
+                .any(|name| name == request.source.file_name());
             request.needs_history = needs_history;
             requests.push(request);
         }
@@ -251,7 +302,10 @@ impl EvaluatedPackage {
 
 /// The file whose lock a provision of this worker holds.
 pub(crate) fn lock_path(config: &Config, worker_id: &str, backend: WorkerType) -> PathBuf {
-    config.data_dir.join("locks").join(format!("{worker_id}.{backend}"))
+    config
+        .data_dir
+        .join("locks")
+        .join(format!("{worker_id}.{backend}"))
 }
 
 /// The sha256 of everything that decides what a recipe builds here.
@@ -259,7 +313,9 @@ pub(crate) fn build_key(config: &Config, recipe: &str, choice: &Choice) -> Strin
     let backend = choice.backend.backend.to_string();
     let machine = format!("{}-{}", choice.platform, choice.architecture);
     let variables = recipe_variables(config, choice);
-    let variables = variables.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
+    let variables = variables
+        .iter()
+        .flat_map(|(name, value)| [name.as_str(), value.as_str()]);
     activate::digest([recipe, &backend, &machine].into_iter().chain(variables))
 }
 
@@ -284,7 +340,11 @@ pub(crate) fn source_record(fetched: &Fetched) -> SourceRecord {
         } else {
             Verification::Nothing
         },
-        digests: proof.digests.iter().map(|digest| digest.name().to_owned()).collect(),
+        digests: proof
+            .digests
+            .iter()
+            .map(|digest| digest.name().to_owned())
+            .collect(),
         signed_by: proof.signed_by.clone(),
         commit,
         tls,
@@ -313,22 +373,37 @@ pub(crate) fn fetch_policy(config: &Config, package: &EvaluatedPackage) -> Polic
 pub(crate) fn fetch_happening(event: source_fetch::Event) -> Option<Happening> {
     use source_fetch::Event;
     Some(match event {
-        Event::Bytes { source, received, total } => Happening::Progress {
+        Event::Bytes {
+            source,
+            received,
+            total,
+        } => Happening::Progress {
             subject: source.name.to_string(),
             done: received,
             total,
             unit: Unit::Bytes,
         },
-        Event::Retrying { source, attempt, delay, reason } => Happening::Warning {
+        Event::Retrying {
+            source,
+            attempt,
+            delay,
+            reason,
+        } => Happening::Warning {
             text: format!(
                 "`{}`: attempt {attempt} failed ({reason}); trying again in {delay:.1?}",
                 source.name
             ),
         },
         Event::FromCache { source } => note(format!("`{}` comes from the cache", source.name)),
-        Event::Verified { source, digests, signed_by } => {
-            let mut proofs: Vec<String> =
-                digests.iter().map(|digest| digest.name().to_owned()).collect();
+        Event::Verified {
+            source,
+            digests,
+            signed_by,
+        } => {
+            let mut proofs: Vec<String> = digests
+                .iter()
+                .map(|digest| digest.name().to_owned())
+                .collect();
             proofs.extend(signed_by.map(|key| format!("signature of {key}")));
             note(if proofs.is_empty() {
                 format!("`{}` is not verified: the recipe says SKIP", source.name)
@@ -336,9 +411,9 @@ pub(crate) fn fetch_happening(event: source_fetch::Event) -> Option<Happening> {
                 format!("`{}` verified by {}", source.name, proofs.join(" and "))
             })
         }
-        Event::Extracted { source, entries, .. } => {
-            note(format!("`{}` extracted, {entries} entries", source.name))
-        }
+        Event::Extracted {
+            source, entries, ..
+        } => note(format!("`{}` extracted, {entries} entries", source.name)),
         _ => return None,
     })
 }
@@ -379,7 +454,12 @@ pub(crate) fn build_spec(
     spec.makeflags = format!("-j{}", jobs(config));
     spec.environment = recipe_variables(config, choice);
     spec.path = search_path(config);
-    spec.mounts = config.tool_dirs.iter().filter(|folder| folder.is_dir()).map(Mount::read_only).collect();
+    spec.mounts = config
+        .tool_dirs
+        .iter()
+        .filter(|folder| folder.is_dir())
+        .map(Mount::read_only)
+        .collect();
     if !config.build_network {
         spec.network = NetworkPolicy::NONE;
     }
@@ -391,9 +471,10 @@ pub(crate) fn build_spec(
     };
     (spec.isolation, spec.minimum) = match config.isolation {
         IsolationPolicy::Auto => (IsolationChoice::Auto, Isolation::Group),
-        IsolationPolicy::Namespaces => {
-            (IsolationChoice::Exactly(Isolation::Namespaces), Isolation::Namespaces)
-        }
+        IsolationPolicy::Namespaces => (
+            IsolationChoice::Exactly(Isolation::Namespaces),
+            Isolation::Namespaces,
+        ),
         IsolationPolicy::Group => (IsolationChoice::Exactly(Isolation::Group), Isolation::Group),
     };
     spec
@@ -418,7 +499,9 @@ pub(crate) fn sandbox_happening(event: &build_sandbox::Event<'_>) -> Option<Happ
             },
             line: text.to_string(),
         },
-        Event::Warning { text } => Happening::Warning { text: text.to_string() },
+        Event::Warning { text } => Happening::Warning {
+            text: text.to_string(),
+        },
         Event::Started { isolation, .. } => note(format!("isolation: {isolation}")),
         _ => return None,
     })

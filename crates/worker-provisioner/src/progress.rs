@@ -204,7 +204,10 @@ struct JobState {
 
 impl JobLog {
     fn new() -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), changed: watch::Sender::new(0) })
+        Arc::new(Self {
+            state: Mutex::default(),
+            changed: watch::Sender::new(0),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, JobState> {
@@ -280,18 +283,30 @@ impl Jobs {
     pub(crate) fn subscribe(&self, job_id: &str) -> Subscription {
         let log = self.log(job_id);
         let changed = log.changed.subscribe();
-        Subscription { log, changed, next: 0 }
+        Subscription {
+            log,
+            changed,
+            next: 0,
+        }
     }
 
     fn log(&self, job_id: &str) -> Arc<JobLog> {
         let mut table = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(table.logs.entry(job_id.to_owned()).or_insert_with(JobLog::new))
+        Arc::clone(
+            table
+                .logs
+                .entry(job_id.to_owned())
+                .or_insert_with(JobLog::new),
+        )
     }
 
     /// Starts the log of `job_id` anew when an earlier provision of that name has ended.
     fn open(&self, job_id: &str) -> Arc<JobLog> {
         let mut table = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let log = table.logs.entry(job_id.to_owned()).or_insert_with(JobLog::new);
+        let log = table
+            .logs
+            .entry(job_id.to_owned())
+            .or_insert_with(JobLog::new);
         if log.lock().closed {
             *log = JobLog::new();
         }
@@ -341,14 +356,21 @@ impl Emitter {
             jobs: Arc::clone(jobs),
             reporter,
             worker_id: worker_id.to_owned(),
-            state: Mutex::new(EmitterState { sequence: 0, followers }),
+            state: Mutex::new(EmitterState {
+                sequence: 0,
+                followers,
+            }),
         })
     }
 
     /// Tells the job everything that has happened so far, as far as it is kept, and from now on.
     pub(crate) fn add_job(&self, jobs: &Jobs, job_id: &str) {
         let mut state = self.lock();
-        if state.followers.iter().any(|(follower, _)| follower == job_id) {
+        if state
+            .followers
+            .iter()
+            .any(|(follower, _)| follower == job_id)
+        {
             return;
         }
         let log = jobs.open(job_id);
@@ -388,7 +410,13 @@ impl Emitter {
         };
         state.sequence += 1;
         for (job_id, log) in &state.followers {
-            self.deliver(log, ProvisionEvent { job_id: job_id.clone(), ..event.clone() });
+            self.deliver(
+                log,
+                ProvisionEvent {
+                    job_id: job_id.clone(),
+                    ..event.clone()
+                },
+            );
         }
     }
 
@@ -469,6 +497,9 @@ mod tests {
             text,
             r#"{"version":1,"job_id":"job-1","worker_id":"sample","sequence":3,"time":"2023-11-14T22:13:20Z","phase":"sources","kind":"progress","subject":"a.tar.gz","done":1,"total":2,"unit":"bytes"}"#
         );
-        assert_eq!(serde_json::from_str::<ProvisionEvent>(&text).unwrap(), event);
+        assert_eq!(
+            serde_json::from_str::<ProvisionEvent>(&text).unwrap(),
+            event
+        );
     }
 }

@@ -44,7 +44,13 @@ impl ProvisionRequest {
     /// Asks for `worker_id` with everything else as configured; the job is named after the worker.
     pub fn new(worker_id: impl Into<String>) -> Self {
         let worker_id = worker_id.into();
-        Self { job_id: worker_id.clone(), worker_id, backend: None, flavor: None, force: false }
+        Self {
+            job_id: worker_id.clone(),
+            worker_id,
+            backend: None,
+            flavor: None,
+            force: false,
+        }
     }
 
     /// Names the job the events are told under.
@@ -130,7 +136,10 @@ impl WorkerProvisioner {
     /// [`ProvisionError::Catalog`] when a catalog URL or token cannot work.
     pub fn new(config: Config) -> Result<Self, ProvisionError> {
         let catalog = CatalogClient::new(plan::catalog_config(&config)).map_err(|source| {
-            ProvisionError::Catalog { id: "any worker".to_owned(), source: Arc::new(source) }
+            ProvisionError::Catalog {
+                id: "any worker".to_owned(),
+                source: Arc::new(source),
+            }
         })?;
         let sandbox = Arc::new(plan::sandbox(&config));
         let probe = Arc::new(SystemProbe::new(config.search_path.clone()));
@@ -145,7 +154,9 @@ impl WorkerProvisioner {
             joins: Arc::default(),
             reporter: None,
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
     }
 
     /// The same provisioner, telling every event to `reporter` too.
@@ -174,7 +185,9 @@ impl WorkerProvisioner {
             reporter: old.reporter.clone(),
         };
         change(&mut shared);
-        Self { shared: Arc::new(shared) }
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// Follows the events of the job `job_id` from its start, as far as they are kept.
@@ -235,11 +248,16 @@ impl WorkerProvisioner {
                 emitter: Arc::clone(&emitter),
                 cancel,
             };
-            (emitter, async move { provision(&run).await }.instrument(span))
+            (
+                emitter,
+                async move { provision(&run).await }.instrument(span),
+            )
         };
         match shared.joins.join(key, joined, start).wait(&cancel).await {
             Ok(Some(outcome)) => outcome,
-            Ok(None) => Err(ProvisionError::Lost { id: request.worker_id.clone() }),
+            Ok(None) => Err(ProvisionError::Lost {
+                id: request.worker_id.clone(),
+            }),
             Err(Left) => Err(ProvisionError::Cancelled),
         }
     }
@@ -289,7 +307,9 @@ async fn provision(run: &Run) -> Result<Provisioned, ProvisionError> {
     let entry = run.step(Phase::Metadata, run.metadata()).await?;
     let choice = run.step(Phase::Platform, run.choose(&entry)).await?;
     let recipe = run.step(Phase::Recipe, run.recipe(&entry, &choice)).await?;
-    let package = run.step(Phase::Evaluate, run.evaluate(&recipe, &choice)).await?;
+    let package = run
+        .step(Phase::Evaluate, run.evaluate(&recipe, &choice))
+        .await?;
     let _lock = run.lock(&choice).await?;
     let kept = run.kept(&recipe, &choice).await?;
     if let Some(Kept::Installed(provisioned)) = kept {
@@ -302,14 +322,22 @@ async fn provision(run: &Run) -> Result<Provisioned, ProvisionError> {
             Some(Kept::Built(version)) => version,
             _ => {
                 let _slot = run.build_slot().await?;
-                let sources = run.step(Phase::Sources, run.fetch(&package, &workspace)).await?;
+                let sources = run
+                    .step(Phase::Sources, run.fetch(&package, &workspace))
+                    .await?;
                 let built = run.build(&package, &workspace, &choice).await?;
                 let store = run.store(&recipe, &choice, built, &sources, &workspace);
                 run.step(Phase::Binary, store).await?
             }
         };
-        let version = run.step(Phase::Install, run.install(version, &choice, &entry, &bin_dir)).await?;
-        run.step(Phase::Artifact, run.artifact(version, &choice)).await
+        let version = run
+            .step(
+                Phase::Install,
+                run.install(version, &choice, &entry, &bin_dir),
+            )
+            .await?;
+        run.step(Phase::Artifact, run.artifact(version, &choice))
+            .await
     };
     let outcome = build_and_install.await;
     let removed = run.cleanup(workspace).await;
@@ -325,7 +353,9 @@ impl ArtifactProvisioner<WorkerBinary> for WorkerProvisioner {
         cancel: CancellationToken,
     ) -> Result<WorkerBinary, ProvisionError> {
         let request = ProvisionRequest::new(id).with_job_id(job_id);
-        self.provision_request(&request, cancel).await.map(|provisioned| provisioned.binary)
+        self.provision_request(&request, cancel)
+            .await
+            .map(|provisioned| provisioned.binary)
     }
 
     fn supports(&self, id: &str) -> bool {

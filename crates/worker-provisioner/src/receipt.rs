@@ -134,6 +134,10 @@ impl Receipt {
     /// How far the worker is verified: as far as the least verified of its sources. A recipe
     /// without sources brings its content itself, so nobody vouches for it.
     pub fn verification(&self) -> Verification {
-        self.sources.iter().map(|source| source.verification).min().unwrap_or_default()
+        self.sources
+            .iter()
+            .map(|source| source.verification)
+            .min()
+            .unwrap_or_default()
     }
 }

@@ -85,7 +85,11 @@ impl Run {
         phase: ProvisionPhase,
         work: impl Future<Output = Result<T, ProvisionError>>,
     ) -> Result<T, ProvisionError> {
-        let mut guard = StepGuard { emitter: &self.emitter, phase, open: true };
+        let mut guard = StepGuard {
+            emitter: &self.emitter,
+            phase,
+            open: true,
+        };
         self.emitter.emit(phase, Happening::Started);
         let started = Instant::now();
         let outcome = if self.cancel.is_cancelled() {
@@ -138,10 +142,17 @@ impl Run {
         .await?;
         let text = format!("backend `{}`: {}", choice.backend, choice.reason);
         self.emitter.note(ProvisionPhase::Platform, text);
-        let host = Host { platform, architecture, backends: vec![choice.backend] };
+        let host = Host {
+            platform,
+            architecture,
+            backends: vec![choice.backend],
+        };
         let variant = self.shared.catalog.select(entry, &host).map_err(|source| {
             let id = self.request.worker_id.clone();
-            ProvisionError::Unsupported { id, source: Arc::new(source) }
+            ProvisionError::Unsupported {
+                id,
+                source: Arc::new(source),
+            }
         })?;
         let preference = self.request.flavor.unwrap_or(config.flavor);
         let flavor = match preference {
@@ -152,7 +163,14 @@ impl Run {
         let text = format!("{platform} on {architecture}, {flavor} recipe");
         self.emitter.note(ProvisionPhase::Platform, text);
         let variant = variant.clone();
-        Ok(Choice { variant, backend: choice, flavor, platform, architecture, commands })
+        Ok(Choice {
+            variant,
+            backend: choice,
+            flavor,
+            platform,
+            architecture,
+            commands,
+        })
     }
 
     pub(crate) async fn recipe(
@@ -161,13 +179,18 @@ impl Run {
         choice: &Choice,
     ) -> Result<Recipe, ProvisionError> {
         let catalog = &self.shared.catalog;
-        let answer = catalog.recipe(entry, &choice.variant, choice.flavor, &self.cancel).await;
+        let answer = catalog
+            .recipe(entry, &choice.variant, choice.flavor, &self.cancel)
+            .await;
         let answer = answer.map_err(|source| self.catalog_error(source))?;
         if let Some(warning) = plan::staleness(&answer) {
             self.emitter.warn(ProvisionPhase::Recipe, warning);
         }
         let tls = answer.url.starts_with("https://");
-        Ok(Recipe { text: answer.value.text, tls })
+        Ok(Recipe {
+            text: answer.value.text,
+            tls,
+        })
     }
 
     /// Parses and evaluates the recipe and checks its own `arch` and functions.
@@ -181,7 +204,12 @@ impl Run {
         let arch = choice.architecture;
         let recipe = recipe.text.clone();
         let package = blocking(move || plan::evaluate(&id, &recipe, &environment, arch)).await?;
-        let text = format!("{} {}-{}", package.pkgnames().join(" "), package.pkgver(), package.pkgrel());
+        let text = format!(
+            "{} {}-{}",
+            package.pkgnames().join(" "),
+            package.pkgver(),
+            package.pkgrel()
+        );
         self.emitter.note(ProvisionPhase::Evaluate, text);
         Ok(Arc::new(package))
     }
@@ -203,7 +231,11 @@ impl Run {
 
     /// Waits until nobody else provisions this worker on this machine.
     pub(crate) async fn lock(&self, choice: &Choice) -> Result<FileLock, ProvisionError> {
-        let path = plan::lock_path(&self.shared.config, &self.request.worker_id, choice.backend.backend);
+        let path = plan::lock_path(
+            &self.shared.config,
+            &self.request.worker_id,
+            choice.backend.backend,
+        );
         let wait = FileLock::acquire(&path, &self.cancel, || {
             let text = "another process is provisioning this worker; waiting for it to end";
             self.emitter.note(ProvisionPhase::Wait, text);
@@ -217,7 +249,8 @@ impl Run {
         if let Ok(slot) = Arc::clone(&builds).try_acquire_owned() {
             return Ok(slot);
         }
-        self.emitter.note(ProvisionPhase::Wait, "waiting for another build to end");
+        self.emitter
+            .note(ProvisionPhase::Wait, "waiting for another build to end");
         let wait = async {
             tokio::select! {
                 () = self.cancel.cancelled() => Err(ProvisionError::Cancelled),
@@ -275,11 +308,17 @@ impl Run {
         .await?;
         match &kept {
             Some(Kept::Installed(provisioned)) => {
-                let text = format!("already installed at `{}`", provisioned.binary.path().display());
+                let text = format!(
+                    "already installed at `{}`",
+                    provisioned.binary.path().display()
+                );
                 self.emitter.note(ProvisionPhase::Artifact, text);
             }
             Some(Kept::Built(_)) => {
-                self.emitter.note(ProvisionPhase::Binary, "already built; only to be installed");
+                self.emitter.note(
+                    ProvisionPhase::Binary,
+                    "already built; only to be installed",
+                );
             }
             None => {}
         }
@@ -329,7 +368,10 @@ impl Run {
                 FetchError::Cancelled => ProvisionError::Cancelled,
                 source => {
                     let id = self.request.worker_id.clone();
-                    ProvisionError::Fetch { id, source: Arc::new(source) }
+                    ProvisionError::Fetch {
+                        id,
+                        source: Arc::new(source),
+                    }
                 }
             })
     }
@@ -353,7 +395,8 @@ impl Run {
                 isolation = isolation.min(report.isolation);
             }
             if let PhaseStatus::CheckFailed(status) = outcome.status {
-                self.emitter.warn(step, format!("check() failed with status {status}"));
+                self.emitter
+                    .warn(step, format!("check() failed with status {status}"));
             }
             if let Some(version) = outcome.pkgver {
                 self.emitter.note(step, format!("pkgver is {version}"));
@@ -365,7 +408,11 @@ impl Run {
                 spec.pkgrel = Some(package.pkgrel().to_owned());
             }
         }
-        Ok(Built { package, isolation, spec })
+        Ok(Built {
+            package,
+            isolation,
+            spec,
+        })
     }
 
     async fn run_phase(
@@ -381,14 +428,17 @@ impl Run {
             }
         };
         let sandbox = &self.shared.sandbox;
-        sandbox.run(spec, phase.clone(), &self.cancel, &reporter).await.map_err(|source| match source {
-            SandboxError::Cancelled { .. } => ProvisionError::Cancelled,
-            source => ProvisionError::Build {
-                id: self.request.worker_id.clone(),
-                phase: step,
-                source: Arc::new(source),
-            },
-        })
+        sandbox
+            .run(spec, phase.clone(), &self.cancel, &reporter)
+            .await
+            .map_err(|source| match source {
+                SandboxError::Cancelled { .. } => ProvisionError::Cancelled,
+                source => ProvisionError::Build {
+                    id: self.request.worker_id.clone(),
+                    phase: step,
+                    source: Arc::new(source),
+                },
+            })
     }
 
     /// Finds and checks the program, and keeps the package tree with its receipt.
@@ -403,8 +453,11 @@ impl Run {
         let config = &self.shared.config;
         let package = Arc::clone(&built.package);
         let binary_name = choice.variant.binary_name.clone();
-        let pkgdirs: Vec<PathBuf> =
-            package.pkgnames().iter().map(|name| workspace.pkgdir(name)).collect();
+        let pkgdirs: Vec<PathBuf> = package
+            .pkgnames()
+            .iter()
+            .map(|name| workspace.pkgdir(name))
+            .collect();
         let mut receipt = Receipt {
             receipt_version: RECEIPT_VERSION,
             worker_id: self.request.worker_id.clone(),
@@ -435,7 +488,11 @@ impl Run {
         let found = blocking(move || {
             let packaged = package.pkgnames().iter().map(String::as_str);
             let names = binary::candidate_names(
-                binary_name.iter().map(String::as_str).chain(packaged).chain(package.provides()),
+                binary_name
+                    .iter()
+                    .map(String::as_str)
+                    .chain(packaged)
+                    .chain(package.provides()),
             );
             let found = binary::find(&trees, &names)?;
             binary::check(&found)?;
@@ -448,7 +505,10 @@ impl Run {
         }
         let store = self.shared.store.clone();
         let version = blocking(move || store.add(&pkgdirs, receipt)).await?;
-        let text = format!("found `{}`, verified by {verified}", version.receipt.program.display());
+        let text = format!(
+            "found `{}`, verified by {verified}",
+            version.receipt.program.display()
+        );
         self.emitter.note(ProvisionPhase::Binary, text);
         Ok(version)
     }
@@ -459,7 +519,15 @@ impl Run {
         spec.log_file = None;
         let sandbox = &self.shared.sandbox;
         let id = &self.request.worker_id;
-        trial::run(sandbox, &spec, found.path(), id, &self.cancel, &self.emitter).await
+        trial::run(
+            sandbox,
+            &spec,
+            found.path(),
+            id,
+            &self.cancel,
+            &self.emitter,
+        )
+        .await
     }
 
     /// Puts the stored program in place.
@@ -486,7 +554,9 @@ impl Run {
         let capabilities = entry.capabilities.clone();
         let artifact = move |path: PathBuf, size: u64| {
             let binary = WorkerBinary::new(id, backend, platform, path, size, pkgver);
-            let context = capabilities.max_context_length.unwrap_or(binary.max_context_length());
+            let context = capabilities
+                .max_context_length
+                .unwrap_or(binary.max_context_length());
             binary.with_capabilities(
                 Vec::new(),
                 capabilities.supported_formats,
@@ -495,10 +565,9 @@ impl Run {
                 capabilities.supports_batching,
             )
         };
-        let version = blocking(move || {
-            activate::activate(&store, version, &folder, &name, force, artifact)
-        })
-        .await?;
+        let version =
+            blocking(move || activate::activate(&store, version, &folder, &name, force, artifact))
+                .await?;
         if let Some(binary) = &version.receipt.artifact {
             let text = format!("installed `{}`", binary.path().display());
             self.emitter.note(ProvisionPhase::Install, text);
@@ -511,7 +580,9 @@ impl Run {
         version: Version,
         choice: &Choice,
     ) -> Result<Provisioned, ProvisionError> {
-        let lost = || ProvisionError::Lost { id: self.request.worker_id.clone() };
+        let lost = || ProvisionError::Lost {
+            id: self.request.worker_id.clone(),
+        };
         Ok(Provisioned {
             binary: version.receipt.artifact.clone().ok_or_else(lost)?,
             backend: choice.backend.clone(),
@@ -531,7 +602,9 @@ impl Run {
             phase,
             match &outcome {
                 Ok(()) => Happening::Finished { elapsed_ms },
-                Err(error) => Happening::Failed { error: error.chain() },
+                Err(error) => Happening::Failed {
+                    error: error.chain(),
+                },
             },
         );
         outcome
@@ -541,10 +614,14 @@ impl Run {
         let id = self.request.worker_id.clone();
         match source {
             CatalogError::Cancelled { .. } => ProvisionError::Cancelled,
-            source @ CatalogError::NotFound { .. } => {
-                ProvisionError::UnknownWorker { id, source: Arc::new(source) }
-            }
-            source => ProvisionError::Catalog { id, source: Arc::new(source) },
+            source @ CatalogError::NotFound { .. } => ProvisionError::UnknownWorker {
+                id,
+                source: Arc::new(source),
+            },
+            source => ProvisionError::Catalog {
+                id,
+                source: Arc::new(source),
+            },
         }
     }
 }
@@ -552,7 +629,9 @@ impl Run {
 fn outcome_of(error: &ProvisionError) -> Happening {
     match error {
         ProvisionError::Cancelled => Happening::Cancelled,
-        error => Happening::Failed { error: error.chain() },
+        error => Happening::Failed {
+            error: error.chain(),
+        },
     }
 }
 

@@ -50,7 +50,10 @@ impl Version {
     }
 
     fn name(&self) -> String {
-        self.folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+        self.folder
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default()
     }
 }
 
@@ -66,7 +69,9 @@ pub struct Collected {
 impl Store {
     /// The store below `data_dir`; nothing is created before something is stored.
     pub fn new(data_dir: &Path) -> Self {
-        Self { root: data_dir.join("store") }
+        Self {
+            root: data_dir.join("store"),
+        }
     }
 
     /// The receipt of the installed version of every worker, ordered by worker and backend.
@@ -89,7 +94,11 @@ impl Store {
     ///
     /// # Errors
     /// [`ProvisionError::NotInstalled`], or [`ProvisionError::Io`] when a file cannot be read.
-    pub fn verify(&self, worker_id: &str, backend: WorkerType) -> Result<Vec<String>, ProvisionError> {
+    pub fn verify(
+        &self,
+        worker_id: &str,
+        backend: WorkerType,
+    ) -> Result<Vec<String>, ProvisionError> {
         let version = self.installed(worker_id, backend)?;
         let mut problems = tree::verify(&version.tree(), &version.receipt.files)?;
         if let (Some(artifact), Some(expected)) =
@@ -120,7 +129,8 @@ impl Store {
             let path = crate::Artifact::path(artifact);
             // A file that somebody else put there since is theirs.
             if sha256_of(path).is_ok_and(|found| found == *expected) {
-                fs::remove_file(path).map_err(|source| ProvisionError::io("remove", path, source))?;
+                fs::remove_file(path)
+                    .map_err(|source| ProvisionError::io("remove", path, source))?;
             }
         }
         self.discard(&self.worker_folder(worker_id, backend))
@@ -151,9 +161,11 @@ impl Store {
         worker_id: &str,
         backend: WorkerType,
     ) -> Result<Version, ProvisionError> {
-        current(&self.worker_folder(worker_id, backend))?.ok_or_else(|| ProvisionError::NotInstalled {
-            id: worker_id.to_owned(),
-            backend,
+        current(&self.worker_folder(worker_id, backend))?.ok_or_else(|| {
+            ProvisionError::NotInstalled {
+                id: worker_id.to_owned(),
+                backend,
+            }
         })
     }
 
@@ -170,10 +182,13 @@ impl Store {
                 && version.receipt.stored_at <= installed.receipt.stored_at
                 && version.receipt.artifact.is_some()
         };
-        others.into_iter().find(older).ok_or_else(|| ProvisionError::NoPreviousVersion {
-            id: worker_id.to_owned(),
-            backend,
-        })
+        others
+            .into_iter()
+            .find(older)
+            .ok_or_else(|| ProvisionError::NoPreviousVersion {
+                id: worker_id.to_owned(),
+                backend,
+            })
     }
 
     /// The newest intact version that was built from the same recipe for the same host.
@@ -204,7 +219,10 @@ impl Store {
         let folder = self.worker_folder(&receipt.worker_id, receipt.backend);
         let failed = |source| ProvisionError::io("store a package in", &folder, source);
         fs::create_dir_all(&folder).map_err(failed)?;
-        let staging = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&folder).map_err(failed)?;
+        let staging = tempfile::Builder::new()
+            .prefix(UNFINISHED)
+            .tempdir_in(&folder)
+            .map_err(failed)?;
         let root = staging.path().join("tree");
         fs::create_dir(&root).map_err(failed)?;
         for pkgdir in pkgdirs {
@@ -216,7 +234,10 @@ impl Store {
         let version = folder.join(format!("{}-{}-{stamp}", receipt.pkgver, receipt.pkgrel));
         fs::rename(staging.path(), &version).map_err(failed)?;
         sync_folder(&folder).map_err(failed)?;
-        Ok(Version { folder: version, receipt })
+        Ok(Version {
+            folder: version,
+            receipt,
+        })
     }
 
     /// Writes the receipt of `version` anew.
@@ -233,7 +254,10 @@ impl Store {
     /// Whether a file of this sha256 was put in place by this store, for whichever worker.
     pub(crate) fn has_installed(&self, sha256: &str) -> bool {
         let folders = folders(&self.root).unwrap_or_default();
-        let versions = folders.iter().filter_map(|folder| versions(folder).ok()).flatten();
+        let versions = folders
+            .iter()
+            .filter_map(|folder| versions(folder).ok())
+            .flatten();
         versions
             .filter_map(|version| version.receipt.installed_sha256)
             .any(|installed| installed == sha256)
@@ -261,7 +285,10 @@ impl Store {
     fn discard(&self, folder: &Path) -> Result<(), ProvisionError> {
         let failed = |source| ProvisionError::io("remove", folder, source);
         let parent = folder.parent().unwrap_or(&self.root);
-        let trash = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(parent).map_err(failed)?;
+        let trash = tempfile::Builder::new()
+            .prefix(UNFINISHED)
+            .tempdir_in(parent)
+            .map_err(failed)?;
         fs::rename(folder, trash.path().join("discarded")).map_err(failed)?;
         remove_tree(trash.path()).map_err(failed)
     }
@@ -275,13 +302,19 @@ fn current(folder: &Path) -> Result<Option<Version>, ProvisionError> {
         Err(source) => return Err(ProvisionError::io("read", &path, source)),
     };
     let plain = !name.is_empty() && !name.starts_with('.') && !name.contains('/');
-    Ok(if plain { read_version(&folder.join(name.trim_end())) } else { None })
+    Ok(if plain {
+        read_version(&folder.join(name.trim_end()))
+    } else {
+        None
+    })
 }
 
 /// All readable versions, newest first.
 fn versions(folder: &Path) -> Result<Vec<Version>, ProvisionError> {
-    let mut versions: Vec<Version> =
-        folders(folder)?.iter().filter_map(|path| read_version(path)).collect();
+    let mut versions: Vec<Version> = folders(folder)?
+        .iter()
+        .filter_map(|path| read_version(path))
+        .collect();
     versions.sort_by_key(|version| std::cmp::Reverse(version.receipt.stored_at));
     Ok(versions)
 }
@@ -291,7 +324,10 @@ fn read_version(folder: &Path) -> Option<Version> {
     let file = fs::File::open(&path).ok()?;
     let reader = io::BufReader::new(io::Read::take(file, MAX_RECEIPT));
     match serde_json::from_reader(reader) {
-        Ok(receipt) => Some(Version { folder: folder.to_owned(), receipt }),
+        Ok(receipt) => Some(Version {
+            folder: folder.to_owned(),
+            receipt,
+        }),
         Err(error) => {
             tracing::warn!(%error, path = %path.display(), "the receipt cannot be read");
             None
@@ -309,7 +345,9 @@ fn write_receipt(folder: &Path, receipt: &Receipt) -> Result<(), ProvisionError>
 fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), ProvisionError> {
     let folder = path.parent().unwrap_or(path);
     let write = || {
-        let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
+        let mut file = tempfile::Builder::new()
+            .prefix(UNFINISHED)
+            .tempfile_in(folder)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         file.persist(path)?;
@@ -334,8 +372,9 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, ProvisionError> {
 fn folders(folder: &Path) -> Result<Vec<PathBuf>, ProvisionError> {
     let mut folders = entries(folder)?;
     folders.retain(|path| {
-        let hidden =
-            path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+        let hidden = path
+            .file_name()
+            .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
         !hidden && path.is_dir()
     });
     Ok(folders)

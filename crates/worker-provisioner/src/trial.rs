@@ -30,17 +30,26 @@ pub(crate) async fn run(
     let mut refusal = None;
     for question in QUESTIONS {
         let command = [program.to_string_lossy().into_owned(), question.to_owned()];
-        match sandbox.run_command(spec, &command, Network::None, cancel, &Silent).await {
+        match sandbox
+            .run_command(spec, &command, Network::None, cancel, &Silent)
+            .await
+        {
             Ok(outcome) => {
                 let answer = outcome.stdout.lines().next().unwrap_or_default();
-                emitter.note(ProvisionPhase::Binary, format!("`{question}` answers `{answer}`"));
+                emitter.note(
+                    ProvisionPhase::Binary,
+                    format!("`{question}` answers `{answer}`"),
+                );
                 return Ok(());
             }
             Err(SandboxError::Cancelled { .. }) => return Err(ProvisionError::Cancelled),
             Err(error) => {
                 let (problem, is_final) = diagnose(&error);
                 if is_final {
-                    return Err(ProvisionError::Trial { id: id.to_owned(), problem });
+                    return Err(ProvisionError::Trial {
+                        id: id.to_owned(),
+                        problem,
+                    });
                 }
                 refusal.get_or_insert(problem);
             }
@@ -48,7 +57,10 @@ pub(crate) async fn run(
     }
     // It starts, only it does not know the questions: that is for its users to judge.
     let problem = refusal.unwrap_or_default();
-    emitter.warn(ProvisionPhase::Binary, format!("the new binary starts, but {problem}"));
+    emitter.warn(
+        ProvisionPhase::Binary,
+        format!("the new binary starts, but {problem}"),
+    );
     Ok(())
 }
 
@@ -66,9 +78,10 @@ fn diagnose(error: &SandboxError) -> (String, bool) {
             }
         }
         SandboxError::Signalled { signal, .. } => (signalled(*signal), true),
-        SandboxError::TimedOut { .. } => {
-            ("it does not answer; does it ignore `--version` and serve at once?".to_owned(), false)
-        }
+        SandboxError::TimedOut { .. } => (
+            "it does not answer; does it ignore `--version` and serve at once?".to_owned(),
+            false,
+        ),
         other => (other.to_string(), true),
     }
 }
@@ -95,12 +108,16 @@ fn explain(text: &str) -> Option<String> {
         if let Some((_, rest)) = line.split_once("version `")
             && let Some((version, _)) = rest.split_once("' not found")
         {
-            return Some(format!("the C library of this system is older than `{version}`"));
+            return Some(format!(
+                "the C library of this system is older than `{version}`"
+            ));
         }
-        let (_, rest) = line.split_once(": cannot execute: required file not found").map_or_else(
-            || line.split_once(": bad interpreter: "),
-            |(before, _)| Some((before, before)),
-        )?;
+        let (_, rest) = line
+            .split_once(": cannot execute: required file not found")
+            .map_or_else(
+                || line.split_once(": bad interpreter: "),
+                |(before, _)| Some((before, before)),
+            )?;
         Some(format!("its interpreter is missing ({rest})"))
     })
 }
@@ -116,13 +133,25 @@ mod tests {
                 "/x/w: error while loading shared libraries: libcudart.so.12: cannot open shared object file",
                 "`libcudart.so.12` is missing",
             ),
-            ("/x/w: /lib/libc.so.6: version `GLIBC_2.39' not found (required by /x/w)", "GLIBC_2.39"),
-            ("bash: line 1: /x/w: cannot execute: required file not found", "interpreter"),
-            ("/x/w: /opt/python: bad interpreter: No such file or directory", "interpreter"),
+            (
+                "/x/w: /lib/libc.so.6: version `GLIBC_2.39' not found (required by /x/w)",
+                "GLIBC_2.39",
+            ),
+            (
+                "bash: line 1: /x/w: cannot execute: required file not found",
+                "interpreter",
+            ),
+            (
+                "/x/w: /opt/python: bad interpreter: No such file or directory",
+                "interpreter",
+            ),
         ];
         for (text, part) in cases {
             let explained = explain(text);
-            assert!(explained.as_ref().is_some_and(|text| text.contains(part)), "{explained:?}");
+            assert!(
+                explained.as_ref().is_some_and(|text| text.contains(part)),
+                "{explained:?}"
+            );
         }
         assert_eq!(explain("usage: w [--port N]"), None);
     }

@@ -37,7 +37,10 @@ impl Workspace {
         // The phases see real paths, so that a build that resolves links finds the same names.
         let temp_dir = temp_dir.canonicalize().map_err(failed)?;
         let (lock, startdir) = create_locked(&temp_dir).map_err(failed)?;
-        let workspace = Self { startdir, lock: Some(lock) };
+        let workspace = Self {
+            startdir,
+            lock: Some(lock),
+        };
         let path = workspace.recipe();
         fs::write(&path, recipe).map_err(|source| ProvisionError::io("write", &path, source))?;
         Ok(workspace)
@@ -99,8 +102,13 @@ fn create_locked(temp_dir: &Path) -> io::Result<(FileLock, PathBuf)> {
             .tempfile_in(temp_dir)?;
         let path = file.into_temp_path().keep().map_err(|error| error.error)?;
         // A sweeper may hold the lock of a file that it takes for a dead owner's: choose another.
-        let Some(lock) = FileLock::try_acquire(&path)? else { continue };
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let Some(lock) = FileLock::try_acquire(&path)? else {
+            continue;
+        };
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
         let folder = temp_dir.join(name.trim_end_matches(LOCK_SUFFIX));
         match DirBuilder::new().mode(0o700).create(&folder) {
             Ok(()) => return Ok((lock, folder)),
@@ -113,11 +121,16 @@ fn create_locked(temp_dir: &Path) -> io::Result<(FileLock, PathBuf)> {
 /// Removes the build folders below `temp_dir` whose owners are dead, and only those; returns how
 /// many there were.
 pub(crate) fn sweep(temp_dir: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(temp_dir) else { return 0 };
+    let Ok(entries) = fs::read_dir(temp_dir) else {
+        return 0;
+    };
     let mut swept = 0;
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let Some(folder) = name.to_str().and_then(|name| name.strip_suffix(LOCK_SUFFIX)) else {
+        let Some(folder) = name
+            .to_str()
+            .and_then(|name| name.strip_suffix(LOCK_SUFFIX))
+        else {
             continue;
         };
         let mine = entry.metadata().is_ok_and(|metadata| {
@@ -130,7 +143,9 @@ pub(crate) fn sweep(temp_dir: &Path) -> u64 {
         if let Ok(Some(_lock)) = FileLock::try_acquire(&entry.path()) {
             match remove_tree(&temp_dir.join(folder)) {
                 Ok(()) => swept += 1,
-                Err(error) => tracing::warn!(%error, folder, "a stale build folder was not removed"),
+                Err(error) => {
+                    tracing::warn!(%error, folder, "a stale build folder was not removed")
+                }
             }
         }
     }
@@ -192,7 +207,14 @@ mod tests {
     fn a_dropped_workspace_is_gone_with_read_only_folders() {
         let temp = tempfile::tempdir().unwrap();
         let workspace = Workspace::create(temp.path(), "pkgname=x\n").unwrap();
-        assert_eq!(fs::metadata(workspace.startdir()).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            fs::metadata(workspace.startdir())
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777,
+            0o700
+        );
         let locked = workspace.srcdir().join("cache");
         fs::create_dir_all(&locked).unwrap();
         fs::write(locked.join("file"), "x").unwrap();

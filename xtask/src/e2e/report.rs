@@ -23,7 +23,10 @@ const SHORTEST_MS: u64 = 10;
 
 /// A table of all rows with the time of each phase that took any.
 pub(crate) fn table(rows: &[Row]) -> String {
-    let mut text = format!("{:<22} {:<36} {:>9}  {:<34} steps\n", "worker", "how", "time", "result");
+    let mut text = format!(
+        "{:<22} {:<36} {:>9}  {:<34} steps\n",
+        "worker", "how", "time", "result"
+    );
     for row in rows {
         let total = u64::try_from(row.total.as_millis()).unwrap_or(u64::MAX);
         let result = match &row.outcome {

@@ -142,9 +142,14 @@ impl Scenario {
             phases: Mutex::default(),
             cancel_on_output: matches!(self.expected, Expected::Cancelled).then(|| cancel.clone()),
         });
-        let outcome = self.provision_and_check(sample, folder, &observer, cancel).await;
+        let outcome = self
+            .provision_and_check(sample, folder, &observer, cancel)
+            .await;
         let phases = std::mem::take(
-            &mut *observer.phases.lock().unwrap_or_else(PoisonError::into_inner),
+            &mut *observer
+                .phases
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
         );
         Row {
             worker_id: self.worker_id,
@@ -165,15 +170,19 @@ impl Scenario {
         let marker = format!("RBEE_E2E_MARK={}-{}", self.folder, std::process::id());
         let config = self.config(folder, &marker)?;
         let downloads = sample.downloads();
-        let provisioner =
-            WorkerProvisioner::new(config)?.with_reporter(Arc::clone(observer) as Arc<dyn Reporter>);
-        let request = ProvisionRequest::new(self.worker_id).with_job_id(format!("e2e-{}", self.folder));
+        let provisioner = WorkerProvisioner::new(config)?
+            .with_reporter(Arc::clone(observer) as Arc<dyn Reporter>);
+        let request =
+            ProvisionRequest::new(self.worker_id).with_job_id(format!("e2e-{}", self.folder));
         let result = provisioner.provision_request(&request, cancel).await;
         let verdict = match self.expected {
             Expected::Installed => installed(result).await?,
             Expected::RefusedEarly(part) => {
                 let verdict = refused(result, part)?;
-                ensure!(sample.downloads() == downloads, "something was downloaded all the same");
+                ensure!(
+                    sample.downloads() == downloads,
+                    "something was downloaded all the same"
+                );
                 verdict
             }
             Expected::Refused(part) => refused(result, part)?,
@@ -186,9 +195,15 @@ impl Scenario {
         if !matches!(self.expected, Expected::Installed) {
             ensure!(is_empty(&folder.join("bin"))?, "something was installed");
         }
-        ensure!(is_empty(&folder.join("tmp"))?, "a build folder was left behind");
+        ensure!(
+            is_empty(&folder.join("tmp"))?,
+            "a build folder was left behind"
+        );
         let survivors = processes::with_marker(&marker);
-        ensure!(survivors.is_empty(), "processes were left behind: {survivors:?}");
+        ensure!(
+            survivors.is_empty(),
+            "processes were left behind: {survivors:?}"
+        );
         Ok(verdict)
     }
 
@@ -216,9 +231,18 @@ async fn installed(result: Result<Provisioned, ProvisionError>) -> Result<String
         Err(error) => bail!("{}", error.chain()),
     };
     let health = worker::answers(provisioned.binary.path()).await?;
-    ensure!(health.contains("cpu"), "the worker was built for another backend: {health}");
-    println!("{}", serde_json::to_string_pretty(&provisioned.binary).context("not JSON")?);
-    Ok(format!("installed, answers ({})", provisioned.receipt.isolation))
+    ensure!(
+        health.contains("cpu"),
+        "the worker was built for another backend: {health}"
+    );
+    println!(
+        "{}",
+        serde_json::to_string_pretty(&provisioned.binary).context("not JSON")?
+    );
+    Ok(format!(
+        "installed, answers ({})",
+        provisioned.receipt.isolation
+    ))
 }
 
 fn refused(result: Result<Provisioned, ProvisionError>, part: &str) -> Result<String> {

@@ -48,12 +48,21 @@ pub(super) fn record(root: &Path) -> io::Result<Vec<FileRecord>> {
                 pending.push(path.clone());
                 FileContent::Folder
             } else if metadata.is_symlink() {
-                FileContent::Link { target: fs::read_link(&path)? }
+                FileContent::Link {
+                    target: fs::read_link(&path)?,
+                }
             } else {
-                FileContent::File { size: metadata.len(), sha256: sha256_of(&path)? }
+                FileContent::File {
+                    size: metadata.len(),
+                    sha256: sha256_of(&path)?,
+                }
             };
             let relative = path.strip_prefix(root).unwrap_or(&path).to_owned();
-            files.push(FileRecord { path: relative, mode: metadata.mode() & 0o7777, content });
+            files.push(FileRecord {
+                path: relative,
+                mode: metadata.mode() & 0o7777,
+                content,
+            });
         }
     }
     files.sort_by(|left, right| left.path.cmp(&right.path));
@@ -76,7 +85,10 @@ pub(super) fn verify(root: &Path, expected: &[FileRecord]) -> Result<Vec<String>
         }
     }
     for file in &found {
-        if expected.binary_search_by(|other| other.path.cmp(&file.path)).is_err() {
+        if expected
+            .binary_search_by(|other| other.path.cmp(&file.path))
+            .is_err()
+        {
             problems.push(format!("`{}` was added", file.path.display()));
         }
     }
@@ -86,15 +98,17 @@ pub(super) fn verify(root: &Path, expected: &[FileRecord]) -> Result<Vec<String>
 /// Whether every file is still there with its size and mode; digests are left to [`verify`].
 pub(super) fn is_unchanged(root: &Path, expected: &[FileRecord]) -> bool {
     expected.iter().all(|file| {
-        root.join(&file.path).symlink_metadata().is_ok_and(|metadata| match &file.content {
-            FileContent::Folder => metadata.is_dir(),
-            FileContent::Link { .. } => metadata.is_symlink(),
-            FileContent::File { size, .. } => {
-                metadata.is_file()
-                    && metadata.len() == *size
-                    && metadata.mode() & 0o7777 == file.mode
-            }
-        })
+        root.join(&file.path)
+            .symlink_metadata()
+            .is_ok_and(|metadata| match &file.content {
+                FileContent::Folder => metadata.is_dir(),
+                FileContent::Link { .. } => metadata.is_symlink(),
+                FileContent::File { size, .. } => {
+                    metadata.is_file()
+                        && metadata.len() == *size
+                        && metadata.mode() & 0o7777 == file.mode
+                }
+            })
     })
 }
 
