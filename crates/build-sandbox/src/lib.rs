@@ -1,2 +1,46 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
+
+mod declared;
+mod environment;
+mod error;
+mod isolation;
+mod limits;
+mod log;
+mod output;
+mod phase;
+mod prepare;
+mod probe;
+mod progress;
+mod quote;
+mod run;
+mod sandbox;
+mod script;
+#[cfg(target_os = "linux")]
+mod seccomp;
+mod spec;
+#[expect(
+    unsafe_code,
+    reason = "fork without exec, namespaces, Landlock and seccomp have no safe interface; `sys` states its rules"
+)]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "system calls pass every kind of number through one integer type"
+)]
+mod sys;
+mod watch;
+
+pub use declared::{Declarations, Value};
+pub use environment::Variables;
+pub use error::SandboxError;
+pub use isolation::{Capabilities, Isolation, IsolationChoice, Kill, TierStatus};
+pub use limits::{Enforcement, LimitKind, Limits};
+pub use phase::Phase;
+pub use progress::{Event, LineEnd, Reporter, Silent, Stream};
+pub use quote::quote;
+pub use sandbox::{
+    CommandOutcome, Config, Credentials, Ownership, PhaseOutcome, PhaseStatus, RunReport, Sandbox,
+};
+pub use spec::{Access, BuildFlags, BuildSpec, CheckPolicy, Mount, Network, NetworkPolicy};

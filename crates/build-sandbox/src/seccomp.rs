@@ -1,0 +1,302 @@
+//! The seccomp deny list: what no build needs and an attack would.
+
+use std::collections::BTreeMap;
+
+use nix::libc;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen as Len, SeccompCmpOp as Op, SeccompCondition,
+    SeccompFilter, SeccompRule,
+};
+
+use crate::sys::plan::{Filter, Instruction};
+
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+/// Which sockets a build may open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sockets {
+    /// Unix, IPv4, IPv6 and netlink.
+    Usual,
+    /// None but `socketpair`: the tier has no network namespace to cut off.
+    None,
+}
+
+const DENIED: &[i64] = &[
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_move_mount,
+    libc::SYS_open_tree,
+    libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_mount_setattr,
+    libc::SYS_setns,
+    libc::SYS_unshare,
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_process_madvise,
+    libc::SYS_kcmp,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_userfaultfd,
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    libc::SYS_keyctl,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_kexec_load,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_reboot,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_acct,
+    libc::SYS_quotactl,
+    libc::SYS_syslog,
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_clock_adjtime,
+    libc::SYS_adjtimex,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+    libc::SYS_vhangup,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_name_to_handle_at,
+    libc::SYS_fanotify_init,
+    libc::SYS_migrate_pages,
+    libc::SYS_move_pages,
+    libc::SYS_lookup_dcookie,
+];
+
+/// Calls whose arguments lie behind a pointer, where a filter cannot look. They are reported as
+/// unknown, so that the C library falls back to the older call that can be filtered.
+const UNKNOWN: &[i64] = &[libc::SYS_clone3, libc::SYS_openat2];
+
+/// Compiles the programs, in the order in which they are applied.
+///
+/// `plain_ownership` makes `chown` succeed without effect, for the packaging phase.
+pub(crate) fn compile(sockets: Sockets, plain_ownership: bool) -> Vec<Vec<Instruction>> {
+    let mut programs = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    programs.push(refuse_x32());
+    let mut add = |rules: Rules, errno: i32| {
+        if let Some(program) = program(rules, errno) {
+            programs.push(program);
+        }
+    };
+    if plain_ownership {
+        add(ownership_calls(), 0);
+    }
+    add(
+        UNKNOWN.iter().map(|call| (*call, Vec::new())).collect(),
+        libc::ENOSYS,
+    );
+    add(denied(sockets), libc::EPERM);
+    programs
+}
+
+/// Only makes `chown` succeed without effect.
+pub(crate) fn plain_ownership() -> Vec<Vec<Instruction>> {
+    program(ownership_calls(), 0).into_iter().collect()
+}
+
+fn ownership_calls() -> Rules {
+    let chown = [
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_chown,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_lchown,
+        libc::SYS_fchown,
+        libc::SYS_fchownat,
+    ];
+    chown.into_iter().map(|call| (call, Vec::new())).collect()
+}
+
+fn program(rules: Rules, errno: i32) -> Option<Vec<Instruction>> {
+    let arch = std::env::consts::ARCH.try_into().ok()?;
+    let action = SeccompAction::Errno(errno.cast_unsigned());
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, action, arch).ok()?;
+    let program: BpfProgram = filter.try_into().ok()?;
+    Some(
+        program
+            .iter()
+            .map(|i| Filter {
+                code: i.code,
+                jt: i.jt,
+                jf: i.jf,
+                k: i.k,
+            })
+            .collect(),
+    )
+}
+
+/// The x32 variants share the architecture's mark but have numbers of their own, which a deny list
+/// by number would let through.
+#[cfg(target_arch = "x86_64")]
+fn refuse_x32() -> Vec<Instruction> {
+    const LOAD_NUMBER: u16 = 0x20;
+    const JUMP_IF_GREATER_OR_EQUAL: u16 = 0x35;
+    const RETURN: u16 = 0x06;
+    const ERRNO: u32 = 0x0005_0000;
+    const ALLOW: u32 = 0x7fff_0000;
+    let return_ = |k| Filter {
+        code: RETURN,
+        jt: 0,
+        jf: 0,
+        k,
+    };
+    vec![
+        Filter {
+            code: LOAD_NUMBER,
+            jt: 0,
+            jf: 0,
+            k: 0,
+        },
+        Filter {
+            code: JUMP_IF_GREATER_OR_EQUAL,
+            jt: 0,
+            jf: 1,
+            k: 0x4000_0000,
+        },
+        return_(ERRNO | libc::ENOSYS.cast_unsigned()),
+        return_(ALLOW),
+    ]
+}
+
+fn rule(conditions: &[(u8, Op, u64)]) -> Option<SeccompRule> {
+    let conditions = conditions
+        .iter()
+        .map(|(index, op, value)| SeccompCondition::new(*index, Len::Dword, op.clone(), *value))
+        .collect::<Result<Vec<_>, _>>()
+        .ok()?;
+    SeccompRule::new(conditions).ok()
+}
+
+fn denied(sockets: Sockets) -> Rules {
+    let mut rules: Rules = DENIED.iter().map(|call| (*call, Vec::new())).collect();
+    #[cfg(target_arch = "x86_64")]
+    for call in [
+        libc::SYS_iopl,
+        libc::SYS_ioperm,
+        libc::SYS_kexec_file_load,
+        libc::SYS_uselib,
+    ] {
+        rules.insert(call, Vec::new());
+    }
+    let mut when = |call: i64, cases: &[&[(u8, Op, u64)]]| {
+        rules.insert(call, cases.iter().filter_map(|case| rule(case)).collect());
+    };
+    // New namespaces would give back capabilities.
+    let namespaces = (libc::CLONE_NEWUSER
+        | libc::CLONE_NEWNS
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWNET
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUTS
+        | libc::CLONE_NEWCGROUP)
+        .cast_unsigned();
+    let bits: Vec<[(u8, Op, u64); 1]> = (0..32)
+        .map(|bit| 1u64 << bit)
+        .filter(|bit| u64::from(namespaces) & bit != 0)
+        .map(|bit| [(0, Op::MaskedEq(bit), bit)])
+        .collect();
+    when(
+        libc::SYS_clone,
+        &bits.iter().map(<[_; 1]>::as_slice).collect::<Vec<_>>(),
+    );
+    // The kernel looks at the low 32 bits of the request only.
+    when(
+        libc::SYS_ioctl,
+        &[
+            &[(1, Op::Eq, u64::from(libc::TIOCSTI as u32))],
+            &[(1, Op::Eq, 0x541c)],
+        ],
+    );
+    // Limits of another process: the supervisor has the same user.
+    when(libc::SYS_prlimit64, &[&[(0, Op::Ne, 0)]]);
+    let families = |except: &[i32]| -> Vec<(u8, Op, u64)> {
+        except
+            .iter()
+            .map(|family| (0, Op::Ne, u64::from(family.cast_unsigned())))
+            .collect()
+    };
+    match sockets {
+        Sockets::None => when(libc::SYS_socket, &[&[(0, Op::Ge, 0)]]),
+        Sockets::Usual => {
+            let usual = families(&[
+                libc::AF_UNIX,
+                libc::AF_INET,
+                libc::AF_INET6,
+                libc::AF_NETLINK,
+            ]);
+            let raw = |family: i32| {
+                [
+                    (0, Op::Eq, u64::from(family.cast_unsigned())),
+                    (1, Op::MaskedEq(0xf), 3),
+                ]
+            };
+            when(
+                libc::SYS_socket,
+                &[&usual, &raw(libc::AF_INET), &raw(libc::AF_INET6)],
+            );
+        }
+    }
+    // A set-user-id file would lend the caller's user to everybody who can reach it.
+    let set_id: [u64; 2] = [0o4000, 0o2000];
+    let mut mode_at = |call: i64, index: u8, condition: Option<(u8, Op, u64)>| {
+        let cases: Vec<Vec<(u8, Op, u64)>> = set_id
+            .iter()
+            .map(|bit| {
+                condition
+                    .iter()
+                    .cloned()
+                    .chain([(index, Op::MaskedEq(*bit), *bit)])
+                    .collect()
+            })
+            .collect();
+        when(call, &cases.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    };
+    let creates = u64::from(libc::O_CREAT.cast_unsigned());
+    mode_at(libc::SYS_fchmod, 1, None);
+    mode_at(libc::SYS_fchmodat, 2, None);
+    mode_at(FCHMODAT2, 2, None);
+    mode_at(libc::SYS_mknodat, 2, None);
+    mode_at(
+        libc::SYS_openat,
+        3,
+        Some((2, Op::MaskedEq(creates), creates)),
+    );
+    #[cfg(target_arch = "x86_64")]
+    {
+        mode_at(libc::SYS_chmod, 1, None);
+        mode_at(libc::SYS_creat, 1, None);
+        mode_at(libc::SYS_mknod, 1, None);
+        mode_at(libc::SYS_open, 2, Some((1, Op::MaskedEq(creates), creates)));
+    }
+    rules
+}
+
+/// Too new for some C libraries' headers; the same number on every architecture.
+const FCHMODAT2: i64 = 452;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_program_compiles() {
+        let programs = if cfg!(target_arch = "x86_64") { 4 } else { 3 };
+        for sockets in [Sockets::Usual, Sockets::None] {
+            let compiled = compile(sockets, true);
+            assert_eq!(compiled.len(), programs);
+            assert!(compiled.iter().all(|program| program.len() < 4096));
+        }
+    }
+}

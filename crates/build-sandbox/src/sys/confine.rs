@@ -1,0 +1,90 @@
+//! The phase process between fork and exec.
+
+use nix::libc;
+
+use super::call::{self, raw};
+use super::plan::Plan;
+use super::status::Step;
+use super::supervise::{Descriptors, fail};
+use crate::script::{RECIPE_FD, RESULT_FD};
+
+const SECCOMP_SET_MODE_FILTER: u32 = 1;
+
+#[repr(C)]
+struct Program {
+    length: u16,
+    filter: *const super::plan::Filter,
+}
+
+/// Confines this process and executes the program. Never returns.
+pub(super) fn run(plan: &Plan, fds: &Descriptors) -> ! {
+    let attempt = |result: call::Result<()>, step: Step| {
+        if let Err(errno) = result {
+            fail(fds.status, step, errno, 0);
+        }
+    };
+    call::new_session();
+    attempt(call::duplicate(fds.null, 0), Step::Execute);
+    attempt(call::duplicate(fds.stdout, 1), Step::Execute);
+    attempt(call::duplicate(fds.stderr, 2), Step::Execute);
+    let mut first_other = 3;
+    if fds.result >= 0 {
+        attempt(call::duplicate(fds.result, RESULT_FD), Step::Execute);
+        first_other = 4;
+        if fds.recipe >= 0 {
+            attempt(call::duplicate(fds.recipe, RECIPE_FD), Step::Execute);
+            first_other = 5;
+        }
+    }
+    call::close_range(first_other, u32::MAX, true);
+    call::reset_signals();
+    call::umask(0o022);
+    for &(resource, value) in &plan.limits {
+        attempt(call::set_limit(resource, value), Step::Limits);
+    }
+    if plan.namespaces.is_none()
+        && let Some((uid, gid)) = plan.identity
+    {
+        attempt(call::drop_groups(), Step::Privileges);
+        attempt(call::strip_bounding(plan.keep), Step::Privileges);
+        attempt(call::become_user(uid, gid), Step::Privileges);
+    }
+    if plan.strip {
+        attempt(call::strip_capabilities(plan.keep), Step::Privileges);
+    }
+    attempt(
+        call::control(libc::PR_SET_NO_NEW_PRIVS, 1),
+        Step::Privileges,
+    );
+    attempt(call::change_directory(&plan.directory), Step::Directory);
+    if let Some(landlock) = &plan.landlock {
+        attempt(super::landlock::restrict(landlock), Step::Landlock);
+    }
+    for filter in &plan.filters {
+        let program = Program {
+            length: u16::try_from(filter.len()).unwrap_or(u16::MAX),
+            filter: filter.as_ptr(),
+        };
+        if raw!(
+            libc::SYS_seccomp,
+            SECCOMP_SET_MODE_FILTER,
+            0u32,
+            &raw const program
+        ) != 0
+        {
+            fail(fds.status, Step::Seccomp, libc::EINVAL, 0);
+        }
+    }
+    if plan.probe {
+        call::exit(0);
+    }
+    raw!(
+        libc::SYS_execve,
+        plan.program.as_ptr(),
+        fds.arguments,
+        fds.environment
+    );
+    // SAFETY: as in `call::errno`.
+    let errno = unsafe { *libc::__errno_location() };
+    fail(fds.status, Step::Execute, errno, 0)
+}

@@ -1,0 +1,220 @@
+//! The private view of the file system, built by the first process of the namespaces.
+//!
+//! The root file system is not copied or pivoted: in the new mount namespace all of it is made
+//! read-only with one recursive `mount_setattr` (Linux 5.12) and directories are covered. Sources
+//! of mounts are taken hold of before, so that they can come from below covered directories.
+
+use nix::libc;
+
+use super::MOUNTS_MAX;
+use super::call::{self, Result, raw};
+use super::plan::{Bind, NamespacePlan};
+use super::status::Step;
+
+const OPEN_TREE_CLONE: u32 = 1;
+const AT_RECURSIVE: u32 = 0x8000;
+const AT_EMPTY_PATH: u32 = 0x1000;
+const AT_SYMLINK_NOFOLLOW: u32 = 0x100;
+const MOVE_MOUNT_F_EMPTY_PATH: u32 = 4;
+const ATTR_RDONLY: u64 = 1;
+const ATTR_NOSUID: u64 = 2;
+const ATTR_NODEV: u64 = 4;
+
+#[repr(C)]
+struct MountAttributes {
+    set: u64,
+    clear: u64,
+    propagation: u64,
+    userns: u64,
+}
+
+/// Which step failed, with which error number, and for which mount.
+pub(super) type Failure = (Step, i32, usize);
+
+fn check(value: libc::c_long) -> Result<libc::c_long> {
+    if value < 0 {
+        // SAFETY: the address of the calling thread's error number is always valid.
+        Err(unsafe { *libc::__errno_location() })
+    } else {
+        Ok(value)
+    }
+}
+
+fn set_attributes(fd: i32, path: &std::ffi::CStr, flags: u32, set: u64) -> Result<()> {
+    let attributes = MountAttributes {
+        set,
+        clear: 0,
+        propagation: 0,
+        userns: 0,
+    };
+    let size = size_of::<MountAttributes>();
+    check(raw!(
+        libc::SYS_mount_setattr,
+        fd,
+        path.as_ptr(),
+        flags,
+        &raw const attributes,
+        size
+    ))
+    .map(drop)
+}
+
+fn mount(
+    kind: &std::ffi::CStr,
+    path: &std::ffi::CStr,
+    flags: u64,
+    options: &std::ffi::CStr,
+) -> Result<()> {
+    check(raw!(
+        libc::SYS_mount,
+        kind.as_ptr(),
+        path.as_ptr(),
+        kind.as_ptr(),
+        flags,
+        options.as_ptr()
+    ))
+    .map(drop)
+}
+
+const NOSUID: u64 = libc::MS_NOSUID;
+const NODEV: u64 = libc::MS_NODEV;
+const NOEXEC: u64 = libc::MS_NOEXEC;
+
+/// Builds the view.
+pub(super) fn enter(plan: &NamespacePlan) -> std::result::Result<(), Failure> {
+    let at = |step: Step| move |errno: i32| (step, errno, 0);
+    if plan.drop_groups {
+        call::drop_groups().map_err(at(Step::Identity))?;
+    }
+    call::become_user(plan.uid.0, plan.gid.0).map_err(at(Step::Identity))?;
+    let private = libc::MS_REC | libc::MS_PRIVATE;
+    check(raw!(
+        libc::SYS_mount,
+        0usize,
+        c"/".as_ptr(),
+        0usize,
+        private,
+        0usize
+    ))
+    .map_err(at(Step::Private))?;
+
+    let mut held = [-1i32; MOUNTS_MAX];
+    for (index, (bind, slot)) in plan.mounts.iter().zip(&mut held).enumerate() {
+        let recursive = if bind.is_directory { AT_RECURSIVE } else { 0 };
+        let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC as u32 | recursive | AT_SYMLINK_NOFOLLOW;
+        match check(raw!(
+            libc::SYS_open_tree,
+            libc::AT_FDCWD,
+            bind.source.as_ptr(),
+            flags
+        )) {
+            Ok(fd) => *slot = fd as i32,
+            Err(_) if bind.optional => {}
+            Err(errno) => return Err((Step::Grab, errno, index)),
+        }
+    }
+    let quiet = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV;
+    set_attributes(libc::AT_FDCWD, c"/", AT_RECURSIVE, quiet).map_err(at(Step::ReadOnlyRoot))?;
+    for hidden in &plan.hidden {
+        mount(c"tmpfs", &hidden.path, NOSUID | NODEV, &hidden.options).map_err(at(Step::Hide))?;
+    }
+    mount(c"proc", c"/proc", NOSUID | NODEV | NOEXEC, c"").map_err(at(Step::Proc))?;
+    devices().map_err(at(Step::Dev))?;
+    for directory in &plan.directories {
+        // Existing ones and those on the read-only root are fine; a missing mount point is told
+        // by the mount that needs it.
+        let _ = call::make_directory(directory, 0o755);
+    }
+    for (index, (bind, &fd)) in plan.mounts.iter().zip(&held).enumerate() {
+        if fd >= 0 {
+            place(bind, fd).map_err(|errno| (Step::Place, errno, index))?;
+        }
+    }
+    for hidden in plan.hidden.iter().filter(|hidden| !hidden.writable) {
+        set_attributes(libc::AT_FDCWD, &hidden.path, 0, quiet).map_err(at(Step::Hide))?;
+    }
+    set_attributes(libc::AT_FDCWD, c"/dev", 0, ATTR_RDONLY).map_err(at(Step::Dev))?;
+
+    let name = "sandbox";
+    check(raw!(libc::SYS_sethostname, name.as_ptr(), name.len())).map_err(at(Step::HostName))?;
+    if plan.private_network {
+        loopback_up().map_err(at(Step::Loopback))?;
+    }
+    Ok(())
+}
+
+fn place(bind: &Bind, fd: i32) -> Result<()> {
+    let mut attributes = ATTR_NOSUID;
+    if !bind.device {
+        attributes |= ATTR_NODEV;
+    }
+    if !bind.writable && !bind.device {
+        attributes |= ATTR_RDONLY;
+    }
+    let recursive = if bind.is_directory { AT_RECURSIVE } else { 0 };
+    set_attributes(fd, c"", AT_EMPTY_PATH | recursive, attributes)?;
+    if !bind.is_directory {
+        let flags = libc::O_CREAT | libc::O_WRONLY | libc::O_NOFOLLOW;
+        if let Ok(made) = call::open_at(libc::AT_FDCWD, &bind.target, flags, 0o644) {
+            call::close(made);
+        }
+    }
+    let moved = check(raw!(
+        libc::SYS_move_mount,
+        fd,
+        c"".as_ptr(),
+        libc::AT_FDCWD,
+        bind.target.as_ptr(),
+        MOVE_MOUNT_F_EMPTY_PATH
+    ));
+    call::close(fd);
+    moved.map(drop)
+}
+
+/// What `/dev` has besides the device nodes, which are mounts of the plan.
+fn devices() -> Result<()> {
+    for (target, path) in [
+        (c"/proc/self/fd", c"/dev/fd"),
+        (c"/proc/self/fd/0", c"/dev/stdin"),
+        (c"/proc/self/fd/1", c"/dev/stdout"),
+        (c"/proc/self/fd/2", c"/dev/stderr"),
+        (c"pts/ptmx", c"/dev/ptmx"),
+    ] {
+        call::symlink(target, path)?;
+    }
+    call::make_directory(c"/dev/pts", 0o755)?;
+    call::make_directory(c"/dev/shm", 0o1777)?;
+    mount(c"tmpfs", c"/dev/shm", NOSUID | NODEV, c"mode=1777")?;
+    mount(
+        c"devpts",
+        c"/dev/pts",
+        NOSUID | NOEXEC,
+        c"newinstance,ptmxmode=0666,mode=620",
+    )
+}
+
+fn loopback_up() -> Result<()> {
+    #[repr(C)]
+    struct Request {
+        name: [u8; 16],
+        flags: i16,
+        padding: [u8; 22],
+    }
+    let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
+    let socket = check(raw!(libc::SYS_socket, libc::AF_INET, kind, 0))? as i32;
+    let mut request = Request {
+        name: [0; 16],
+        flags: 0,
+        padding: [0; 22],
+    };
+    request.name[..2].copy_from_slice(b"lo");
+    request.flags = (libc::IFF_UP | libc::IFF_RUNNING) as i16;
+    let result = check(raw!(
+        libc::SYS_ioctl,
+        socket,
+        libc::SIOCSIFFLAGS,
+        &raw const request
+    ));
+    call::close(socket);
+    result.map(drop)
+}

@@ -1,0 +1,248 @@
+//! The host's side: starting a supervisor and holding it.
+
+use std::ffi::{CString, c_char};
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::libc;
+use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
+use nix::unistd::pipe2;
+
+use super::plan::{NamespacePlan, Plan};
+use super::supervise::{Descriptors, GO, TERMINATE};
+use super::{call, supervise};
+
+/// A step that failed on the host's side.
+pub(crate) type StartError = (&'static str, io::Error);
+
+/// A running build and the host's ends of its pipes, all non-blocking.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) supervisor: Supervisor,
+    pub(crate) status: OwnedFd,
+    pub(crate) stdout: OwnedFd,
+    pub(crate) stderr: OwnedFd,
+    pub(crate) result: Option<OwnedFd>,
+}
+
+/// Holds the control pipe and the supervisor's descriptor.
+///
+/// Dropping it ends the build: the pipe closes, the supervisor kills everything, and a thread
+/// that lives for just that long waits for it.
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    control: Option<OwnedFd>,
+    process: Option<OwnedFd>,
+    namespaced: bool,
+}
+
+impl Supervisor {
+    /// Asks every process of the build to end.
+    pub(crate) fn terminate(&self) {
+        if let Some(control) = &self.control {
+            let _ = nix::unistd::write(control, &[TERMINATE]);
+        }
+    }
+
+    /// Has every process of the build killed.
+    pub(crate) fn kill(&mut self) {
+        self.control = None;
+    }
+
+    /// Kills the supervisor itself where the kernel then ends the whole namespace: the way out if
+    /// it is stuck, for example in a mount that does not answer.
+    pub(crate) fn force(&mut self) {
+        self.control = None;
+        if let (true, Some(process)) = (self.namespaced, &self.process) {
+            let _ = call::pidfd_send_signal(process.as_raw_fd(), libc::SIGKILL);
+        }
+    }
+
+    /// Waits for the supervisor, which has closed its pipes, to be gone. Blocks.
+    pub(crate) fn wait(mut self) {
+        self.control = None;
+        if let Some(process) = self.process.take() {
+            wait(&process);
+        }
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.control = None;
+        let Some(process) = self.process.take() else {
+            return;
+        };
+        let process = std::sync::Arc::new(process);
+        let for_thread = std::sync::Arc::clone(&process);
+        let started = std::thread::Builder::new()
+            .name("build-sandbox-reaper".to_owned())
+            .stack_size(64 << 10)
+            .spawn(move || wait(&for_thread));
+        if started.is_err() {
+            wait(&process);
+        }
+    }
+}
+
+fn wait(process: &OwnedFd) {
+    loop {
+        let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::uninit();
+        // SAFETY: `info` is writable and the descriptor stays open during the call.
+        let result = unsafe {
+            libc::waitid(
+                libc::P_PIDFD,
+                process.as_raw_fd().cast_unsigned(),
+                info.as_mut_ptr(),
+                libc::WEXITED | libc::__WALL,
+            )
+        };
+        if result == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::EINTR) {
+            return;
+        }
+    }
+}
+
+/// Starts a supervisor, which starts the build. Blocks for the time of a fork.
+///
+/// # Errors
+/// The step and its error if the host could not do its part. What fails inside comes over the
+/// status pipe.
+pub(crate) fn spawn(plan: &Plan) -> Result<Running, StartError> {
+    let pipe = |step| move || pipe2(OFlag::O_CLOEXEC).map_err(|e| (step, io::Error::from(e)));
+    let pipe = pipe("make pipes");
+    // The child moves descriptors to 0 to 4; its own must not be among them.
+    let high = |fd: OwnedFd| -> Result<OwnedFd, StartError> {
+        let moved = fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(10))
+            .map_err(|e| ("copy a descriptor", e.into()))?;
+        // SAFETY: the call returned a new descriptor that nothing else owns.
+        Ok(unsafe { OwnedFd::from_raw_fd(moved) })
+    };
+    let (control_read, control) = pipe()?;
+    let (status, status_write) = pipe()?;
+    let (stdout, stdout_write) = pipe()?;
+    let (stderr, stderr_write) = pipe()?;
+    let (result, result_write) = if plan.result {
+        let (read, write) = pipe()?;
+        (Some(read), Some(high(write)?))
+    } else {
+        (None, None)
+    };
+    for fd in [&status, &stdout, &stderr].into_iter().chain(&result) {
+        fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
+            .map_err(|e| ("prepare a pipe", e.into()))?;
+    }
+    // A larger pipe saves switches between build and reader; a refusal costs only that.
+    let _ = fcntl(&stdout, FcntlArg::F_SETPIPE_SZ(1 << 20));
+    let null = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+        .map_err(|error| ("open `/dev/null`", error))?;
+    let recipe = match &plan.recipe {
+        Some(fd) => Some(high(
+            fd.try_clone()
+                .map_err(|error| ("copy a descriptor", error))?,
+        )?),
+        None => None,
+    };
+    let (control_read, status_write) = (high(control_read)?, high(status_write)?);
+    let (stdout_write, stderr_write) = (high(stdout_write)?, high(stderr_write)?);
+    let null = high(null.into())?;
+
+    let arguments = pointers(&plan.arguments);
+    let environment = pointers(&plan.environment);
+    let number = |fd: &Option<OwnedFd>| fd.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+    let fds = Descriptors {
+        control: control_read.as_raw_fd(),
+        status: status_write.as_raw_fd(),
+        stdout: stdout_write.as_raw_fd(),
+        stderr: stderr_write.as_raw_fd(),
+        result: number(&result_write),
+        recipe: number(&recipe),
+        null: null.as_raw_fd(),
+        arguments: arguments.as_ptr(),
+        environment: environment.as_ptr(),
+    };
+    let (pid, process) = fork(plan, &fds).map_err(|error| ("fork the supervisor", error))?;
+    let supervisor = Supervisor {
+        control: Some(control),
+        process: Some(process),
+        namespaced: plan.namespaces.is_some(),
+    };
+    if let Some(namespaces) = &plan.namespaces {
+        map_identity(pid, namespaces).map_err(|error| ("map the user of the namespace", error))?;
+    }
+    if let Some(control) = &supervisor.control {
+        nix::unistd::write(control, &[GO]).map_err(|e| ("start the supervisor", e.into()))?;
+    }
+    Ok(Running {
+        supervisor,
+        status,
+        stdout,
+        stderr,
+        result,
+    })
+}
+
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    strings
+        .iter()
+        .map(|s| s.as_ptr())
+        .chain([std::ptr::null()])
+        .collect()
+}
+
+fn fork(plan: &Plan, fds: &Descriptors) -> io::Result<(i32, OwnedFd)> {
+    let mut flags = libc::CLONE_PIDFD.cast_unsigned();
+    if let Some(namespaces) = &plan.namespaces {
+        flags |= (libc::CLONE_NEWUSER
+            | libc::CLONE_NEWNS
+            | libc::CLONE_NEWPID
+            | libc::CLONE_NEWIPC
+            | libc::CLONE_NEWUTS
+            | libc::CLONE_NEWCGROUP)
+            .cast_unsigned();
+        if namespaces.private_network {
+            flags |= libc::CLONE_NEWNET.cast_unsigned();
+        }
+    }
+    let mut before = SigSet::empty();
+    pthread_sigmask(
+        SigmaskHow::SIG_SETMASK,
+        Some(&SigSet::all()),
+        Some(&mut before),
+    )?;
+    let mut pidfd = -1;
+    // No signal is sent when it ends, so that no other part of the host program waits for it.
+    let forked = call::clone(u64::from(flags), &mut pidfd);
+    if forked == Ok(0) {
+        supervise::run(plan, fds);
+    }
+    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
+    let pid = forked.map_err(io::Error::from_raw_os_error)?;
+    // SAFETY: the call returned a new descriptor that nothing else owns.
+    Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) }))
+}
+
+/// Writes the id maps of the child, which waits for it. Source: `user_namespaces(7)`.
+fn map_identity(pid: i32, plan: &NamespacePlan) -> io::Result<()> {
+    let write = |file: &str, text: String| std::fs::write(format!("/proc/{pid}/{file}"), text);
+    if !plan.drop_groups {
+        write("setgroups", "deny".to_owned())?;
+    }
+    write("gid_map", format!("{} {} 1\n", plan.gid.0, plan.gid.1))?;
+    write("uid_map", format!("{} {} 1\n", plan.uid.0, plan.uid.1))
+}
+
+/// A file without a name that holds `text`, to be read from its start.
+pub(crate) fn memory_file(text: &[u8]) -> io::Result<OwnedFd> {
+    use std::io::{Seek, Write};
+    let fd = call::memory_file().map_err(io::Error::from_raw_os_error)?;
+    // SAFETY: the call returned a new descriptor that nothing else owns.
+    let mut file = std::fs::File::from(unsafe { OwnedFd::from_raw_fd(fd) });
+    file.write_all(text)?;
+    file.rewind()?;
+    Ok(file.into())
+}

@@ -1,0 +1,244 @@
+//! The supervisor: it outlives the build, knows every process of it and ends them all.
+
+use std::ffi::c_char;
+
+use nix::libc;
+
+use super::call;
+use super::plan::Plan;
+use super::status::{Message, Step, Watched};
+use super::walk::Walk;
+use super::{confine, namespaces};
+
+/// Sent by the host when the child may go on.
+pub(super) const GO: u8 = b'G';
+/// Sent by the host to pass SIGTERM to the whole build.
+pub(super) const TERMINATE: u8 = b'T';
+
+const SAMPLE_EVERY_MS: i64 = 250;
+
+/// Descriptors and argument vectors of one child; -1 for an absent descriptor. All are above 9.
+pub(super) struct Descriptors {
+    pub(super) control: i32,
+    pub(super) status: i32,
+    pub(super) stdout: i32,
+    pub(super) stderr: i32,
+    pub(super) result: i32,
+    pub(super) recipe: i32,
+    pub(super) null: i32,
+    pub(super) arguments: *const *const c_char,
+    pub(super) environment: *const *const c_char,
+}
+
+/// Reports a failed step and ends this process.
+pub(super) fn fail(status: i32, step: Step, errno: i32, index: usize) -> ! {
+    tell(status, 1, [step as i64, i64::from(errno), index as i64]);
+    call::exit(111)
+}
+
+fn tell(status: i32, kind: i64, fields: [i64; 3]) {
+    let _ = call::write(status, &Message::encode(kind, fields));
+}
+
+/// Runs the supervisor. Called in the child right after the fork; never returns.
+pub(super) fn run(plan: &Plan, fds: &Descriptors) -> ! {
+    close_foreign(fds);
+    let mut byte = [0u8];
+    // Ended already: the host was killed or has changed its mind.
+    if call::read(fds.control, &mut byte) != Ok(1) || byte != [GO] {
+        call::exit(0);
+    }
+    let namespaced = plan.namespaces.is_some();
+    call::new_session();
+    if let Some(view) = &plan.namespaces {
+        if let Err((step, errno, index)) = namespaces::enter(view) {
+            fail(fds.status, step, errno, index);
+        }
+    } else if let Err(errno) = call::control(libc::PR_SET_CHILD_SUBREAPER, 1) {
+        fail(fds.status, Step::Watch, errno, 0);
+    }
+    // This process is a copy of the host program's memory, secrets included.
+    let _ = call::control(libc::PR_SET_DUMPABLE, 0);
+    let children = match call::child_signals() {
+        Ok(fd) => fd,
+        Err(errno) => fail(fds.status, Step::Watch, errno, 0),
+    };
+    let mut walk = Walk::new();
+    let phase = match call::clone(libc::SIGCHLD as u64, &mut 0) {
+        Ok(0) => confine::run(plan, fds),
+        Ok(pid) => pid,
+        Err(errno) => fail(fds.status, Step::Fork, errno, 0),
+    };
+    for fd in [fds.stdout, fds.stderr, fds.result, fds.recipe] {
+        call::close(fd);
+    }
+    let mut tree = Tree {
+        namespaced,
+        walk: walk.as_mut(),
+        peak: 0,
+    };
+    tree.watch(plan, fds, children, phase);
+    let proven = tree.end(children);
+    tell(
+        fds.status,
+        4,
+        [i64::from(proven), tree.peak.cast_signed(), 0],
+    );
+    call::exit(0)
+}
+
+fn close_foreign(fds: &Descriptors) {
+    for standard in 0..3 {
+        let _ = call::duplicate(fds.null, standard);
+    }
+    let mut kept = [
+        fds.control,
+        fds.status,
+        fds.stdout,
+        fds.stderr,
+        fds.result,
+        fds.recipe,
+        fds.null,
+    ];
+    kept.sort_unstable();
+    let mut next = 3u32;
+    for fd in kept {
+        if let Ok(fd) = u32::try_from(fd) {
+            call::close_range(next, fd.saturating_sub(1), false);
+            next = fd + 1;
+        }
+    }
+    call::close_range(next, u32::MAX, false);
+}
+
+struct Tree<'a> {
+    namespaced: bool,
+    walk: Option<&'a mut Walk>,
+    peak: u64,
+}
+
+impl Tree<'_> {
+    /// Returns when the phase process has ended, the host wants an end or a limit is passed.
+    fn watch(&mut self, plan: &Plan, fds: &Descriptors, children: i32, phase: i32) {
+        let mut ready = [
+            libc::pollfd {
+                fd: fds.control,
+                events: libc::POLLIN,
+                revents: 0,
+            },
+            libc::pollfd {
+                fd: children,
+                events: libc::POLLIN,
+                revents: 0,
+            },
+        ];
+        let mut due = call::now() + SAMPLE_EVERY_MS;
+        loop {
+            call::poll(&mut ready, (due - call::now()).max(0));
+            drain(children);
+            while let Ok(Some((pid, status))) = call::reap() {
+                if pid == phase {
+                    tell(fds.status, 2, [i64::from(status), 0, 0]);
+                    return;
+                }
+            }
+            if ready[0].revents != 0 {
+                let mut byte = [0u8];
+                match call::read(fds.control, &mut byte) {
+                    Ok(1) if byte == [TERMINATE] => self.signal(libc::SIGTERM),
+                    Ok(1) => {}
+                    _ => return,
+                }
+            }
+            if call::now() >= due {
+                let started = call::now();
+                if self.breached(plan, fds) {
+                    return;
+                }
+                // At most a tenth of the time goes into looking.
+                due = call::now() + SAMPLE_EVERY_MS.max(9 * (call::now() - started));
+            }
+        }
+    }
+
+    fn breached(&mut self, plan: &Plan, fds: &Descriptors) -> bool {
+        let Some(walk) = self.walk.as_mut() else {
+            return false;
+        };
+        let mut sample = walk.sample();
+        if self.namespaced {
+            sample.memory += used_by(c"/tmp") + used_by(c"/dev/shm");
+        }
+        self.peak = self.peak.max(sample.memory);
+        for (kind, used, allowed) in [
+            (Watched::Memory, sample.memory, plan.watch.memory),
+            (Watched::Processes, sample.processes, plan.watch.processes),
+            // At the limit the next descriptor is refused, so reaching it counts.
+            (
+                Watched::OpenFiles,
+                sample.most_files + 1,
+                plan.watch.open_files,
+            ),
+        ] {
+            if allowed > 0 && used > allowed {
+                tell(fds.status, 3, [kind as i64, used.cast_signed(), 0]);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn signal(&mut self, signal: i32) {
+        if self.namespaced {
+            // All processes of the namespace but this one, in one step that no fork can slip by.
+            let _ = call::kill(-1, signal);
+        } else if let Some(walk) = self.walk.as_mut() {
+            walk.signal(signal);
+        }
+    }
+
+    /// Kills until no child is left. With every orphan adopted here, no child means no descendant.
+    fn end(&mut self, children: i32) -> bool {
+        let mut pause = 0;
+        loop {
+            self.signal(libc::SIGKILL);
+            let mut ready = [libc::pollfd {
+                fd: children,
+                events: libc::POLLIN,
+                revents: 0,
+            }];
+            call::poll(&mut ready, pause);
+            pause = 2;
+            drain(children);
+            loop {
+                match call::reap() {
+                    Ok(Some(_)) => {}
+                    Ok(None) => break,
+                    Err(_) => return true,
+                }
+            }
+            if !self.namespaced && self.walk.is_none() {
+                return false;
+            }
+        }
+    }
+}
+
+fn drain(children: i32) {
+    let mut records = [0u8; 1024];
+    let _ = call::read(children, &mut records);
+}
+
+/// Bytes that a tmpfs holds.
+fn used_by(path: &std::ffi::CStr) -> u64 {
+    let mut status = std::mem::MaybeUninit::<libc::statfs>::uninit();
+    if call::raw!(libc::SYS_statfs, path.as_ptr(), status.as_mut_ptr()) != 0 {
+        return 0;
+    }
+    // SAFETY: the call succeeded, so it filled the structure.
+    let status = unsafe { status.assume_init() };
+    if status.f_type != libc::TMPFS_MAGIC {
+        return 0;
+    }
+    status.f_blocks.saturating_sub(status.f_bfree) * u64::try_from(status.f_bsize).unwrap_or(0)
+}
