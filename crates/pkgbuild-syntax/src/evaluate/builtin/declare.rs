@@ -155,6 +155,15 @@ fn one(
                 });
             }
             let value = scalar_value(shell, call, assignment)?;
+            if let Ok(text) = &value
+                && text.starts_with('(')
+                && text.ends_with(')')
+                && (flags.array || flags.assoc)
+            {
+                let append = if assignment.append { "+" } else { "" };
+                let arg = Arg::Field(Ok(format!("{name}{append}={text}")));
+                return one(shell, call, &arg, place, flags);
+            }
             declared(shell, &name, place, flags, |shell| {
                 shell.assign(&name, value, assignment.append)
             })
