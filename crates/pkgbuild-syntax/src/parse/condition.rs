@@ -118,6 +118,21 @@ fn test(input: Cursor<'_>) -> Step<'_, Condition> {
             },
         ));
     }
+    if after.peek() == Some(b'\n') {
+        // Reported, and then read as if the operator and operand were not missing.
+        let failure = Failure::unexpected(after, "a conditional operator such as `==`");
+        if let nom::Err::Failure(Failure::Mistake(mistake)) = failure {
+            input.state.report(*mistake);
+        }
+        let span = first.span;
+        return Ok((
+            after,
+            Condition {
+                span,
+                kind: ConditionKind::Word(first),
+            },
+        ));
+    }
     let (after, operator) = binary(after)?;
     let mode = match operator {
         BinaryOperator::Matches => Mode::Regex,

@@ -46,7 +46,7 @@ impl<'s> State<'s> {
             unclosed_quote: Cell::new(None),
             suspect: Cell::new(None),
             source,
-            leaves: RefCell::new(LeafList::with_capacity(source.len() / 4 + 1)),
+            leaves: RefCell::new(LeafList::with_capacity(source.len() / 3 + 1)),
             mistakes: RefCell::default(),
             here_documents: RefCell::default(),
             pending: RefCell::default(),
@@ -108,9 +108,20 @@ impl<'s> State<'s> {
 
     /// Records that the bytes `start..end` are a leaf. Leaves recorded beyond `start` by an
     /// alternative that was given up are dropped.
+    #[inline]
     pub(super) fn leaf(&self, kind: LeafKind, start: usize, end: usize) {
-        let mut leaves = self.leaves.borrow_mut();
         let (start, end) = (offset(start), offset(end));
+        let mut leaves = self.leaves.borrow_mut();
+        if leaves.end() != start || leaves.len() >= MAX_LEAVES as usize {
+            drop(leaves);
+            return self.leaf_out_of_order(kind, start, end);
+        }
+        leaves.push(kind, end);
+    }
+
+    #[cold]
+    fn leaf_out_of_order(&self, kind: LeafKind, start: u32, end: u32) {
+        let mut leaves = self.leaves.borrow_mut();
         leaves.rewind(start);
         if leaves.len() >= MAX_LEAVES as usize {
             drop(leaves);
@@ -174,6 +185,7 @@ fn too_many(what: &'static str, limit: u32, span: Span) -> Mistake {
 }
 
 /// Offsets fit because longer texts are refused.
+#[inline]
 pub(super) fn offset(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
@@ -208,12 +220,22 @@ impl<'s> Cursor<'s> {
         self.at
     }
 
+    #[inline]
     pub(super) fn peek(self) -> Option<u8> {
-        self.byte(0)
+        if self.at < self.end {
+            self.state.source.get(self.at as usize).copied()
+        } else {
+            None
+        }
     }
 
     pub(super) fn byte(self, ahead: usize) -> Option<u8> {
-        self.rest().get(ahead).copied()
+        let at = self.at as usize + ahead;
+        if at < self.end as usize {
+            self.state.source.get(at).copied()
+        } else {
+            None
+        }
     }
 
     pub(super) fn starts_with(self, text: &[u8]) -> bool {

@@ -82,6 +82,11 @@ pub(super) fn run_without(text: &[u8], classes: u16) -> usize {
         .unwrap_or(text.len())
 }
 
+/// Length of the text up to the first line feed.
+pub(super) fn line_length(text: &[u8]) -> usize {
+    memchr::memchr(b'\n', text).unwrap_or(text.len())
+}
+
 /// Length of the name at the start of `text`; 0 when there is none.
 pub(super) fn name_length(text: &[u8]) -> usize {
     match text.first() {
@@ -99,7 +104,15 @@ pub(super) fn ends_word(byte: Option<u8>) -> bool {
 }
 
 /// Skips spaces, tabs and line continuations.
-pub(super) fn blanks(mut input: Cursor<'_>) -> Cursor<'_> {
+#[inline]
+pub(super) fn blanks(input: Cursor<'_>) -> Cursor<'_> {
+    match input.peek() {
+        Some(b' ' | b'\t' | b'\\') => some_blanks(input),
+        _ => input,
+    }
+}
+
+fn some_blanks(mut input: Cursor<'_>) -> Cursor<'_> {
     loop {
         match input.peek() {
             Some(b' ' | b'\t') => {
@@ -121,7 +134,7 @@ pub(super) fn blanks(mut input: Cursor<'_>) -> Cursor<'_> {
 /// Skips a comment when one starts here.
 pub(super) fn comment(input: Cursor<'_>) -> Cursor<'_> {
     if input.peek() == Some(b'#') {
-        input.take_leaf(LeafKind::Comment, run_without(input.rest(), class::LINE))
+        input.take_leaf(LeafKind::Comment, line_length(input.rest()))
     } else {
         input
     }
@@ -129,7 +142,11 @@ pub(super) fn comment(input: Cursor<'_>) -> Cursor<'_> {
 
 /// Skips one line feed, which must be there, and the here-documents whose bodies follow it.
 pub(super) fn line_feed(input: Cursor<'_>) -> Cursor<'_> {
-    here_document_bodies(input.take_leaf(LeafKind::Newline, 1))
+    let rest = input.take_leaf(LeafKind::Newline, 1);
+    if rest.state.pending.borrow().is_empty() {
+        return rest;
+    }
+    here_document_bodies(rest)
 }
 
 /// Skips blanks, comments and line feeds.

@@ -6,7 +6,7 @@
 
 use super::cursor::Cursor;
 use super::failure::{Mistake, Step};
-use super::lexical::{class, is, run_without};
+use super::lexical::{class, is, line_length};
 use super::word::{Mode, parts};
 use crate::error::SyntaxErrorKind;
 use crate::tree::{DoubleQuoted, LeafKind, WordPart};
@@ -44,7 +44,7 @@ fn taken_as_closed(input: Cursor<'_>, quote: Quote) -> Option<Cursor<'_>> {
     if !input.state.closed_at_line_end.contains(&input.offset()) {
         return None;
     }
-    let end = input.advance(run_without(input.rest(), class::LINE));
+    let end = input.advance(line_length(input.rest()));
     let (what, closing) = quote.names();
     input.state.report(Mistake {
         kind: SyntaxErrorKind::Unclosed { what, closing },
@@ -89,7 +89,7 @@ fn note_suspect(opening: Cursor<'_>, behind: Cursor<'_>) {
 /// `'…'`.
 pub(super) fn single_quoted(input: Cursor<'_>) -> Cursor<'_> {
     let rest = taken_as_closed(input, Quote::Single).unwrap_or_else(|| {
-        match input.rest()[1..].iter().position(|&byte| byte == b'\'') {
+        match memchr::memchr(b'\'', &input.rest()[1..]) {
             Some(length) => {
                 let rest = input.advance(length + 2);
                 note_suspect(input, rest);

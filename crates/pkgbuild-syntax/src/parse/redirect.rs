@@ -2,7 +2,7 @@
 
 use super::cursor::{Cursor, offset};
 use super::failure::{Failure, Mistake, Step};
-use super::lexical::{blanks, class, name_length, run_without};
+use super::lexical::{blanks, line_length, name_length};
 use super::word::{Mode, no_word, parts, required_word};
 use crate::error::SyntaxErrorKind;
 use crate::span::Span;
@@ -202,7 +202,7 @@ fn body_end<'s>(
 ) -> (Cursor<'s>, Option<Cursor<'s>>) {
     let mut line = input;
     while !line.at_end() {
-        let length = run_without(line.rest(), class::LINE);
+        let length = line_length(line.rest());
         let mut text = &line.rest()[..length];
         if strip_tabs {
             let tabs = text.iter().take_while(|&&byte| byte == b'\t').count();
@@ -244,7 +244,7 @@ fn plain_lines(body: Cursor<'_>, strip_tabs: bool) -> Vec<WordPart> {
             .take_while(|&&byte| byte == b'\t')
             .count();
         rest = rest.take_leaf(LeafKind::Blank, tabs);
-        let length = run_without(rest.rest(), class::LINE) + 1;
+        let length = line_length(rest.rest()) + 1;
         let text = rest.span_of(length);
         if !text.is_empty() {
             parts.push(WordPart::Literal(text));

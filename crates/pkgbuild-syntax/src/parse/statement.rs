@@ -6,7 +6,7 @@ use super::array::assignment;
 use super::compound::{compound, function_body, function_definition};
 use super::cursor::Cursor;
 use super::failure::{Failure, Step};
-use super::lexical::{Closer, at_word, blanks, class, keyword, lines, run_without};
+use super::lexical::{Closer, at_word, blanks, keyword, line_length, lines, name_length};
 use super::redirect::{here_document_bodies, redirect, starts_redirect};
 use super::word::{Mode, no_word, word};
 use crate::span::Span;
@@ -103,7 +103,7 @@ pub(super) fn recover(
                 return Ok(input.advance(line - input.at()));
             }
             let wrong = input.advance(at - input.at());
-            let rest = wrong.advance(run_without(wrong.rest(), class::LINE));
+            let rest = wrong.advance(line_length(wrong.rest()));
             state.leaf(LeafKind::Invalid, wrong.at(), rest.at());
             Ok(if rest.at() > input.at() {
                 rest
@@ -239,6 +239,11 @@ fn pipeline(input: Cursor<'_>) -> Step<'_, Command> {
 
 /// One command of any kind.
 pub(super) fn command(input: Cursor<'_>) -> Step<'_, Command> {
+    // Most commands of a recipe are assignments.
+    let name = name_length(input.rest());
+    if name > 0 && input.byte(name) == Some(b'=') {
+        return simple(input);
+    }
     let reserved = match input.peek() {
         Some(b'(' | b'{' | b'[' | b'i' | b'f' | b'w' | b'u' | b'c' | b's') => {
             match compound(input) {
@@ -270,7 +275,7 @@ pub(super) fn command(input: Cursor<'_>) -> Step<'_, Command> {
 fn coprocess(input: Cursor<'_>) -> Step<'_, Command> {
     let after = blanks(input.take_leaf(LeafKind::Keyword, 6));
     let named = {
-        let length = super::lexical::name_length(after.rest());
+        let length = name_length(after.rest());
         let behind = after.advance(length);
         let behind = behind.advance(
             behind
@@ -386,6 +391,10 @@ fn push_word<'s>(
         match assignment(input) {
             Ok((after, assignment)) => {
                 if first {
+                    // Nearly always there is only this one.
+                    if command.assignments.is_empty() {
+                        command.assignments.reserve_exact(1);
+                    }
                     command.assignments.push(assignment);
                 } else {
                     command.arguments.push(Argument::Assignment(assignment));
@@ -449,7 +458,7 @@ fn parameters(input: Cursor<'_>) -> Option<usize> {
     if input.peek() == Some(b')') {
         return Some(0);
     }
-    let line = &input.rest()[..run_without(input.rest(), class::LINE)];
+    let line = &input.rest()[..line_length(input.rest())];
     let length = line.iter().position(|&byte| byte == b')')?;
     line[length + 1..]
         .trim_ascii()

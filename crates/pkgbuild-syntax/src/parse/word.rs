@@ -83,15 +83,22 @@ impl Parts {
         matches!(self, Self::None)
     }
 
+    #[inline]
     fn push(&mut self, part: WordPart) {
-        match std::mem::replace(self, Self::None) {
+        match self {
             Self::None => *self = Self::One(part),
-            Self::One(first) => *self = Self::Many(vec![first, part]),
-            Self::Many(mut parts) => {
-                parts.push(part);
-                *self = Self::Many(parts);
-            }
+            Self::Many(parts) => parts.push(part),
+            Self::One(_) => self.push_second(part),
         }
+    }
+
+    fn push_second(&mut self, part: WordPart) {
+        let mut parts = Vec::with_capacity(4);
+        if let Self::One(first) = std::mem::replace(self, Self::None) {
+            parts.push(first);
+        }
+        parts.push(part);
+        *self = Self::Many(parts);
     }
 
     pub(super) fn into_vec(self) -> Vec<WordPart> {
@@ -108,14 +115,17 @@ pub(super) fn word(input: Cursor<'_>, mode: Mode) -> Step<'_, Word> {
     if input.state.stopped() {
         return Err(nom::Err::Failure(Failure::Stopped));
     }
-    let (rest, parts) = parts(input, mode)?;
-    Ok((
-        rest,
-        Word {
-            span: input.span_to(rest),
-            parts,
-        },
-    ))
+    // Most words are plain text up to a blank or a line feed.
+    let plain = input.advance(run_without(input.rest(), mode.special()));
+    let (rest, parts) = match plain.peek() {
+        None | Some(b' ' | b'\n') if plain.at() > input.at() && mode == Mode::Word => {
+            input.state.leaf(LeafKind::Text, input.at(), plain.at());
+            (plain, Parts::One(WordPart::Literal(input.span_to(plain))))
+        }
+        _ => parts(input, mode)?,
+    };
+    let span = input.span_to(rest);
+    Ok((rest, Word { span, parts }))
 }
 
 /// A word that must be there.
@@ -242,7 +252,7 @@ impl<'s> Reader<'s> {
         Ok(match byte {
             b'\'' if self.mode == Mode::DoubleOperand => {
                 if input.at() >= self.plain_until {
-                    match next.rest().iter().position(|&byte| byte == b'\'') {
+                    match memchr::memchr(b'\'', next.rest()) {
                         Some(length) => self.plain_until = next.at() + length + 1,
                         None => return Ok(Some(unclosed(input, Quote::Single))),
                     }
