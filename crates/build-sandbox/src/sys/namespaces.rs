@@ -83,10 +83,6 @@ const NOEXEC: u64 = libc::MS_NOEXEC;
 /// Builds the view.
 pub(super) fn enter(plan: &NamespacePlan) -> std::result::Result<(), Failure> {
     let at = |step: Step| move |errno: i32| (step, errno, 0);
-    if plan.drop_groups {
-        call::drop_groups().map_err(at(Step::Identity))?;
-    }
-    call::become_user(plan.uid.0, plan.gid.0).map_err(at(Step::Identity))?;
     let private = libc::MS_REC | libc::MS_PRIVATE;
     check(raw!(
         libc::SYS_mount,
@@ -113,6 +109,12 @@ pub(super) fn enter(plan: &NamespacePlan) -> std::result::Result<(), Failure> {
             Err(errno) => return Err((Step::Grab, errno, index)),
         }
     }
+    // Only now: a caller that is root names mounts below directories that the build user may not
+    // pass through, such as its own home.
+    if plan.drop_groups {
+        call::drop_groups().map_err(at(Step::Identity))?;
+    }
+    call::become_user(plan.uid.0, plan.gid.0).map_err(at(Step::Identity))?;
     let quiet = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV;
     set_attributes(libc::AT_FDCWD, c"/", AT_RECURSIVE, quiet).map_err(at(Step::ReadOnlyRoot))?;
     for hidden in &plan.hidden {
