@@ -80,6 +80,21 @@ pub enum ProvisionError {
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
 
+    /// The recipe breaks one of makepkg's rules.
+    #[error("{}the recipe of `{id}` is not valid: {problem} ({code}); {fix}", place(*.line))]
+    InvalidRecipe {
+        /// The worker's id.
+        id: String,
+        /// The line of the recipe, counted from 1, where one is to blame.
+        line: Option<u32>,
+        /// The rule's stable code.
+        code: String,
+        /// What is wrong.
+        problem: String,
+        /// What to do about it.
+        fix: String,
+    },
+
     /// The recipe is for other architectures than this host's.
     #[error(
         "the recipe of `{id}` is for {}, and this host is `{host}`",
@@ -341,6 +356,11 @@ impl ProvisionError {
         }
         text
     }
+}
+
+fn place(line: Option<u32>) -> String {
+    line.map(|line| format!("line {line}: "))
+        .unwrap_or_default()
 }
 
 fn list(names: &[String]) -> String {

@@ -8,7 +8,9 @@ use build_sandbox::{
     BuildFlags, BuildSpec, Isolation, IsolationChoice, Mount, NetworkPolicy, Phase, Sandbox,
 };
 use catalog_client::{Answer, Architecture, CatalogConfig, Freshness, Token, WorkerType};
-use pkgbuild_syntax::{Arch, ArrayField, Environment, Evaluation, Package, ResolvedPackage, Uname};
+use pkgbuild_syntax::{
+    Arch, ArrayField, Environment, Evaluation, Package, ResolvedPackage, Severity, Uname,
+};
 use source_fetch::{
     Checksum, Directories, Fetched, GitReference, Location, Origin, Policy, Source, SourceRequest,
 };
@@ -158,6 +160,39 @@ fn parse(id: &str, text: &str) -> Result<pkgbuild_syntax::File, ProvisionError> 
     }
 }
 
+/// makepkg's own rules, among them those that keep `pkgname` from being a path.
+fn refuse_what_makepkg_refuses(
+    id: &str,
+    text: &str,
+    evaluation: &Evaluation,
+) -> Result<(), ProvisionError> {
+    // A catalog serves the recipe alone. What `install=` and `changelog=` name is for a package
+    // manager, and nothing here looks for it.
+    let is_file = |_: &str| true;
+    let diagnostics =
+        pkgbuild_syntax::lint(evaluation, is_file).map_err(|source| ProvisionError::Evaluate {
+            id: id.to_owned(),
+            source: Arc::new(source),
+        })?;
+    let Some(first) = diagnostics
+        .iter()
+        .find(|found| found.severity == Severity::Error)
+    else {
+        return Ok(());
+    };
+    Err(ProvisionError::InvalidRecipe {
+        id: id.to_owned(),
+        line: first.span.map(|span| line_of(text, span)),
+        code: first.code.to_string(),
+        problem: first.message.clone(),
+        fix: first.fix.clone(),
+    })
+}
+
+fn line_of(text: &str, span: pkgbuild_syntax::Span) -> u32 {
+    pkgbuild_syntax::Position::of(text.as_bytes(), span.start).line
+}
+
 impl EvaluatedPackage {
     fn new(
         id: &str,
@@ -169,6 +204,7 @@ impl EvaluatedPackage {
             id: id.to_owned(),
             source: Arc::new(source),
         };
+        refuse_what_makepkg_refuses(id, &text, &evaluation)?;
         let package = Package::from_evaluation(&evaluation).map_err(failed)?;
         let resolved = package.resolve(&arch).map_err(|source| match source {
             pkgbuild_syntax::PackageError::Architecture {
@@ -258,11 +294,8 @@ impl EvaluatedPackage {
 
     /// The sources with what verifies them; a bad one is told with its line.
     pub(crate) fn source_requests(&self, id: &str) -> Result<Vec<SourceRequest>, ProvisionError> {
-        let line = |span: Option<pkgbuild_syntax::Span>| {
-            span.map_or(0, |span| {
-                pkgbuild_syntax::Position::of(self.text.as_bytes(), span.start).line
-            })
-        };
+        let line =
+            |span: Option<pkgbuild_syntax::Span>| span.map_or(0, |span| line_of(&self.text, span));
         let needs_history = self.needs_history();
         let mut requests = Vec::new();
         for declared in &self.resolved.sources {
