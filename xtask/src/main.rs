@@ -6,7 +6,9 @@ mod display;
 mod e2e;
 mod installed;
 mod interrupt;
+mod lint;
 mod provision;
+mod srcinfo;
 
 use std::process::ExitCode;
 
@@ -28,6 +30,8 @@ enum Command {
     Catalog(catalog::Catalog),
     #[command(flatten)]
     Installed(installed::Installed),
+    Srcinfo(srcinfo::Args),
+    Lint(lint::Args),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +50,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Provision(command) => block_on(command.run()),
         Command::Catalog(command) => block_on(command.run()),
         Command::Installed(command) => block_on(command.run()),
+        Command::Srcinfo(args) => srcinfo::run(&args),
+        Command::Lint(args) => lint::run(&args),
     }
 }
 

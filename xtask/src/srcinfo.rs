@@ -1,0 +1,220 @@
+//! `cargo xtask srcinfo`: what `makepkg --printsrcinfo` prints, without running the recipe.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use pkgbuild_syntax::{
+    DynamicKind, Environment, Evaluation, PrintError, evaluate, parse, printsrcinfo,
+};
+
+/// Prints the .SRCINFO of a recipe, or of every recipe below a folder.
+///
+/// Exit status: 0 when all is known, 3 when only running the recipe would tell a value, 4 when the
+/// recipe has syntax errors, 1 when makepkg would refuse it for another reason. With `--batch` the
+/// outcomes are files, and the status is 0 when all could be written.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The architecture to build for, as `CARCH` in makepkg.conf.
+    #[arg(long, value_name = "ARCH", default_value = "x86_64")]
+    carch: String,
+    /// The recipe.
+    #[arg(required_unless_present = "batch")]
+    file: Option<PathBuf>,
+    /// Handle every `PKGBUILD` below this folder.
+    #[arg(long, value_name = "DIR", requires = "out", conflicts_with = "file")]
+    batch: Option<PathBuf>,
+    /// Where `--batch` writes `<relative folder>/.SRCINFO`, or `DYNAMIC` or `ERROR` with the
+    /// reasons.
+    #[arg(long, value_name = "DIR", requires = "batch")]
+    out: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let environment = Environment::default().with_carch(&args.carch);
+    match (&args.file, &args.batch, &args.out) {
+        (Some(file), _, _) => one(file, &environment),
+        (None, Some(folder), Some(out)) => batch(folder, out, &environment),
+        _ => bail!("give a recipe, or `--batch DIR --out DIR`"),
+    }
+}
+
+/// What came of one recipe; the texts are for people.
+enum Outcome {
+    Srcinfo(String),
+    Dynamic(String),
+    Syntax(String),
+    Refused(String),
+}
+
+impl Outcome {
+    const FILES: [&str; 3] = [".SRCINFO", "DYNAMIC", "ERROR"];
+
+    fn file(&self) -> (&'static str, &str) {
+        match self {
+            Self::Srcinfo(text) => (Self::FILES[0], text),
+            Self::Dynamic(text) => (Self::FILES[1], text),
+            Self::Syntax(text) | Self::Refused(text) => (Self::FILES[2], text),
+        }
+    }
+}
+
+fn one(file: &Path, environment: &Environment) -> anyhow::Result<ExitCode> {
+    let text = fs::read(file).with_context(|| format!("failed to read `{}`", file.display()))?;
+    let outcome = srcinfo(&text, folder_of(file), environment);
+    let (status, text) = match &outcome {
+        Outcome::Srcinfo(text) => {
+            io::stdout().write_all(text.as_bytes())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Outcome::Dynamic(text) => (3, text),
+        Outcome::Syntax(text) => (4, text),
+        Outcome::Refused(text) => (1, text),
+    };
+    eprint!("{}:\n{text}", file.display());
+    Ok(ExitCode::from(status))
+}
+
+pub(crate) fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn srcinfo(text: &[u8], folder: &Path, environment: &Environment) -> Outcome {
+    let parsed = parse(text);
+    if !parsed.errors.is_empty() {
+        let errors = parsed.errors.iter().map(|error| format!("{error:#}\n"));
+        return Outcome::Syntax(errors.collect());
+    }
+    let evaluation = with_files(folder, environment, |environment| {
+        evaluate(&parsed.file, environment)
+    });
+    let lines = |messages: Vec<String>| messages.join("\n") + "\n";
+    match printsrcinfo(&evaluation, |path| folder.join(path).is_file()) {
+        Ok(text) => Outcome::Srcinfo(text),
+        Err(PrintError::Dynamic { reasons }) => Outcome::Dynamic(lines(
+            reasons.iter().map(|reason| reason.describe(text)).collect(),
+        )),
+        Err(PrintError::Refused { diagnostics }) => {
+            Outcome::Refused(lines(diagnostics.iter().map(ToString::to_string).collect()))
+        }
+        Err(error) => Outcome::Refused(format!("{error}\n")),
+    }
+}
+
+/// How many files beside the recipe are read for it.
+const MAX_FILES: usize = 8;
+
+/// Evaluates, and again with the files beside the recipe that it turned out to ask for.
+pub(crate) fn with_files(
+    folder: &Path,
+    environment: &Environment,
+    evaluate: impl Fn(&Environment) -> Evaluation,
+) -> Evaluation {
+    let mut environment = environment.clone();
+    let mut evaluation = evaluate(&environment);
+    let mut tried: Vec<String> = Vec::new();
+    while tried.len() < MAX_FILES {
+        let asked = evaluation
+            .dynamic()
+            .iter()
+            .find_map(|reason| match &reason.kind {
+                DynamicKind::File(path) if !tried.contains(path) => Some(path.clone()),
+                _ => None,
+            });
+        let Some(path) = asked else { break };
+        if is_beside(&path)
+            && let Ok(contents) = fs::read(folder.join(&path))
+        {
+            environment = environment.with_file(path.as_str(), contents);
+            evaluation = evaluate(&environment);
+        }
+        tried.push(path);
+    }
+    evaluation
+}
+
+fn is_beside(path: &str) -> bool {
+    !path.starts_with('/') && !path.split('/').any(|part| part == "..")
+}
+
+fn batch(folder: &Path, out: &Path, environment: &Environment) -> anyhow::Result<ExitCode> {
+    let mut recipes = Vec::new();
+    find_recipes(folder, &mut recipes)?;
+    recipes.sort();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut times = Vec::with_capacity(recipes.len());
+    let mut bytes = 0;
+    for file in &recipes {
+        let text =
+            fs::read(file).with_context(|| format!("failed to read `{}`", file.display()))?;
+        let start = Instant::now();
+        let outcome = srcinfo(&text, folder_of(file), environment);
+        times.push(start.elapsed());
+        bytes += text.len();
+        let target = out.join(
+            folder_of(file)
+                .strip_prefix(folder)
+                .unwrap_or(Path::new("")),
+        );
+        let (name, text) = outcome.file();
+        *counts.entry(name).or_default() += 1;
+        write(&target, name, text)
+            .with_context(|| format!("failed to write `{}`", target.join(name).display()))?;
+    }
+    times.sort_unstable();
+    let total: Duration = times.iter().sum();
+    let count = |name| counts.get(name).copied().unwrap_or(0);
+    println!("recipes  {}", recipes.len());
+    println!(".SRCINFO {}", count(".SRCINFO"));
+    println!("DYNAMIC  {}", count("DYNAMIC"));
+    println!("ERROR    {}", count("ERROR"));
+    println!("bytes    {bytes}");
+    println!("MB/s     {:.1}", megabytes_a_second(bytes, total));
+    println!("median   {:.1} µs", percentile(&times, 50));
+    println!("p99      {:.1} µs", percentile(&times, 99));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    for stale in Outcome::FILES.into_iter().filter(|stale| *stale != name) {
+        match fs::remove_file(folder.join(stale)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    fs::write(folder.join(name), text)
+}
+
+/// Does not follow links, which could lead in circles.
+fn find_recipes(folder: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("failed to list `{}`", folder.display()))?;
+    for entry in entries {
+        let entry = entry.with_context(|| format!("failed to list `{}`", folder.display()))?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            find_recipes(&entry.path(), found)?;
+        } else if entry.file_name() == "PKGBUILD" && entry.path().is_file() {
+            found.push(entry.path());
+        }
+    }
+    Ok(())
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a figure for people")]
+fn megabytes_a_second(bytes: usize, time: Duration) -> f64 {
+    bytes as f64 / 1e6 / time.as_secs_f64().max(1e-9)
+}
+
+fn percentile(sorted: &[Duration], percent: usize) -> f64 {
+    let at = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+    sorted.get(at).map_or(0.0, |time| time.as_secs_f64() * 1e6)
+}
