@@ -47,7 +47,8 @@ pub(crate) enum Identity {
     Caller,
     /// The caller is root, the build is this user and group.
     Dropped(u32, u32),
-    /// The caller is root and the build directories are reachable for root only.
+    /// The caller is root, but the build directories are reachable for root only or there is no
+    /// other user.
     Stripped,
 }
 
@@ -162,6 +163,9 @@ pub(crate) fn identity(
         return Ok(Identity::Caller);
     }
     let (uid, gid) = config.build_user;
+    if !can_drop(config) {
+        return Ok(Identity::Stripped);
+    }
     if tier != Isolation::Namespaces {
         let all = directories
             .own
@@ -187,6 +191,28 @@ pub(crate) fn identity(
         hand_over(tree, uid, gid).map_err(io_error("hand over to the build user", tree))?;
     }
     Ok(Identity::Dropped(uid, gid))
+}
+
+/// Whether the build user exists in the caller's user namespace: root of a container may be alone
+/// in it.
+fn can_drop(config: &Config) -> bool {
+    let mapped = |map: &str, id: u32| {
+        fs::read_to_string(map)
+            .unwrap_or_default()
+            .lines()
+            .any(|line| {
+                let mut fields = line
+                    .split_whitespace()
+                    .filter_map(|field| field.parse::<u64>().ok());
+                let (first, _, count) = (fields.next(), fields.next(), fields.next());
+                first.zip(count).is_some_and(|(first, count)| {
+                    (first..first.saturating_add(count)).contains(&u64::from(id))
+                })
+            })
+    };
+    !cfg!(target_os = "linux")
+        || mapped("/proc/self/uid_map", config.build_user.0)
+            && mapped("/proc/self/gid_map", config.build_user.1)
 }
 
 /// Whether any user may pass through the parents of a path. A missing one does not matter.
@@ -356,12 +382,12 @@ fn view(
     private_network: bool,
     root: bool,
 ) -> Result<NamespacePlan, SandboxError> {
-    let (outer_uid, outer_gid, inner_uid, inner_gid) = match identity {
-        Identity::Dropped(uid, gid) => (uid, gid, 1000, 1000),
-        _ => {
-            let (uid, gid) = (Uid::effective().as_raw(), Gid::effective().as_raw());
-            (uid, gid, uid, gid)
-        }
+    let (outer_uid, outer_gid, inner_uid, inner_gid) = if let Identity::Dropped(uid, gid) = identity
+    {
+        (uid, gid, 1000, 1000)
+    } else {
+        let (uid, gid) = (Uid::effective().as_raw(), Gid::effective().as_raw());
+        (uid, gid, uid, gid)
     };
     let mut covered: Vec<PathBuf> = config
         .hidden
@@ -494,7 +520,7 @@ fn view(
         private_network,
         uid: (if root { 0 } else { inner_uid }, outer_uid),
         gid: (if root { 0 } else { inner_gid }, outer_gid),
-        drop_groups: Uid::effective().is_root(),
+        drop_groups: matches!(identity, Identity::Dropped(..)),
         hidden,
         directories: made
             .iter()
@@ -578,10 +604,12 @@ pub(crate) fn probe(
         startdir: "/usr".into(),
         own: ["/usr/.src", "/usr/.pkg", "/usr/.home"].map(PathBuf::from),
     };
-    let identity = if Uid::effective().is_root() {
+    let identity = if !Uid::effective().is_root() {
+        Identity::Caller
+    } else if can_drop(config) {
         Identity::Dropped(config.build_user.0, config.build_user.1)
     } else {
-        Identity::Caller
+        Identity::Stripped
     };
     let request = Request {
         arguments: vec![b"/".to_vec()],

@@ -72,8 +72,8 @@ pub enum Credentials {
     Caller,
     /// The caller is root; the build ran as this unprivileged user id.
     Dropped(u32),
-    /// The caller is root and the build directories lie where only root can go, so the build ran
-    /// as root without any capability.
+    /// The caller is root, and the build user does not exist in its user namespace or cannot reach
+    /// the build directories, so the build ran as root without any capability.
     Stripped,
 }
 
@@ -466,7 +466,7 @@ impl Sandbox {
             })
         })?;
         if identity == Identity::Stripped {
-            let text = "the build directories are reachable for root only, so the build runs as root without capabilities";
+            let text = "the build user does not exist here or cannot reach the build directories, so the build runs as root without capabilities";
             reporter.report(Event::Warning { text: text.into() });
         }
         let roots = roots(&directories);
