@@ -97,7 +97,7 @@ fn bad_recipes_are_refused_with_their_reason() {
         (
             "pkgname climbs",
             recipe("  :").replace("demo-bin", "../demo"),
-            "pkgname",
+            "name-invalid",
         ),
         (
             "unfetchable source",

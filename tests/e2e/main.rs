@@ -4,6 +4,8 @@
 mod binary_package;
 mod cancel;
 mod failure;
+mod hive;
+mod lifecycle;
 mod progress;
 mod source_build;
 mod support;

@@ -111,14 +111,15 @@ impl ReleaseServer {
 async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
     shared.requests.fetch_add(1, Ordering::Relaxed);
     let files = shared.files.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut response = match files.get(request.uri().path()) {
-        Some(bytes) => Response::new(Body::from(bytes.clone())),
-        None => {
-            let mut response = Response::new(Body::from("404 Not Found"));
-            *response.status_mut() = StatusCode::NOT_FOUND;
-            response
-        }
-    };
+    let found = files.get(request.uri().path());
+    let body = found.map_or_else(
+        || Body::from("404 Not Found"),
+        |bytes| Body::from(bytes.clone()),
+    );
+    let mut response = Response::new(body);
+    if found.is_none() {
+        *response.status_mut() = StatusCode::NOT_FOUND;
+    }
     let kind = header::HeaderValue::from_static("application/octet-stream");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response

@@ -39,6 +39,11 @@ impl Server {
         })
     }
 
+    /// The bound address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// `http://` and the address, without a trailing slash.
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)

@@ -1,0 +1,211 @@
+//! What is installed: kept, verified, rolled back, removed, never built twice.
+
+use std::fs;
+
+use e2e_tests::{sample, worker};
+use tokio_util::sync::CancellationToken;
+use worker_provisioner::{
+    Artifact as _, Happening, ProvisionError, ProvisionPhase, ProvisionRequest, Verification,
+    WorkerType,
+};
+
+use crate::support::{Site, catalog_with, recipe, run};
+
+const CPU: WorkerType = WorkerType::Cpu;
+
+/// A recipe for a script that prints its version.
+fn script(version: &str) -> String {
+    recipe(
+        "  printf '#!/bin/sh\\necho demo %s\\n' \"$pkgver\" > demo\n  \
+         install -Dm755 demo \"$pkgdir/usr/bin/demo\"",
+    )
+    .replace("1.0.0", version)
+}
+
+fn says(path: &std::path::Path) -> String {
+    let output = std::process::Command::new(path).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn an_intact_worker_is_given_back_without_work() {
+    run(async {
+        let site = Site::new("again");
+        let first = site.provision(sample::WORKER).await.unwrap();
+        assert!(!first.reused);
+        assert_eq!(first.receipt.verification(), Verification::Checksum);
+        site.events.lock().unwrap().clear();
+        let second = site.provision(sample::WORKER).await.unwrap();
+        assert!(second.reused);
+        assert_eq!(second.binary, first.binary);
+        let worked = site.events.lock().unwrap().iter().any(|event| {
+            event.phase >= ProvisionPhase::Workspace && event.happening == Happening::Started
+        });
+        assert!(!worked, "nothing was to be done");
+
+        fs::remove_file(first.binary.path()).unwrap();
+        let third = site.provision(sample::WORKER).await.unwrap();
+        assert!(!third.reused);
+        let fetched = site
+            .events
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|event| event.phase == ProvisionPhase::Sources);
+        assert!(
+            !fetched,
+            "the stored build is installed again, not built again"
+        );
+        worker::answers(third.binary.path()).await.unwrap();
+        site.assert_clean();
+    });
+}
+
+#[test]
+fn an_older_version_can_be_rolled_back_verified_and_removed() {
+    run(async {
+        let mut site = Site::new("rollback");
+        let catalog = catalog_with(&script("1.0.0")).await;
+        site.config.catalog_urls = vec![catalog.base_url()];
+        let old = site.provision("demo").await.unwrap().binary;
+        assert_eq!(says(old.path()), "demo 1.0.0");
+        let catalog = catalog_with(&script("1.1.0")).await;
+        site.config.catalog_urls = vec![catalog.base_url()];
+        let new = site.provision("demo").await.unwrap().binary;
+        assert_eq!(says(new.path()), "demo 1.1.0");
+
+        let provisioner = site.provisioner();
+        let cancel = CancellationToken::new();
+        let back = provisioner.rollback("demo", CPU, &cancel).await.unwrap();
+        assert_eq!(back.version(), "1.0.0");
+        assert_eq!(says(back.path()), "demo 1.0.0");
+        let store = provisioner.store();
+        assert_eq!(store.list().unwrap()[0].pkgver, "1.0.0");
+        assert_eq!(store.verify("demo", CPU).unwrap(), Vec::<String>::new());
+
+        fs::write(back.path(), "tampered").unwrap();
+        let problems = store.verify("demo", CPU).unwrap();
+        assert!(
+            problems.iter().any(|problem| problem.contains("changed")),
+            "{problems:?}"
+        );
+
+        let collected = store.gc(0).unwrap();
+        assert_eq!(collected.versions, 1);
+        let error = provisioner
+            .rollback("demo", CPU, &cancel)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, ProvisionError::NoPreviousVersion { .. }),
+            "{error}"
+        );
+
+        store.remove("demo", CPU).unwrap();
+        assert!(store.list().unwrap().is_empty());
+        // What somebody else wrote over the binary is not ours to remove.
+        assert!(back.path().exists());
+    });
+}
+
+#[test]
+fn a_foreign_file_stays_unless_forced() {
+    run(async {
+        let mut site = Site::new("foreign-file");
+        let catalog = catalog_with(&script("1.0.0")).await;
+        site.config.catalog_urls = vec![catalog.base_url()];
+        fs::create_dir(site.bin_dir()).unwrap();
+        let path = site.bin_dir().join("demo");
+        fs::write(&path, "somebody's").unwrap();
+        let error = site.provision("demo").await.unwrap_err();
+        assert!(
+            matches!(error, ProvisionError::ForeignFile { .. }),
+            "{}",
+            error.chain()
+        );
+        assert_eq!(fs::read_to_string(&path).unwrap(), "somebody's");
+        let request = ProvisionRequest::new("demo").forced();
+        let cancel = CancellationToken::new();
+        site.provisioner()
+            .provision_request(&request, cancel)
+            .await
+            .unwrap();
+        assert_eq!(says(&path), "demo 1.0.0");
+    });
+}
+
+#[test]
+fn a_new_binary_that_does_not_run_leaves_the_old_one() {
+    run(async {
+        let mut site = Site::new("trial");
+        let catalog = catalog_with(&script("1.0.0")).await;
+        site.config.catalog_urls = vec![catalog.base_url()];
+        let old = site.provision("demo").await.unwrap().binary;
+        let broken = script("1.1.0").replace("#!/bin/sh", "#!/no/such/interpreter");
+        let catalog = catalog_with(&broken).await;
+        site.config.catalog_urls = vec![catalog.base_url()];
+        let error = site.provision("demo").await.unwrap_err();
+        assert!(
+            matches!(error, ProvisionError::Trial { .. }),
+            "{}",
+            error.chain()
+        );
+        assert_eq!(says(old.path()), "demo 1.0.0");
+        site.assert_clean();
+    });
+}
+
+#[test]
+fn the_policy_refuses_what_nobody_vouches_for() {
+    run(async {
+        let mut site = Site::new("policy");
+        let catalog = catalog_with(&script("1.0.0")).await;
+        site.config.catalog_urls = vec![catalog.base_url()];
+        site.config.minimum_verification = Verification::Checksum;
+        let error = site.provision("demo").await.unwrap_err();
+        assert!(
+            matches!(error, ProvisionError::BelowPolicy { .. }),
+            "{}",
+            error.chain()
+        );
+        site.assert_nothing_installed();
+    });
+}
+
+#[test]
+fn a_worker_with_files_of_its_own_finds_them_when_installed() {
+    run(async {
+        let mut site = Site::new("tree");
+        let body = "  mkdir -p \"$pkgdir/usr/bin\" \"$pkgdir/usr/lib/demo\"\n  \
+                    echo weights > \"$pkgdir/usr/lib/demo/data\"\n  \
+                    printf '#!/bin/sh\\ncat \"$(dirname \"$0\")/../lib/demo/data\"\\n' > demo\n  \
+                    install -m755 demo \"$pkgdir/usr/bin/demo\"";
+        let catalog = catalog_with(&recipe(body)).await;
+        site.config.catalog_urls = vec![catalog.base_url()];
+        let binary = site.provision("demo").await.unwrap().binary;
+        assert_eq!(says(binary.path()), "weights");
+        assert!(fs::symlink_metadata(binary.path()).unwrap().is_file());
+    });
+}
+
+#[test]
+fn two_callers_of_one_worker_share_the_work_and_the_events() {
+    run(async {
+        let site = Site::new("join");
+        let provisioner = site.provisioner();
+        let request = |job: &str| ProvisionRequest::new(sample::WORKER).with_job_id(job);
+        let (one, two) = (request("one"), request("two"));
+        let (first, second) = tokio::join!(
+            provisioner.provision_request(&one, CancellationToken::new()),
+            provisioner.provision_request(&two, CancellationToken::new()),
+        );
+        assert_eq!(first.unwrap().binary, second.unwrap().binary);
+        let events = site.events.lock().unwrap().clone();
+        let of = |job: &str| -> Vec<u64> {
+            let mine = events.iter().filter(|event| event.job_id == job);
+            mine.map(|event| event.sequence).collect()
+        };
+        assert_eq!(of("one"), of("two"));
+        assert!(!of("one").is_empty());
+    });
+}
