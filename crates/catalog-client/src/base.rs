@@ -3,7 +3,7 @@
 use url::{Origin, Url};
 
 use crate::config::{CatalogConfig, OtherOrigins, Token};
-use crate::error::CatalogError;
+use crate::error::{CatalogError, printable};
 
 /// One base URL.
 #[derive(Debug, Clone)]
@@ -25,9 +25,11 @@ impl Base {
         if text.is_empty() {
             return Err(refuse("a base URL is empty"));
         }
-        let mut url =
-            Url::parse(text).map_err(|error| refuse(&format!("a base URL is no URL ({error})")))?;
-        let shown = Self::show(&url);
+        // `user:secret@host` without a scheme is a URL with the scheme `user`.
+        let shown = text.rsplit('@').next().unwrap_or_default();
+        let shown = printable(shown.split(['?', '#']).next().unwrap_or_default(), 200);
+        let mut url = Url::parse(text)
+            .map_err(|error| refuse(&format!("`{shown}` is no usable URL ({error})")))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(refuse(&format!("`{shown}` is neither http nor https")));
         }
@@ -150,6 +152,14 @@ impl Bases {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Base> {
         self.list.iter()
+    }
+
+    /// The path of a URL below the base URL it belongs to.
+    pub(crate) fn path_below(&self, url: &Url) -> Option<String> {
+        self.iter()
+            .find_map(|base| url.as_str().strip_prefix(base.url.as_str()))
+            .filter(|path| !path.is_empty())
+            .map(str::to_owned)
     }
 
     fn of(&self, url: &Url) -> Option<&Base> {

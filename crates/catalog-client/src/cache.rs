@@ -19,8 +19,10 @@ const LAYOUT: &str = "catalog-1";
 const PARTIAL: &str = ".partial-";
 /// A partial file this old belongs to a process that died.
 const ABANDONED: Duration = Duration::from_hours(1);
-/// A bound on the first line: URL, digest and the answer's headers.
+/// A bound on the first two lines: the digest of what follows, then URL and headers.
 const HEAD_BYTES: u64 = 1 << 20;
+/// A SHA-256 digest in hexadecimal digits.
+const DIGEST_CHARS: usize = 64;
 
 /// A folder of answers.
 #[derive(Debug, Clone)]
@@ -43,7 +45,6 @@ pub(crate) struct Kept {
 struct Head {
     url: String,
     content_type: Option<String>,
-    sha256: String,
     stored: u64,
     policy: CachePolicy,
 }
@@ -70,18 +71,23 @@ impl Store {
             .take(bound + 1)
             .read_to_end(&mut bytes)
             .ok()?;
-        let end = bytes.iter().position(|b| *b == b'\n')?;
-        let head: Head = serde_json::from_slice(&bytes[..end]).ok()?;
-        let body = bytes.split_off(end + 1);
-        if head.url != url || body.len() as u64 > limit || head.sha256 != digest(&body) {
+        let (seal, rest) = bytes.split_at_checked(DIGEST_CHARS)?;
+        if seal != digest(rest.get(1..)?).as_bytes() {
             tracing::debug!(%url, "ignoring a damaged cache file");
+            return None;
+        }
+        let start = DIGEST_CHARS + 1;
+        let end = start + memchr::memchr(b'\n', &bytes[start..])?;
+        let head: Head = serde_json::from_slice(&bytes[start..end]).ok()?;
+        let body = bytes.split_off(end + 1);
+        if head.url != url || body.len() as u64 > limit {
             return None;
         }
         Some(Kept {
             policy: head.policy,
             content_type: head.content_type,
             body,
-            stored: SystemTime::UNIX_EPOCH + Duration::from_secs(head.stored),
+            stored: SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(head.stored))?,
         })
     }
 
@@ -90,7 +96,6 @@ impl Store {
         let head = Head {
             url: url.to_owned(),
             content_type: kept.content_type.clone(),
-            sha256: digest(&kept.body),
             stored: kept
                 .stored
                 .duration_since(SystemTime::UNIX_EPOCH)
@@ -101,10 +106,12 @@ impl Store {
         let mut bytes = serde_json::to_vec(&head)?;
         bytes.push(b'\n');
         bytes.extend_from_slice(&kept.body);
+        let seal = format!("{}\n", digest(&bytes));
         private_dir(&self.dir)?;
         let mut file = tempfile::Builder::new()
             .prefix(PARTIAL)
             .tempfile_in(&self.dir)?;
+        file.write_all(seal.as_bytes())?;
         file.write_all(&bytes)?;
         file.persist(self.path(url, identity))
             .map_err(|error| error.error)?;

@@ -10,12 +10,13 @@ use crate::base::Bases;
 use crate::cache::Store;
 use crate::config::CatalogConfig;
 use crate::entry::{Flavor, Variant, WorkerEntry};
-use crate::error::CatalogError;
+use crate::error::{CatalogError, printable};
 use crate::exchange::Exchange;
-use crate::fetch::{Fetched, Fetcher, Kind, Payload, Target};
+use crate::fetch::{Fetched, Fetcher, Target};
 use crate::flight::Flights;
 use crate::host::{self, Host};
 use crate::id::WorkerId;
+use crate::payload::{Kind, Payload};
 use crate::platform::WorkerType;
 use crate::recipe::{self, Recipe};
 use crate::transport;
@@ -86,7 +87,8 @@ impl CatalogClient {
     ///
     /// `llm-worker-rbee-cuda` on a service that knows `llm-worker-rbee` gives that entry with its
     /// `cuda` variants alone; `llm-worker-rbee` on a service with an entry for each backend gives
-    /// those joined into one. An entry of exactly that id comes first.
+    /// those joined into one. An entry of exactly that id comes first. When the service cannot be
+    /// reached, a kept list serves as well as a kept entry.
     ///
     /// # Errors
     /// [`CatalogError::NotFound`] with the ids on offer, and whatever else keeps the entry from
@@ -161,7 +163,43 @@ impl CatalogClient {
                 status: 404 | 410,
                 ..
             }) => self.fetch_alias(id, url).await,
+            Err(error @ CatalogError::Offline { .. }) => {
+                self.kept_alias(id, None).await.ok_or(error)
+            }
+            Err(error) if error.is_unreachable() => {
+                self.kept_alias(id, Some(&error)).await.ok_or(error)
+            }
             other => other,
+        }
+    }
+
+    /// The worker under any of its names, from what was kept of the list or of its v2 entry.
+    async fn kept_alias(
+        &self,
+        id: &WorkerId,
+        cause: Option<&CatalogError>,
+    ) -> Option<Answer<WorkerEntry>> {
+        let give = |fetched: &Fetched, entry| Answer {
+            value: entry,
+            freshness: fetched.freshness,
+            url: fetched.url.clone(),
+            cause: cause.cloned(),
+        };
+        let list = Target::Path("workers".to_owned());
+        if let Some(fetched) = self.fetcher.kept(&list, Kind::List).await
+            && let Payload::List(workers, _) = &fetched.payload
+            && let Some(entry) = resolve(id, workers)
+        {
+            return Some(give(&fetched, entry));
+        }
+        let (name, backend) = id.split_backend()?;
+        let base = Target::Path(format!("workers/{name}"));
+        let fetched = self.fetcher.kept(&base, Kind::Entry).await?;
+        match &fetched.payload {
+            Payload::Entry(entry) if entry.id == name => {
+                narrow(entry, backend).map(|entry| give(&fetched, entry))
+            }
+            _ => None,
         }
     }
 
@@ -199,10 +237,12 @@ impl CatalogClient {
             Ok(list) => list,
             Err(error) => {
                 tracing::debug!(%error, "no list to look for another name in");
-                return self
-                    .fetch_base(id)
-                    .await
-                    .ok_or_else(|| not_found(Vec::new()));
+                return match self.fetch_base(id).await {
+                    Some(answer) => Ok(answer),
+                    // Whether the worker is there under another name is not known.
+                    None if error.is_unreachable() => Err(error),
+                    None => Err(not_found(Vec::new())),
+                };
             }
         };
         match resolve(id, &list.value.workers) {
@@ -238,7 +278,7 @@ impl CatalogClient {
             };
             return Err(CatalogError::NoRecipe {
                 id: entry.id.to_string(),
-                backend: variant.backend.to_string(),
+                backend: printable(variant.backend.as_str(), 40),
                 flavor,
                 offered: variant.offers(other).then_some(other),
             });
@@ -309,6 +349,9 @@ fn resolve(id: &WorkerId, workers: &[WorkerEntry]) -> Option<WorkerEntry> {
             ..sibling.clone()
         }),
         Some(mut joined) => {
+            if joined.version != sibling.version {
+                joined.version = None;
+            }
             joined.variants.extend(sibling.variants.iter().cloned());
             Some(joined)
         }

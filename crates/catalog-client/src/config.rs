@@ -53,6 +53,7 @@ impl fmt::Debug for CatalogConfig {
             .base_urls
             .iter()
             .map(|url| url.rsplit_once('@').map_or(url.as_str(), |(_, rest)| rest))
+            .map(|url| url.split(['?', '#']).next().unwrap_or_default())
             .collect();
         f.debug_struct("CatalogConfig")
             .field("base_urls", &base_urls)

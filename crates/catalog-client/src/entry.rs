@@ -15,7 +15,7 @@ pub struct WorkerEntry {
     pub id: WorkerId,
     /// A product name (v1) or a language (v2); informative.
     pub implementation: Option<String>,
-    /// The worker's version, as sent.
+    /// The worker's version, as sent; `None` also when joined v1 entries differ in it.
     pub version: Option<String>,
     /// The name to show; the id when the catalog gives none.
     pub name: String,

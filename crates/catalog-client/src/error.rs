@@ -79,7 +79,7 @@ pub enum CatalogError {
         offered: Vec<Offer>,
     },
     /// The service answered, and refused.
-    #[error("the catalog refused `{url}` with status {status}{}{}", said(error.as_deref(), message.as_deref()), hint(*status))]
+    #[error("the catalog {} `{url}` with status {status}{}{}", did(*status), said(error.as_deref(), message.as_deref()), hint(*status, *retry_after))]
     Refused {
         /// What was asked for.
         url: String,
@@ -104,7 +104,7 @@ pub enum CatalogError {
         source: Arc<dyn Error + Send + Sync>,
     },
     /// The service took too long.
-    #[error("the catalog at `{url}` sent nothing new for {limit:?} while {stage}")]
+    #[error("{}", waited(url, *stage, *limit))]
     TimedOut {
         /// What was asked for.
         url: String,
@@ -115,7 +115,7 @@ pub enum CatalogError {
     },
     /// No trusted connection.
     #[error(
-        "cannot make a trusted connection to `{url}`; if the catalog has a private certificate authority, add its root certificate"
+        "cannot make a trusted connection to `{url}`; add the root certificate if the catalog has a private certificate authority, or use `http` if it has no TLS"
     )]
     Tls {
         /// What was asked for.
@@ -133,7 +133,9 @@ pub enum CatalogError {
         limit: u64,
     },
     /// Something answers, but not a catalog.
-    #[error("this does not look like a worker catalog: `{url}` answered {found}")]
+    #[error(
+        "this does not look like a worker catalog: `{url}` answered {found}; check the catalog's address"
+    )]
     NotACatalog {
         /// What was asked for.
         url: String,
@@ -142,8 +144,8 @@ pub enum CatalogError {
     },
     /// An entry or list that cannot be used.
     #[error(
-        "malformed catalog entry at `{url}`: {}line {line} column {column}: {problem}",
-        field(path)
+        "malformed catalog entry at `{url}`: {}{problem}",
+        position(path, *line, *column)
     )]
     MalformedEntry {
         /// Where it came from.
@@ -186,7 +188,7 @@ pub enum CatalogError {
         catalog: String,
     },
     /// Offline, and nothing kept.
-    #[error("`{url}` is not in the cache, and the client is offline")]
+    #[error("`{url}` is not in the cache, and the client is offline; ask for it once online")]
     Offline {
         /// What was asked for.
         url: String,
@@ -206,7 +208,9 @@ pub enum CatalogError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stage {
-    /// A connection or the first byte of the answer.
+    /// A connection.
+    Connect,
+    /// The first byte of the answer.
     Answer,
     /// More of the body.
     Body,
@@ -217,8 +221,9 @@ pub enum Stage {
 impl std::fmt::Display for Stage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Answer => "connecting and waiting for an answer",
-            Self::Body => "sending the answer",
+            Self::Connect => "connecting",
+            Self::Answer => "waiting for an answer",
+            Self::Body => "reading the answer",
             Self::Whole => "completing the answer",
         })
     }
@@ -239,11 +244,15 @@ impl CatalogError {
         }
     }
 
-    /// Whether the same request may succeed soon: lost connections and the statuses 408, 425,
-    /// 429, 500, 502, 503 and 504.
+    /// Whether the same request may succeed soon: no connection in time, lost connections, and the
+    /// statuses 408, 425, 429, 500, 502, 503 and 504.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
+            Self::Unreachable { .. }
+            | Self::TimedOut {
+                stage: Stage::Connect,
+                ..
+            } => true,
             Self::Refused { status, .. } => {
                 matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
             }
@@ -265,8 +274,10 @@ pub(crate) fn printable(text: &str, max: usize) -> String {
             out.push('…');
             break;
         }
-        // Bidirectional overrides reorder the rest of the line on a terminal.
-        if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+        // Bidirectional controls reorder the rest of the line on a terminal, the others hide in it.
+        let steers = matches!(c, '\u{61c}' | '\u{feff}' | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}');
+        if c.is_control() || steers {
             let _ = write!(out, "{}", c.escape_unicode());
         } else {
             out.push(c);
@@ -305,7 +316,10 @@ fn would_fit(fitting: &[String], offered: &[Offer]) -> String {
         let names: Vec<_> = fitting.iter().map(|name| format!("`{name}`")).collect();
         let _ = write!(text, "; this system could use {}", names.join(", "));
     }
-    let offers: Vec<_> = offered.iter().map(ToString::to_string).collect();
+    let mut offers: Vec<_> = offered.iter().take(20).map(ToString::to_string).collect();
+    if offered.len() > offers.len() {
+        offers.push(format!("and {} more", offered.len() - offers.len()));
+    }
     let _ = write!(text, "; on offer: {}", offers.join("; "));
     text
 }
@@ -318,11 +332,32 @@ fn said(error: Option<&str>, message: Option<&str>) -> String {
     }
 }
 
-fn hint(status: u16) -> &'static str {
+fn did(status: u16) -> &'static str {
     match status {
-        401 | 403 => "; a licensed catalog needs a token",
-        407 => "; the proxy wants a user name and password",
-        _ => "",
+        400..500 => "refused",
+        500.. => "failed on",
+        _ => "gave no document for",
+    }
+}
+
+fn hint(status: u16, retry_after: Option<Duration>) -> String {
+    match (status, retry_after) {
+        (401 | 403, _) => "; a licensed catalog needs a token".to_owned(),
+        (407, _) => "; the proxy wants a user name and password".to_owned(),
+        (_, Some(wait)) => format!("; it asks to come back in {} s", wait.as_secs()),
+        (408 | 425 | 429 | 500 | 502..=504, None) => "; try again later".to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn waited(url: &str, stage: Stage, limit: Duration) -> String {
+    match stage {
+        Stage::Connect => format!("no connection to the catalog at `{url}` within {limit:?}"),
+        Stage::Answer => format!("no answer from the catalog at `{url}` within {limit:?}"),
+        Stage::Body => {
+            format!("the answer from `{url}` broke off: nothing new for {limit:?}")
+        }
+        Stage::Whole => format!("the answer from `{url}` was not complete within {limit:?}"),
     }
 }
 
@@ -333,11 +368,12 @@ fn tries(attempts: u32) -> String {
     }
 }
 
-fn field(path: &str) -> String {
-    if path.is_empty() {
-        String::new()
-    } else {
-        format!("field `{path}`, ")
+fn position(path: &str, line: usize, column: usize) -> String {
+    match (path, line) {
+        ("", 0) => String::new(),
+        ("", _) => format!("line {line} column {column}: "),
+        (_, 0) => format!("field `{path}`: "),
+        _ => format!("field `{path}`, line {line} column {column}: "),
     }
 }
 

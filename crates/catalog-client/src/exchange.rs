@@ -118,7 +118,7 @@ impl Exchange {
             .headers(headers.clone())
             .header(header::USER_AGENT, &self.user_agent);
         let request = self.bases.authorize(url, request);
-        let limit = self.limits.connect + self.limits.idle;
+        let limit = self.limits.connect.saturating_add(self.limits.idle);
         match tokio::time::timeout(limit, request.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(self.classify(url, error)),
@@ -262,9 +262,15 @@ impl Exchange {
             found: text.to_owned(),
         };
         if error.is_timeout() {
+            // The only limit of our own client is the one on connecting; an injected one has others.
+            let stage = if error.is_connect() {
+                Stage::Connect
+            } else {
+                Stage::Answer
+            };
             return CatalogError::TimedOut {
                 url: shown,
-                stage: Stage::Answer,
+                stage,
                 limit: self.limits.connect,
             };
         }
@@ -283,7 +289,7 @@ impl Exchange {
         }
         let transport = in_chain::<hyper::Error>(&error);
         if transport.is_some_and(hyper::Error::is_parse) {
-            return found("something that is not HTTP");
+            return found("something that is not valid HTTP");
         }
         if error.is_decode() && transport.is_none() {
             return found("with compressed data that cannot be decompressed");

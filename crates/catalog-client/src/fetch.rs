@@ -10,19 +10,10 @@ use url::Url;
 use crate::answer::Freshness;
 use crate::base::{Base, Bases};
 use crate::cache::{Kept, Store};
-use crate::entry::WorkerEntry;
 use crate::error::CatalogError;
-use crate::exchange::{Exchange, Got, is_html, is_json};
+use crate::exchange::{Exchange, Got};
+use crate::payload::{Kind, Payload, decode};
 use crate::retry::Budget;
-use crate::{recipe, wire};
-
-/// What is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
-    Entry,
-    List,
-    Recipe,
-}
 
 /// Where it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -31,14 +22,6 @@ pub(crate) enum Target {
     Path(String),
     /// In one place.
     Url(Url),
-}
-
-/// A decoded document.
-#[derive(Debug)]
-pub(crate) enum Payload {
-    Entry(Box<WorkerEntry>),
-    List(Vec<WorkerEntry>, Vec<CatalogError>),
-    Recipe(String),
 }
 
 /// A document and how it was come by.
@@ -56,55 +39,6 @@ pub(crate) struct Fetcher {
     pub(crate) exchange: Exchange,
     pub(crate) store: Option<Store>,
     pub(crate) offline: bool,
-}
-
-impl Kind {
-    fn accept(self) -> HeaderValue {
-        HeaderValue::from_static(match self {
-            Self::Entry | Self::List => "application/json",
-            Self::Recipe => "text/plain, */*;q=0.5",
-        })
-    }
-
-    /// Checks the content type, then decodes.
-    fn decode(
-        self,
-        url: &str,
-        content_type: Option<&str>,
-        body: &[u8],
-    ) -> Result<Payload, CatalogError> {
-        let not_a_catalog = |found: String| CatalogError::NotACatalog {
-            url: url.to_owned(),
-            found,
-        };
-        let due = if self == Self::Recipe {
-            "a recipe"
-        } else {
-            "JSON"
-        };
-        match content_type {
-            Some(kind) if is_html(kind) => {
-                return Err(not_a_catalog(format!("an HTML page where {due} is due")));
-            }
-            Some(kind) if is_json(kind) == (self == Self::Recipe) => {
-                let kind = crate::error::printable(kind, 60);
-                return Err(not_a_catalog(format!(
-                    "with content type `{kind}` where {due} is due"
-                )));
-            }
-            None if self != Self::Recipe => {
-                return Err(not_a_catalog(format!(
-                    "without a content type where {due} is due"
-                )));
-            }
-            _ => {}
-        }
-        match self {
-            Self::Entry => wire::entry(url, body).map(|entry| Payload::Entry(Box::new(entry))),
-            Self::List => wire::list(url, body).map(|(good, bad)| Payload::List(good, bad)),
-            Self::Recipe => recipe::text(url, body).map(Payload::Recipe),
-        }
-    }
 }
 
 impl Target {
@@ -129,7 +63,16 @@ struct Copy {
 }
 
 impl Fetcher {
-    pub(crate) async fn fetch(&self, target: &Target, kind: Kind) -> Result<Fetched, CatalogError> {
+    /// A kept document, however old; nobody is asked.
+    pub(crate) async fn kept(&self, target: &Target, kind: Kind) -> Option<Fetched> {
+        match self.places(target, kind).await {
+            Ok(fresh) => Some(fresh),
+            Err(places) => stale(places, None),
+        }
+    }
+
+    /// A copy that may be given without asking, or else the places to ask.
+    async fn places(&self, target: &Target, kind: Kind) -> Result<Fetched, Vec<Place>> {
         let mut places = Vec::new();
         for url in target.urls(&self.exchange.bases) {
             let copy = self.load(&url, kind).await;
@@ -147,6 +90,14 @@ impl Fetcher {
                 copy => places.push(Place { url, copy }),
             }
         }
+        Err(places)
+    }
+
+    pub(crate) async fn fetch(&self, target: &Target, kind: Kind) -> Result<Fetched, CatalogError> {
+        let mut places = match self.places(target, kind).await {
+            Ok(fresh) => return Ok(fresh),
+            Err(places) => places,
+        };
         if self.offline {
             let shown = places.first().map(|place| Base::show(&place.url));
             return stale(places, None).ok_or(CatalogError::Offline {
@@ -261,7 +212,8 @@ impl Fetcher {
     async fn take(&self, url: &Url, kind: Kind, got: Got) -> Result<Fetched, CatalogError> {
         let shown = Base::show(url);
         let content_type = got.content_type();
-        let payload = kind.decode(&shown, content_type.as_deref(), &got.body)?;
+        let headers = response(&got);
+        let (payload, body) = decode(kind, &shown, content_type.clone(), got.body).await?;
         let options = CacheOptions {
             shared: false,
             // A guess from `Last-Modified` would hide a new version.
@@ -269,12 +221,12 @@ impl Fetcher {
             ..CacheOptions::default()
         };
         let now = SystemTime::now();
-        let policy = CachePolicy::new_options(&request(url, kind), &response(&got), now, options);
+        let policy = CachePolicy::new_options(&request(url, kind), &headers, now, options);
         if policy.is_storable() {
             let kept = Kept {
                 policy,
                 content_type,
-                body: got.body,
+                body,
                 stored: now,
             };
             self.save(url, kept).await;
@@ -377,5 +329,15 @@ fn response(got: &Got) -> http::Response<()> {
     let mut response = http::Response::new(());
     *response.status_mut() = http::StatusCode::from_u16(got.status).unwrap_or_default();
     response.headers_mut().clone_from(&got.headers);
+    // RFC 9111, section 1.2.2: a number of seconds that does not fit counts as this. The caching
+    // rules would add to it without looking.
+    if let Some(age) = response.headers_mut().get_mut(header::AGE) {
+        let digits = age.as_bytes();
+        let number = digits.iter().all(u8::is_ascii_digit) && !digits.is_empty();
+        let fits = age.to_str().ok().and_then(|text| text.parse().ok());
+        if number && fits.is_none_or(|seconds: u64| seconds > 1 << 31) {
+            *age = HeaderValue::from_static("2147483648");
+        }
+    }
     response
 }

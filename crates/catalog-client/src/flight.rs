@@ -7,7 +7,8 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, WeakShared};
 
 use crate::error::CatalogError;
-use crate::fetch::{Fetched, Fetcher, Kind, Target};
+use crate::fetch::{Fetched, Fetcher, Target};
+use crate::payload::Kind;
 
 type Flight = BoxFuture<'static, Result<Arc<Fetched>, CatalogError>>;
 

@@ -6,8 +6,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::entry::{Variant, WorkerEntry};
-use crate::error::CatalogError;
-use crate::platform::{Architecture, Platform, WorkerType};
+use crate::error::{CatalogError, printable};
+use crate::platform::{Architecture, Named, Platform, Wire, WorkerType};
 
 /// The machine a worker is wanted for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -74,8 +74,14 @@ impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} on {} with backend ",
-            self.platform, self.architecture
+            "{} on {} with {}",
+            self.platform,
+            self.architecture,
+            if self.backends.is_empty() {
+                "no backend"
+            } else {
+                "backend "
+            }
         )?;
         for (n, backend) in self.backends.iter().enumerate() {
             write!(f, "{}`{backend}`", if n == 0 { "" } else { " or " })?;
@@ -99,15 +105,19 @@ pub struct Offer {
 impl Offer {
     pub(crate) fn of(variant: &Variant) -> Self {
         Self {
-            backend: variant.backend.to_string(),
-            platforms: variant.platforms.iter().map(ToString::to_string).collect(),
-            architectures: variant
-                .architectures
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
+            backend: printable(variant.backend.as_str(), NAME_CHARS),
+            platforms: names(&variant.platforms),
+            architectures: names(&variant.architectures),
         }
     }
+}
+
+/// A name in an error; real ones have a handful of characters.
+const NAME_CHARS: usize = 40;
+
+fn names<T: Wire>(names: &[Named<T>]) -> Vec<String> {
+    let shown = names.iter().take(20);
+    shown.map(|n| printable(n.as_str(), NAME_CHARS)).collect()
 }
 
 impl fmt::Display for Offer {
@@ -144,8 +154,8 @@ pub fn select<'a>(entry: &'a WorkerEntry, host: &Host) -> Result<&'a Variant, Ca
     }
     let mut fitting: Vec<String> = Vec::new();
     for variant in entry.variants.iter().filter(runs) {
-        let name = variant.backend.to_string();
-        if !fitting.contains(&name) {
+        let name = printable(variant.backend.as_str(), NAME_CHARS);
+        if !fitting.contains(&name) && fitting.len() < 20 {
             fitting.push(name);
         }
     }

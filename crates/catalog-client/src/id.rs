@@ -51,7 +51,7 @@ impl FromStr for WorkerId {
             .chars()
             .find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-'))
         {
-            format!("{bad:?} is not allowed")
+            format!("`{}` is not allowed", printable(&bad.to_string(), 1))
         } else if text.len() > MAX_LEN {
             format!("it has {} characters", text.len())
         } else {

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::error::printable;
+
 /// A name from a catalog: one this crate knows, or one it does not, kept as sent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Named<T> {
@@ -68,7 +70,8 @@ impl<'de, T: Wire> Deserialize<'de> for Named<T> {
         let name = String::deserialize(deserializer)?;
         if name.trim().is_empty() || name.chars().any(char::is_control) {
             return Err(serde::de::Error::custom(format_args!(
-                "{name:?} is not a name"
+                "`{}` is not a name",
+                printable(&name, 40)
             )));
         }
         name.parse().map_err(serde::de::Error::custom)

@@ -83,7 +83,11 @@ fn absolute(bases: &Bases, mut url: Url, reference: &str) -> Result<Target, Cata
         });
     }
     url.set_fragment(None);
-    Ok(Target::Url(url))
+    // What one base URL has, its mirrors have too.
+    Ok(match bases.path_below(&url) {
+        Some(path) => Target::Path(path),
+        None => Target::Url(url),
+    })
 }
 
 /// Whether a path has a segment that a URL parser takes for "up one level".

@@ -1,20 +1,28 @@
 //! Decoding: any of the three shapes in, one model out, and every complaint with its place.
 
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::{DeserializeOwned, Error as _, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::document::{Document, no_path};
 use crate::entry::{BuildOptions, Capabilities, CodeSource, Variant, WorkerEntry};
 use crate::error::{CatalogError, printable};
 use crate::id::WorkerId;
 use crate::platform::{Architecture, Backend, Named, Platform};
 
+/// A list decodes into many times its size; a hostile one of 8 MiB has room for millions.
+const MOST_WORKERS: usize = 10_000;
+/// The same for one entry.
+const MOST_VARIANTS: usize = 1_000;
+
 /// Decodes one entry.
 pub(crate) fn entry(url: &str, body: &[u8]) -> Result<WorkerEntry, CatalogError> {
     let document = Document::new(url, body)?;
-    let wire: WireEntry = document.decode(document.text, "")?;
+    let Object(wire) = document.decode::<Object<WireEntry>>(document.text, "")?;
     wire.into_entry()
         .map_err(|problem| document.complaint(document.text, "", 1, 1, &problem))
 }
@@ -31,7 +39,7 @@ pub(crate) fn list(
     }
     let document = Document::new(url, body)?;
     let mut json = serde_json::Deserializer::from_str(document.text);
-    let envelope: Envelope<'_> = serde_path_to_error::deserialize(&mut json)
+    let Object(envelope): Object<Envelope<'_>> = serde_path_to_error::deserialize(&mut json)
         .and_then(|envelope| {
             json.end()
                 .map(|()| envelope)
@@ -44,12 +52,16 @@ pub(crate) fn list(
             found: "JSON without a list of `workers`".to_owned(),
         });
     };
+    if raw.len() > MOST_WORKERS {
+        let problem = format!("{} workers; at most {MOST_WORKERS} are read", raw.len());
+        return Err(document.complaint(document.text, "workers", 1, 1, &problem));
+    }
     let (mut entries, mut rejected) = (Vec::new(), Vec::new());
     for (n, raw) in raw.into_iter().enumerate() {
         let path = format!("workers[{n}]");
         let decoded = document
-            .decode::<WireEntry>(raw.get(), &path)
-            .and_then(|wire| {
+            .decode::<Object<WireEntry>>(raw.get(), &path)
+            .and_then(|Object(wire)| {
                 wire.into_entry()
                     .map_err(|problem| document.complaint(raw.get(), &path, 1, 1, &problem))
             });
@@ -59,103 +71,6 @@ pub(crate) fn list(
         }
     }
     Ok((entries, rejected))
-}
-
-fn no_path() -> serde_path_to_error::Path {
-    serde_path_to_error::Track::new().path()
-}
-
-/// A JSON text and where it came from.
-struct Document<'a> {
-    url: &'a str,
-    text: &'a str,
-}
-
-impl<'a> Document<'a> {
-    fn new(url: &'a str, body: &'a [u8]) -> Result<Self, CatalogError> {
-        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        let text = std::str::from_utf8(body).map_err(|error| {
-            let before = &body[..error.valid_up_to()];
-            let start = line_start(before);
-            CatalogError::MalformedEntry {
-                url: url.to_owned(),
-                path: String::new(),
-                line: memchr::memchr_iter(b'\n', before).count() + 1,
-                column: before.len() - start + 1,
-                problem: "the text is not UTF-8".to_owned(),
-            }
-        })?;
-        Ok(Self { url, text })
-    }
-
-    /// Decodes `part`, a slice of the document found at `path`.
-    fn decode<T: DeserializeOwned>(&self, part: &str, path: &str) -> Result<T, CatalogError> {
-        let mut json = serde_json::Deserializer::from_str(part);
-        let value = serde_path_to_error::deserialize(&mut json)
-            .map_err(|error| self.failure(part, path, &error))?;
-        json.end().map_err(|error| {
-            self.complaint(part, path, error.line(), error.column(), &reason(&error))
-        })?;
-        Ok(value)
-    }
-
-    fn failure(
-        &self,
-        part: &str,
-        path: &str,
-        error: &serde_path_to_error::Error<serde_json::Error>,
-    ) -> CatalogError {
-        let inner = error.path().to_string();
-        let path = match (path, inner.as_str()) {
-            (path, "." | "") => path.to_owned(),
-            ("", inner) => inner.to_owned(),
-            (path, inner) => format!("{path}.{inner}"),
-        };
-        let (line, column) = (error.inner().line(), error.inner().column());
-        self.complaint(part, &path, line, column, &reason(error.inner()))
-    }
-
-    /// An error at a line and column of `part`, counted from the start of the document.
-    fn complaint(
-        &self,
-        part: &str,
-        path: &str,
-        line: usize,
-        column: usize,
-        problem: &str,
-    ) -> CatalogError {
-        let start = (part.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
-        let before = self.text.as_bytes().get(..start).unwrap_or_default();
-        let first = line <= 1;
-        CatalogError::MalformedEntry {
-            url: self.url.to_owned(),
-            path: printable(path, 200),
-            line: memchr::memchr_iter(b'\n', before).count() + line.max(1),
-            column: column
-                + if first {
-                    before.len() - line_start(before)
-                } else {
-                    0
-                },
-            problem: printable(problem, 300),
-        }
-    }
-}
-
-/// Where the last line of `text` starts.
-fn line_start(text: &[u8]) -> usize {
-    text.iter()
-        .rposition(|b| *b == b'\n')
-        .map_or(0, |at| at + 1)
-}
-
-/// `serde_json`'s message without the position, which has its own fields.
-fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match text.rfind(" at line ") {
-        Some(at) => text[..at].to_owned(),
-        None => text,
-    }
 }
 
 /// Every field of every shape, in both spellings; absent and `null` are the same.
@@ -174,9 +89,9 @@ struct WireEntry {
     readme_url: Option<String>,
     #[serde(alias = "build_system")]
     build_system: Option<String>,
-    source: Option<WireSource>,
-    variants: Option<Vec<WireVariant>>,
-    capabilities: Option<WireCapabilities>,
+    source: Option<Object<WireSource>>,
+    variants: Option<Vec<Object<WireVariant>>>,
+    capabilities: Option<Object<WireCapabilities>>,
     #[serde(
         default,
         deserialize_with = "lenient",
@@ -196,7 +111,7 @@ struct WireEntry {
     homebrew_formula: Option<String>,
     #[serde(alias = "homebrew_formula_git")]
     homebrew_formula_git: Option<String>,
-    build: Option<WireBuild>,
+    build: Option<Object<WireBuild>>,
     depends: Option<Vec<String>>,
     makedepends: Option<Vec<String>>,
     #[serde(alias = "binary_name")]
@@ -228,7 +143,7 @@ struct WireVariant {
     homebrew_formula: Option<String>,
     #[serde(alias = "homebrew_formula_git")]
     homebrew_formula_git: Option<String>,
-    build: Option<WireBuild>,
+    build: Option<Object<WireBuild>>,
     depends: Option<Vec<String>>,
     makedepends: Option<Vec<String>>,
     #[serde(alias = "binary_name")]
@@ -270,7 +185,7 @@ struct WireCapabilities {
 impl WireEntry {
     fn into_entry(self) -> Result<WorkerEntry, String> {
         let base = Capabilities::default();
-        let stated = self.capabilities.unwrap_or_default();
+        let stated = self.capabilities.map(|c| c.0).unwrap_or_default();
         let capabilities = Capabilities {
             supported_formats: stated
                 .supported_formats
@@ -290,9 +205,15 @@ impl WireEntry {
                 .unwrap_or(base.supports_batching),
         };
         let variants = match (self.variants, self.worker_type) {
+            (Some(variants), _) if variants.len() > MOST_VARIANTS => {
+                let count = variants.len();
+                return Err(format!(
+                    "{count} entries in `variants`; at most {MOST_VARIANTS} are read"
+                ));
+            }
             (Some(variants), _) if !variants.is_empty() => variants
                 .into_iter()
-                .map(|variant| variant.into_variant(&self.id, false))
+                .map(|Object(variant)| variant.into_variant(&self.id, false))
                 .collect(),
             (_, Some(backend)) => {
                 let flat = WireVariant {
@@ -313,7 +234,10 @@ impl WireEntry {
             }
             (Some(_), None) => return Err("`variants` is empty".to_owned()),
             (None, None) => {
-                return Err("neither `variants` nor `worker_type` says a backend".to_owned());
+                return Err(
+                    "neither `variants` nor `workerType` (v1: `worker_type`) says a backend"
+                        .to_owned(),
+                );
             }
         };
         Ok(WorkerEntry {
@@ -326,7 +250,7 @@ impl WireEntry {
             cover_image: text(self.cover_image),
             readme_url: text(self.readme_url),
             build_system: text(self.build_system),
-            source: self.source.map(|source| CodeSource {
+            source: self.source.map(|Object(source)| CodeSource {
                 kind: text(source.kind),
                 url: text(source.url),
                 branch: text(source.branch),
@@ -357,7 +281,7 @@ impl WireVariant {
             source_recipe,
             homebrew_formula: text(self.homebrew_formula),
             homebrew_formula_git: text(self.homebrew_formula_git),
-            build: self.build.map(|build| BuildOptions {
+            build: self.build.map(|Object(build)| BuildOptions {
                 features: build.features.unwrap_or_default(),
                 profile: text(build.profile),
                 flags: build.flags.unwrap_or_default(),
@@ -385,6 +309,25 @@ fn lenient<'de, D: Deserializer<'de>>(
         .filter(|value: &serde_json::Value| value.is_object()))
 }
 
+/// A JSON object. What is derived for a struct takes a list of its fields' values as well.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = T;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        deserializer.deserialize_map(Fields(PhantomData)).map(Self)
+    }
+}
+
 /// One path component: the name of an installed file.
 struct FileName(String);
 
@@ -398,7 +341,8 @@ impl<'de> Deserialize<'de> for FileName {
             || name.chars().any(char::is_control);
         if bad {
             return Err(D::Error::custom(format_args!(
-                "{name:?} is not a file name"
+                "`{}` is not a file name without folders",
+                printable(&name, 80)
             )));
         }
         Ok(Self(name))
