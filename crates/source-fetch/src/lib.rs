@@ -6,6 +6,7 @@ mod checksum;
 mod credential;
 mod error;
 mod fetch;
+pub mod git;
 mod policy;
 mod progress;
 mod source;

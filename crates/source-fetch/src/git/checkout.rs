@@ -1,0 +1,267 @@
+//! A working copy that needs nothing outside itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use git2::build::CheckoutBuilder;
+use git2::{Oid, Repository};
+use tokio_util::sync::CancellationToken;
+
+use super::error::GitProblem;
+use super::history::History;
+use super::local::link_store;
+use super::mirror::{Head, Mirror, Resolved, packed_refs, problem, shallow_file};
+use super::options::GitLimits;
+use super::pack::io_problem;
+use super::tree::{self, Entry, Kind};
+use crate::source::GitReference;
+
+mod files;
+
+/// The branch makepkg puts a chosen revision on: `source/git.sh`.
+const BRANCH: &str = "refs/heads/makepkg";
+
+/// A checkout that is whole but not yet in its place; removed when dropped.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    directory: tempfile::TempDir,
+    destination: PathBuf,
+    pub(super) files: u64,
+    pub(super) bytes: u64,
+}
+
+impl Prepared {
+    /// Moves the checkout to its destination in one step.
+    pub(super) fn publish(self) -> Result<(), GitProblem> {
+        let Self {
+            directory,
+            destination,
+            ..
+        } = self;
+        // `rename` would silently take the place of an empty directory, which is as good as none.
+        match fs::rename(directory.path(), &destination) {
+            Ok(()) => {
+                let _ = directory.keep();
+                Ok(())
+            }
+            Err(error) if destination.exists() => {
+                drop(error);
+                Err(GitProblem::Exists { path: destination })
+            }
+            Err(error) => Err(io_problem("create", destination)(error)),
+        }
+    }
+}
+
+/// What a checkout is made from.
+pub(super) struct Plan<'a> {
+    pub(super) mirror: &'a Mirror,
+    pub(super) url: &'a str,
+    pub(super) reference: &'a GitReference,
+    pub(super) history: History,
+    pub(super) resolved: Resolved,
+    pub(super) limits: &'a GitLimits,
+    pub(super) token: &'a CancellationToken,
+}
+
+/// Makes a checkout beside `destination`.
+pub(super) fn prepare(plan: &Plan<'_>, destination: &Path) -> Result<Prepared, GitProblem> {
+    if fs::symlink_metadata(destination).is_ok_and(|m| !m.is_dir())
+        || fs::read_dir(destination).is_ok_and(|mut entries| entries.next().is_some())
+    {
+        return Err(GitProblem::Exists {
+            path: destination.to_owned(),
+        });
+    }
+    let parent = destination.parent().unwrap_or(destination);
+    fs::create_dir_all(parent).map_err(io_problem("create", parent))?;
+    let name = destination
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy();
+    let directory = tempfile::Builder::new()
+        .prefix(&format!(".{name}."))
+        .permissions(Permissions::from_mode(0o777))
+        .tempdir_in(parent)
+        .map_err(io_problem("create a directory in", parent))?;
+
+    let entries = tree::list(
+        plan.mirror.repository(),
+        plan.url,
+        plan.resolved.commit,
+        plan.limits.files,
+    )?;
+    let repository = initialise(plan, directory.path())?;
+    let bytes = if needs_conversion(plan, &entries)? {
+        convert(plan, &repository)?
+    } else {
+        files::write(plan, &repository, directory.path(), &entries)?
+    };
+    Ok(Prepared {
+        directory,
+        destination: destination.to_owned(),
+        files: entries.len() as u64,
+        bytes,
+    })
+}
+
+/// The `.git` of the checkout: objects of its own, and the references `git clone` would leave.
+fn initialise(plan: &Plan<'_>, directory: &Path) -> Result<Repository, GitProblem> {
+    let git = |source| problem(plan.url, "create the checkout", source);
+    let mirror_head = plan.mirror.head()?;
+    let default_branch = match &mirror_head {
+        Head::Branch(name) => name.strip_prefix("refs/heads/"),
+        Head::Detached(_) => None,
+    };
+    let head = match (plan.reference, default_branch) {
+        (GitReference::Default, Some(branch)) => Some(format!("refs/heads/{branch}")),
+        (GitReference::Default, None) => None,
+        _ => Some(BRANCH.to_owned()),
+    };
+    let mut options = git2::RepositoryInitOptions::new();
+    options
+        .external_template(false)
+        .initial_head(head.as_deref().unwrap_or("main"));
+    let repository = Repository::init_opts(directory, &options).map_err(git)?;
+    let git_directory = directory.join(".git");
+
+    // Copies, not links: what a build does to its own `.git` must not reach the cache.
+    link_store(
+        &plan.mirror.path().join("objects"),
+        &git_directory.join("objects"),
+        plan.token,
+        false,
+    )?;
+    let shallow: BTreeSet<Oid> = plan
+        .mirror
+        .shallow()?
+        .into_iter()
+        .filter(|id| plan.mirror.has(*id))
+        .collect();
+    let write = |name: &str, text: &str| {
+        let path = git_directory.join(name);
+        fs::write(&path, text).map_err(io_problem("write", path))
+    };
+    if !shallow.is_empty() {
+        write("shallow", &shallow_file(&shallow))?;
+    }
+
+    let mut references = references(plan, default_branch)?;
+    if let Some(name) = &head {
+        references.insert(name.clone(), plan.resolved.commit);
+    } else {
+        write("HEAD", &format!("{}\n", plan.resolved.commit))?;
+    }
+    write("packed-refs", &packed_refs(&references))?;
+    if let Some(branch) = default_branch
+        && references.contains_key(&format!("refs/remotes/origin/{branch}"))
+    {
+        let remotes = git_directory.join("refs/remotes/origin");
+        fs::create_dir_all(&remotes).map_err(io_problem("create", &remotes))?;
+        write(
+            "refs/remotes/origin/HEAD",
+            &format!("ref: refs/remotes/origin/{branch}\n"),
+        )?;
+    }
+
+    let configure = || -> Result<(), git2::Error> {
+        let mut config = repository.config()?.open_level(git2::ConfigLevel::Local)?;
+        // The person's own setting must not change what is built.
+        config.set_bool("core.autocrlf", false)?;
+        config.set_str("remote.origin.url", plan.url)?;
+        config.set_str("remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*")?;
+        if let (GitReference::Default, Some(branch)) = (plan.reference, default_branch) {
+            config.set_str(&format!("branch.{branch}.remote"), "origin")?;
+            config.set_str(
+                &format!("branch.{branch}.merge"),
+                &format!("refs/heads/{branch}"),
+            )?;
+        }
+        Ok(())
+    };
+    configure().map_err(git)?;
+    Repository::open(directory).map_err(git)
+}
+
+/// With full history all that the mirror has, else only what was asked for: the rest may be out of date.
+fn references(
+    plan: &Plan<'_>,
+    default_branch: Option<&str>,
+) -> Result<BTreeMap<String, Oid>, GitProblem> {
+    let wanted = match plan.reference {
+        GitReference::Default => default_branch.map(|branch| format!("refs/heads/{branch}")),
+        other => other.full_name(),
+    };
+    let mut references = BTreeMap::new();
+    for (name, id) in plan.mirror.references()? {
+        if plan.history == History::Shallow && Some(&name) != wanted.as_ref() {
+            continue;
+        }
+        if let Some(branch) = name.strip_prefix("refs/heads/") {
+            if plan.history == History::Full && Some(branch) == default_branch {
+                references.insert(name.clone(), id);
+            }
+            references.insert(format!("refs/remotes/origin/{branch}"), id);
+        } else if name.starts_with("refs/tags/") {
+            references.insert(name, id);
+        }
+    }
+    Ok(references)
+}
+
+/// Whether an attribute could change bytes on their way to disk. Only line ends and `ident` can: libgit2 runs no
+/// filter programs.
+fn needs_conversion(plan: &Plan<'_>, entries: &[Entry]) -> Result<bool, GitProblem> {
+    for entry in entries {
+        let is_attributes =
+            entry.path == b".gitattributes" || entry.path.ends_with(b"/.gitattributes");
+        if is_attributes && entry.kind != Kind::Directory && entry.kind != Kind::Submodule {
+            let blob = plan
+                .mirror
+                .repository()
+                .find_blob(entry.id)
+                .map_err(|e| problem(plan.url, "read the attributes", e))?;
+            let holds = |word: &[u8]| {
+                blob.content()
+                    .windows(word.len())
+                    .any(|window| window == word)
+            };
+            if holds(b"crlf") || holds(b"ident") {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Lets libgit2 write the files, with its built-in conversions.
+fn convert(plan: &Plan<'_>, repository: &Repository) -> Result<u64, GitProblem> {
+    let mut builder = CheckoutBuilder::new();
+    builder
+        .force()
+        .notify_on(git2::CheckoutNotificationType::all())
+        .notify(|_, _, _, _, _| !plan.token.is_cancelled());
+    let checked_out = repository
+        .find_commit(plan.resolved.commit)
+        .and_then(|commit| repository.checkout_tree(commit.as_object(), Some(&mut builder)));
+    if plan.token.is_cancelled() {
+        return Err(GitProblem::Cancelled);
+    }
+    checked_out.map_err(|e| problem(plan.url, "check out the files", e))?;
+    let index = repository
+        .index()
+        .map_err(|e| problem(plan.url, "read the index", e))?;
+    Ok(index.iter().map(|entry| u64::from(entry.file_size)).sum())
+}
+
+/// The commits without parents that a repository names.
+pub(super) fn read_shallow(git_directory: &Path) -> Result<Vec<Oid>, GitProblem> {
+    let path = git_directory.join("shallow");
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(text.lines().filter_map(|line| line.parse().ok()).collect()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(io_problem("read", path)(error)),
+    }
+}

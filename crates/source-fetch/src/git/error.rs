@@ -1,0 +1,225 @@
+//! What can go wrong with a git source.
+
+use std::path::PathBuf;
+
+/// Why a git source could not be fetched or checked out.
+///
+/// URLs are shown without user names and passwords.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GitProblem {
+    /// The token was cancelled; the mirror holds what it held before.
+    #[error("fetching was cancelled")]
+    Cancelled,
+    /// The address is not one git understands, or is dangerous to pass on.
+    #[error("`{url}` is not a usable git address: {reason}")]
+    Url {
+        /// The address.
+        url: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The server could not be reached, or broke the connection.
+    #[error("the connection to `{url}` failed")]
+    Connection {
+        /// The remote repository.
+        url: String,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// An HTTP request failed before a status arrived, or its body broke off.
+    #[error("the HTTP request to `{url}` failed")]
+    Http {
+        /// The remote repository.
+        url: String,
+        /// The cause.
+        source: reqwest::Error,
+    },
+    /// The server answered with a status that is not success.
+    #[error("`{url}` answered with HTTP status {status}; check that the repository exists there")]
+    Status {
+        /// The remote repository.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The server wants credentials that nobody has given.
+    #[error(
+        "`{url}` needs credentials, or refuses those given; nothing asks for them, so configure them for this host"
+    )]
+    Authentication {
+        /// The remote repository.
+        url: String,
+    },
+    /// A redirect that must not be followed.
+    #[error("refused the redirect from `{url}` to `{target}`: {reason}")]
+    Redirect {
+        /// Where the redirect came from.
+        url: String,
+        /// Where it leads.
+        target: String,
+        /// Why it is refused.
+        reason: &'static str,
+    },
+    /// The server broke the git protocol.
+    #[error("`{url}` does not speak the git protocol correctly")]
+    Protocol {
+        /// The remote repository.
+        url: String,
+        /// The cause.
+        source: ProtocolError,
+    },
+    /// The server refused in words.
+    #[error("`{url}` refused: {message}")]
+    Remote {
+        /// The remote repository.
+        url: String,
+        /// The server's words, without control characters, at most 1 KiB.
+        message: String,
+    },
+    /// The `ssh` program failed.
+    #[error("`ssh` could not connect to `{url}` ({status}): {stderr}")]
+    Ssh {
+        /// The remote repository.
+        url: String,
+        /// How the program ended.
+        status: std::process::ExitStatus,
+        /// The end of what it wrote to standard error.
+        stderr: String,
+    },
+    /// Nothing arrived for longer than the idle limit.
+    #[error("`{url}` sent nothing for {seconds} seconds")]
+    Idle {
+        /// The remote repository.
+        url: String,
+        /// The limit in seconds.
+        seconds: u64,
+    },
+    /// The repository is larger than the limits allow.
+    #[error("`{url}` exceeds the limit of {limit} {unit}; raise it if the repository is trusted")]
+    Limit {
+        /// The remote repository.
+        url: String,
+        /// What is counted, in the plural.
+        unit: &'static str,
+        /// The limit.
+        limit: u64,
+    },
+    /// The repository has no such branch, tag or commit.
+    #[error("`{url}` has no {reference}")]
+    Missing {
+        /// The remote repository.
+        url: String,
+        /// The reference in words.
+        reference: String,
+    },
+    /// The repository has no commit to check out by default.
+    #[error("`{url}` has no default branch with a commit; name one with `#branch=`")]
+    Empty {
+        /// The remote repository.
+        url: String,
+    },
+    /// An annotated tag calls itself something else: makepkg, `source/git.sh`.
+    #[error("the tag `{tag}` of `{url}` calls itself `{found}`; it has been forged")]
+    ForgedTag {
+        /// The remote repository.
+        url: String,
+        /// The tag asked for.
+        tag: String,
+        /// The name inside the tag object.
+        found: String,
+    },
+    /// Signature checking was asked for and there is none.
+    #[error("the {kind} `{object}` of `{url}` is not signed")]
+    Unsigned {
+        /// The remote repository.
+        url: String,
+        /// `commit` or `tag`.
+        kind: &'static str,
+        /// The object id.
+        object: String,
+    },
+    /// Offline, and the cache has no such revision.
+    #[error(
+        "{reference} of `{url}` is not in the cache, and fetching is switched off; run once online"
+    )]
+    Offline {
+        /// The remote repository.
+        url: String,
+        /// The reference in words.
+        reference: String,
+    },
+    /// A tree holds a name that must never reach a file system.
+    #[error("`{url}` holds the unsafe path `{path}`")]
+    UnsafePath {
+        /// The remote repository.
+        url: String,
+        /// The path, escaped.
+        path: String,
+    },
+    /// The place for the checkout is taken.
+    #[error("`{}` exists already; remove it first", .path.display())]
+    Exists {
+        /// The destination.
+        path: PathBuf,
+    },
+    /// libgit2 failed.
+    #[error("failed to {action} of `{url}`")]
+    Git {
+        /// The remote repository.
+        url: String,
+        /// What was attempted.
+        action: &'static str,
+        /// The cause.
+        source: git2::Error,
+    },
+    /// A file system operation failed.
+    #[error("failed to {action} `{}`", .path.display())]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+}
+
+/// How a server broke the git protocol: gitprotocol-common(5), gitprotocol-v2(5), gitprotocol-pack(5).
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// A packet length that is not four hexadecimal digits, or is reserved.
+    #[error("the packet length `{0}` is not valid")]
+    PacketLength(String),
+    /// The stream ended inside a message.
+    #[error("the stream ended early")]
+    Truncated,
+    /// The content type of an answer is not git's; dumb HTTP servers end here.
+    #[error("the content type is `{0}`; only the smart protocol is supported")]
+    ContentType(String),
+    /// A packet that has no place where it was sent.
+    #[error("an unexpected packet arrived: `{0}`")]
+    Unexpected(String),
+    /// A reference with a name git forbids, or an object id that is none.
+    #[error("an invalid reference was announced: `{0}`")]
+    Reference(String),
+    /// The server wants a hash this library does not support.
+    #[error("the object format `{0}` is not supported")]
+    ObjectFormat(String),
+    /// The server lacks something without which nothing can be fetched.
+    #[error("the server lacks `{0}`")]
+    Capability(&'static str),
+    /// The objects sent are damaged or do not hold what was asked for.
+    #[error("the pack is damaged: {0}")]
+    Pack(String),
+}
+
+/// Makes text from a server fit to be shown: no control characters, at most 1 KiB.
+pub(super) fn printable(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(1024)])
+        .trim()
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}

@@ -1,0 +1,216 @@
+//! What the caller decides about git fetches.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::HeaderValue;
+use url::Url;
+
+use super::error::GitProblem;
+
+/// Gives credentials for HTTP hosts; asked anew for each host a redirect leads to.
+pub trait GitCredentials: Send + Sync {
+    /// The `Authorization` header for this repository, or nothing to go without.
+    ///
+    /// Only scheme, host, port and path of `url` are set. Mark the value sensitive.
+    fn authorization(&self, url: &Url) -> Option<HeaderValue>;
+}
+
+/// The header of HTTP basic authentication, marked sensitive.
+pub(super) fn basic(user: &str, password: &str) -> HeaderValue {
+    let encoded = base64(format!("{user}:{password}").as_bytes());
+    let mut value = HeaderValue::try_from(format!("Basic {encoded}"))
+        .unwrap_or_else(|_| HeaderValue::from_static("Basic"));
+    value.set_sensitive(true);
+    value
+}
+
+fn base64(bytes: &[u8]) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+/// Bounds on what a repository may send and become.
+#[derive(Debug, Clone)]
+pub struct GitLimits {
+    /// Bytes of one fetch, as they arrive; 16 GiB by default.
+    pub received_bytes: u64,
+    /// Objects in one fetch; 32 million by default.
+    pub objects: u64,
+    /// References a server may announce; 1 million by default.
+    pub references: u64,
+    /// Files, links and directories in one checkout; 4 million by default.
+    pub files: u64,
+    /// Bytes of all files in one checkout; 64 GiB by default.
+    pub checkout_bytes: u64,
+    /// How long a peer may be silent; 60 seconds by default.
+    pub idle: Duration,
+    /// How long a whole fetch may take; unlimited by default.
+    pub total: Option<Duration>,
+}
+
+impl Default for GitLimits {
+    fn default() -> Self {
+        Self {
+            received_bytes: 16 << 30,
+            objects: 32_000_000,
+            references: 1_000_000,
+            files: 4_000_000,
+            checkout_bytes: 64 << 30,
+            idle: Duration::from_secs(60),
+            total: None,
+        }
+    }
+}
+
+/// Everything about git fetches that is not about one source.
+#[derive(Clone)]
+pub struct GitOptions {
+    /// The HTTP client. It must not follow redirects by itself (`redirect::Policy::none()`): git has its own rule.
+    pub client: reqwest::Client,
+    /// Where credentials come from; user information inside a URL comes first.
+    pub credentials: Option<Arc<dyn GitCredentials>>,
+    /// The `ssh` program and its arguments; `ssh` from `PATH` by default.
+    pub ssh: Vec<OsString>,
+    /// Address rewriting from the person's git configuration.
+    pub rewrites: UrlRewrites,
+    /// Bounds.
+    pub limits: GitLimits,
+    /// Use the cache alone.
+    pub offline: bool,
+}
+
+impl GitOptions {
+    /// Defaults around a client: no credentials, no rewriting, online.
+    pub fn new(client: reqwest::Client) -> Self {
+        Self {
+            client,
+            credentials: None,
+            ssh: vec!["ssh".into()],
+            rewrites: UrlRewrites::default(),
+            limits: GitLimits::default(),
+            offline: false,
+        }
+    }
+}
+
+impl fmt::Debug for GitOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GitOptions")
+            .field("credentials", &self.credentials.is_some())
+            .field("ssh", &self.ssh)
+            .field("rewrites", &self.rewrites)
+            .field("limits", &self.limits)
+            .field("offline", &self.offline)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The `url.<base>.insteadOf` entries of a git configuration: git-config(1).
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct UrlRewrites {
+    /// Pairs of the prefix to replace and its replacement.
+    pairs: Vec<(String, String)>,
+}
+
+impl UrlRewrites {
+    /// Reads the person's own configuration: system wide, XDG and `~/.gitconfig`. Reads files; call it off the
+    /// runtime.
+    ///
+    /// # Errors
+    /// [`GitProblem::Git`] when a file is not valid git configuration.
+    pub fn from_user_configuration() -> Result<Self, GitProblem> {
+        git2::Config::open_default()
+            .and_then(|config| Self::read(&config))
+            .map_err(|source| GitProblem::Git {
+                url: "~/.gitconfig".to_owned(),
+                action: "read the configuration",
+                source,
+            })
+    }
+
+    /// Reads one configuration file.
+    ///
+    /// # Errors
+    /// [`GitProblem::Git`] when the file is not valid git configuration.
+    pub fn from_file(path: &Path) -> Result<Self, GitProblem> {
+        git2::Config::open(path)
+            .and_then(|config| Self::read(&config))
+            .map_err(|source| GitProblem::Git {
+                url: path.display().to_string(),
+                action: "read the configuration",
+                source,
+            })
+    }
+
+    fn read(config: &git2::Config) -> Result<Self, git2::Error> {
+        let mut pairs = Vec::new();
+        config
+            .entries(Some(r"^url\..*\.insteadof$"))?
+            .for_each(|entry| {
+                let base = entry
+                    .name()
+                    .ok()
+                    .and_then(|name| name.strip_prefix("url.")?.strip_suffix(".insteadof"));
+                if let (Some(base), Ok(prefix)) = (base, entry.value()) {
+                    pairs.push((prefix.to_owned(), base.to_owned()));
+                }
+            })?;
+        Ok(Self { pairs })
+    }
+
+    /// The address after rewriting: the longest matching prefix wins, and only once.
+    pub(super) fn apply(&self, url: &str) -> String {
+        let best = self
+            .pairs
+            .iter()
+            .filter(|(prefix, _)| !prefix.is_empty() && url.starts_with(prefix.as_str()))
+            .max_by_key(|(prefix, _)| prefix.len());
+        match best {
+            Some((prefix, base)) => format!("{base}{}", &url[prefix.len()..]),
+            None => url.to_owned(),
+        }
+    }
+}
+
+impl fmt::Debug for UrlRewrites {
+    // A base may carry a token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UrlRewrites({})", self.pairs.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_longest_prefix_is_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config");
+        std::fs::write(
+            &file,
+            "[url \"https://mirror.example.org/\"]\n\tinsteadOf = https://example.org/\n\tinsteadOf = ex:\n\
+             [url \"git@Fast.example.org:\"]\n\tinsteadOf = https://example.org/fast/\n",
+        )
+        .unwrap();
+        let rewrites = UrlRewrites::from_file(&file).unwrap();
+        let cases = [
+            ("https://example.org/a", "https://mirror.example.org/a"),
+            ("https://example.org/fast/a", "git@Fast.example.org:a"),
+            ("ex:a", "https://mirror.example.org/a"),
+            ("https://github.com/a/b", "https://github.com/a/b"),
+        ];
+        for (from, to) in cases {
+            assert_eq!(rewrites.apply(from), to);
+        }
+        assert_eq!(
+            UrlRewrites::default().apply("https://example.org/a"),
+            "https://example.org/a"
+        );
+    }
+}

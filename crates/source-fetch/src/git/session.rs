@@ -1,0 +1,541 @@
+//! One conversation with `git-upload-pack`, in protocol version 2, 1 or 0.
+
+use bytes::Bytes;
+use git2::Oid;
+use tokio::sync::mpsc;
+
+use super::address::Address;
+use super::error::{GitProblem, ProtocolError, printable};
+use super::options::GitOptions;
+use super::pkt_line::{self, Packet};
+use super::transport::{PacketReader, Transport};
+
+const AGENT: &str = concat!(
+    "agent=",
+    env!("CARGO_PKG_NAME"),
+    "/",
+    env!("CARGO_PKG_VERSION")
+);
+/// What git itself sends to take away a depth: `INFINITE_DEPTH`.
+pub(super) const UNLIMITED: u32 = 0x7fff_ffff;
+
+/// A reference as the server announces it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RemoteRef {
+    pub(super) name: String,
+    pub(super) id: Oid,
+}
+
+/// The references of a server.
+#[derive(Debug, Default)]
+pub(super) struct RemoteRefs {
+    pub(super) refs: Vec<RemoteRef>,
+    /// What `HEAD` points to, by name; known even when that branch has no commit yet, if the server tells.
+    pub(super) head_target: Option<String>,
+    /// What `HEAD` points to, by id.
+    pub(super) head: Option<Oid>,
+}
+
+/// What to ask of the server.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    pub(super) wants: Vec<Oid>,
+    pub(super) haves: Vec<Oid>,
+    /// Commits whose parents are missing here.
+    pub(super) shallow: Vec<Oid>,
+    /// How many commits deep; none leaves depth alone.
+    pub(super) depth: Option<u32>,
+}
+
+/// How the set of commits without parents changes with a fetch.
+#[derive(Debug, Default)]
+pub(super) struct ShallowUpdate {
+    pub(super) shallow: Vec<Oid>,
+    pub(super) unshallow: Vec<Oid>,
+}
+
+/// An open conversation.
+pub(super) struct Session {
+    transport: Transport,
+    capabilities: Vec<String>,
+    version_2: bool,
+    announced: RemoteRefs,
+    limit: u64,
+    max_references: u64,
+}
+
+impl Session {
+    /// Connects and reads the capabilities.
+    pub(super) async fn open(
+        address: &Address,
+        shown: &str,
+        options: &GitOptions,
+    ) -> Result<Self, GitProblem> {
+        let mut session = Self {
+            transport: Transport::connect(address, shown, options).await?,
+            capabilities: Vec::new(),
+            version_2: false,
+            announced: RemoteRefs::default(),
+            limit: options.limits.received_bytes,
+            max_references: options.limits.references,
+        };
+        match session.read_advertisement().await {
+            Ok(()) => Ok(session),
+            Err(error) => Err(session.transport.explain(error).await),
+        }
+    }
+
+    async fn read_advertisement(&mut self) -> Result<(), GitProblem> {
+        let reader = self.transport.reader();
+        let mut first = reader.message().await?;
+        if let Packet::Data(line) = &first
+            && line.starts_with(b"# service=git-upload-pack")
+        {
+            match reader.message().await? {
+                Packet::Flush => {}
+                other => return Err(unexpected(reader, &other)),
+            }
+            first = reader.message().await?;
+        }
+        if let Packet::Data(line) = &first {
+            match line.trim_ascii_end() {
+                b"version 2" => {
+                    self.version_2 = true;
+                    loop {
+                        match reader.message().await? {
+                            Packet::Data(line) => self.capabilities.push(text(reader, &line)?),
+                            Packet::Flush => break,
+                            other => return Err(unexpected(reader, &other)),
+                        }
+                        if self.capabilities.len() > 1000 {
+                            return Err(reader.protocol(ProtocolError::Unexpected(
+                                "capabilities without end".into(),
+                            )));
+                        }
+                    }
+                    return self.check_capabilities();
+                }
+                b"version 1" => first = reader.message().await?,
+                _ => {}
+            }
+        }
+        self.read_announced_refs(first).await?;
+        self.check_capabilities()
+    }
+
+    /// The advertisement of versions 0 and 1: gitprotocol-pack(5), "Reference Discovery".
+    async fn read_announced_refs(&mut self, first: Packet) -> Result<(), GitProblem> {
+        let reader = self.transport.reader();
+        let mut packet = first;
+        let mut is_first = true;
+        loop {
+            let line = match packet {
+                Packet::Data(line) => line,
+                Packet::Flush => break,
+                other => return Err(unexpected(reader, &other)),
+            };
+            let mut halves = line.splitn(2, |byte| *byte == 0);
+            let reference = halves.next().unwrap_or_default();
+            if is_first {
+                let capabilities = text(reader, halves.next().unwrap_or_default())?;
+                self.capabilities = capabilities.split(' ').map(str::to_owned).collect();
+                is_first = false;
+            }
+            // `shallow <id>` says what the server itself lacks; the fetch answer tells it again.
+            if !reference.starts_with(b"shallow ") {
+                let line = text(reader, reference)?;
+                let (id, name) = line.split_once(' ').ok_or_else(|| invalid(reader, &line))?;
+                let id: Oid = id.parse().map_err(|_| invalid(reader, &line))?;
+                match name {
+                    "HEAD" => self.announced.head = Some(id),
+                    "capabilities^{}" => {}
+                    name if name.ends_with("^{}") => {}
+                    name => push(
+                        reader,
+                        &mut self.announced.refs,
+                        name,
+                        id,
+                        self.max_references,
+                    )?,
+                }
+            }
+            packet = reader.message().await?;
+        }
+        self.announced.head_target = self
+            .capabilities
+            .iter()
+            .find_map(|capability| capability.strip_prefix("symref=HEAD:"))
+            .map(str::to_owned);
+        Ok(())
+    }
+
+    fn check_capabilities(&mut self) -> Result<(), GitProblem> {
+        let format = self
+            .capability("object-format")
+            .unwrap_or("sha1")
+            .to_owned();
+        let lacks = if self.version_2 {
+            [("ls-refs", "ls-refs"), ("fetch", "fetch")]
+                .into_iter()
+                .find(|(name, _)| !self.has(name) && self.capability(name).is_none())
+        } else if !self.announced.refs.is_empty() && !self.has("side-band-64k") {
+            Some(("", "side-band-64k"))
+        } else {
+            None
+        };
+        let reader = self.transport.reader();
+        if format != "sha1" {
+            return Err(reader.protocol(ProtocolError::ObjectFormat(format)));
+        }
+        lacks.map_or(Ok(()), |(_, name)| {
+            Err(reader.protocol(ProtocolError::Capability(name)))
+        })
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.capabilities
+            .iter()
+            .any(|capability| capability == name)
+    }
+
+    fn capability(&self, name: &str) -> Option<&str> {
+        self.capabilities
+            .iter()
+            .find_map(|capability| capability.strip_prefix(name)?.strip_prefix('='))
+    }
+
+    /// Whether a fetch may name a depth.
+    pub(super) fn can_be_shallow(&self) -> bool {
+        if self.version_2 {
+            self.capability("fetch")
+                .is_some_and(|features| features.split(' ').any(|f| f == "shallow"))
+        } else {
+            self.has("shallow")
+        }
+    }
+
+    /// Whether a commit that no reference points to may be asked for.
+    pub(super) fn can_want_any_commit(&self) -> bool {
+        self.version_2
+            || self.has("allow-reachable-sha1-in-want")
+            || self.has("allow-any-sha1-in-want")
+    }
+
+    /// The references that begin with one of `prefixes`, and `HEAD`.
+    pub(super) async fn references(
+        &mut self,
+        prefixes: &[String],
+    ) -> Result<RemoteRefs, GitProblem> {
+        if !self.version_2 {
+            let mut refs = std::mem::take(&mut self.announced);
+            refs.refs.retain(|r| {
+                prefixes
+                    .iter()
+                    .any(|prefix| r.name.starts_with(prefix.as_str()))
+            });
+            return Ok(refs);
+        }
+        let mut body = Vec::new();
+        self.begin(&mut body, "ls-refs");
+        pkt_line::write(&mut body, b"symrefs\n");
+        if self
+            .capability("ls-refs")
+            .is_some_and(|features| features.contains("unborn"))
+        {
+            pkt_line::write(&mut body, b"unborn\n");
+        }
+        for prefix in prefixes.iter().map(String::as_str).chain(["HEAD"]) {
+            pkt_line::write(&mut body, format!("ref-prefix {prefix}\n").as_bytes());
+        }
+        body.extend_from_slice(pkt_line::FLUSH);
+        self.transport.request(body, true).await?;
+
+        let max = self.max_references;
+        let reader = self.transport.reader();
+        let mut refs = RemoteRefs::default();
+        loop {
+            let line = match reader.message().await? {
+                Packet::Data(line) => text(reader, &line)?,
+                Packet::Flush => break,
+                other => return Err(unexpected(reader, &other)),
+            };
+            let mut words = line.split(' ');
+            let (id, name) = (
+                words.next().unwrap_or_default(),
+                words.next().unwrap_or_default(),
+            );
+            let target = words.find_map(|word| word.strip_prefix("symref-target:"));
+            if name == "HEAD" {
+                refs.head_target = target.map(str::to_owned);
+                refs.head = id.parse().ok();
+                continue;
+            }
+            let id = id.parse().map_err(|_| invalid(reader, &line))?;
+            if prefixes
+                .iter()
+                .any(|prefix| name.starts_with(prefix.as_str()))
+            {
+                push(reader, &mut refs.refs, name, id, max)?;
+            }
+        }
+        Ok(refs)
+    }
+
+    fn begin(&self, body: &mut Vec<u8>, command: &str) {
+        pkt_line::write(body, format!("command={command}\n").as_bytes());
+        if self.capability("agent").is_some() {
+            pkt_line::write(body, AGENT.as_bytes());
+        }
+        if self.capability("object-format").is_some() {
+            pkt_line::write(body, b"object-format=sha1");
+        }
+        body.extend_from_slice(pkt_line::DELIMITER);
+    }
+
+    /// Fetches `wanted` in one round: everything this side has is named at once, so the server answers with the
+    /// pack, whose bytes go to `pack`. Returns early when the receiver is gone.
+    pub(super) async fn fetch(
+        &mut self,
+        wanted: &Wanted,
+        pack: &mpsc::Sender<Bytes>,
+    ) -> Result<ShallowUpdate, GitProblem> {
+        let body = if self.version_2 {
+            self.fetch_body_2(wanted)
+        } else {
+            self.fetch_body_0(wanted)
+        };
+        self.transport.request(body, self.version_2).await?;
+        self.transport.reader().set_limit(self.limit);
+        let received = if self.version_2 {
+            receive_2(self.transport.reader(), pack).await
+        } else {
+            receive_0(self.transport.reader(), wanted.depth.is_some(), pack).await
+        };
+        match received {
+            Ok(update) => Ok(update),
+            Err(error) => Err(self.transport.explain(error).await),
+        }
+    }
+
+    /// Says goodbye on a connection that stays open; a server may otherwise log a broken one.
+    pub(super) async fn close(mut self) {
+        if !self.transport.is_stateless() {
+            let _ = self
+                .transport
+                .request(pkt_line::FLUSH.to_vec(), self.version_2)
+                .await;
+        }
+    }
+
+    fn fetch_body_2(&self, wanted: &Wanted) -> Vec<u8> {
+        let mut body = Vec::new();
+        self.begin(&mut body, "fetch");
+        for argument in ["thin-pack\n", "ofs-delta\n", "no-progress\n"] {
+            pkt_line::write(&mut body, argument.as_bytes());
+        }
+        let mut line = |text: String| pkt_line::write(&mut body, text.as_bytes());
+        wanted
+            .wants
+            .iter()
+            .for_each(|id| line(format!("want {id}\n")));
+        wanted
+            .shallow
+            .iter()
+            .for_each(|id| line(format!("shallow {id}\n")));
+        wanted
+            .depth
+            .iter()
+            .for_each(|depth| line(format!("deepen {depth}\n")));
+        wanted
+            .haves
+            .iter()
+            .for_each(|id| line(format!("have {id}\n")));
+        line("done\n".to_owned());
+        body.extend_from_slice(pkt_line::FLUSH);
+        body
+    }
+
+    fn fetch_body_0(&self, wanted: &Wanted) -> Vec<u8> {
+        let mut body = Vec::new();
+        let offered = ["side-band-64k", "thin-pack", "ofs-delta", "no-progress"];
+        let mut capabilities: String = offered
+            .iter()
+            .filter(|name| self.has(name))
+            .flat_map(|name| [" ", name])
+            .collect();
+        if self.capability("agent").is_some() {
+            capabilities.push(' ');
+            capabilities.push_str(AGENT);
+        }
+        for (index, id) in wanted.wants.iter().enumerate() {
+            let capabilities = if index == 0 {
+                capabilities.as_str()
+            } else {
+                ""
+            };
+            pkt_line::write(&mut body, format!("want {id}{capabilities}\n").as_bytes());
+        }
+        for id in &wanted.shallow {
+            pkt_line::write(&mut body, format!("shallow {id}\n").as_bytes());
+        }
+        if let Some(depth) = wanted.depth {
+            pkt_line::write(&mut body, format!("deepen {depth}\n").as_bytes());
+        }
+        body.extend_from_slice(pkt_line::FLUSH);
+        for id in &wanted.haves {
+            pkt_line::write(&mut body, format!("have {id}\n").as_bytes());
+        }
+        pkt_line::write(&mut body, b"done\n");
+        body
+    }
+}
+
+/// gitprotocol-v2(5), "fetch": sections, of which `packfile` is the last.
+async fn receive_2(
+    reader: &mut PacketReader,
+    pack: &mpsc::Sender<Bytes>,
+) -> Result<ShallowUpdate, GitProblem> {
+    let mut update = ShallowUpdate::default();
+    loop {
+        let header = match reader.message().await? {
+            Packet::Data(line) => text(reader, &line)?,
+            Packet::Delimiter => continue,
+            other => return Err(unexpected(reader, &other)),
+        };
+        match header.as_str() {
+            "packfile" => {
+                receive_pack(reader, pack).await?;
+                return Ok(update);
+            }
+            "shallow-info" => loop {
+                match reader.message().await? {
+                    Packet::Data(line) => update.read(reader, &line)?,
+                    Packet::Delimiter => break,
+                    other => return Err(unexpected(reader, &other)),
+                }
+            },
+            other => {
+                return Err(reader.protocol(ProtocolError::Unexpected(printable(other.as_bytes()))));
+            }
+        }
+    }
+}
+
+/// gitprotocol-pack(5): shallow lines when a depth was asked for, one acknowledgement, the pack.
+async fn receive_0(
+    reader: &mut PacketReader,
+    deepened: bool,
+    pack: &mpsc::Sender<Bytes>,
+) -> Result<ShallowUpdate, GitProblem> {
+    let mut update = ShallowUpdate::default();
+    if deepened {
+        loop {
+            match reader.message().await? {
+                Packet::Data(line) => update.read(reader, &line)?,
+                Packet::Flush => break,
+                other => return Err(unexpected(reader, &other)),
+            }
+        }
+    }
+    match reader.message().await? {
+        Packet::Data(line) if line.starts_with(b"NAK") || line.starts_with(b"ACK ") => {}
+        other => return Err(unexpected(reader, &other)),
+    }
+    receive_pack(reader, pack).await?;
+    Ok(update)
+}
+
+impl ShallowUpdate {
+    fn read(&mut self, reader: &PacketReader, line: &[u8]) -> Result<(), GitProblem> {
+        let line = text(reader, line)?;
+        let (list, id) = match line.split_once(' ') {
+            Some(("shallow", id)) => (&mut self.shallow, id),
+            Some(("unshallow", id)) => (&mut self.unshallow, id),
+            _ => return Err(invalid(reader, &line)),
+        };
+        if list.len() > 1_000_000 {
+            return Err(reader.protocol(ProtocolError::Unexpected(
+                "shallow commits without end".into(),
+            )));
+        }
+        list.push(id.parse().map_err(|_| invalid(reader, &line))?);
+        Ok(())
+    }
+}
+
+/// Band 1 is the pack, 2 is chatter, 3 the server's last words.
+async fn receive_pack(
+    reader: &mut PacketReader,
+    pack: &mpsc::Sender<Bytes>,
+) -> Result<(), GitProblem> {
+    loop {
+        let mut data = match reader.packet().await? {
+            Packet::Data(data) => data,
+            Packet::Flush => return Ok(()),
+            other => return Err(unexpected(reader, &other)),
+        };
+        if data.is_empty() {
+            return Err(unexpected(reader, &Packet::Data(data)));
+        }
+        let band = data.split_to(1)[0];
+        match band {
+            1 => {
+                if pack.send(data).await.is_err() {
+                    // The indexer has stopped; its own error is the one to show.
+                    return Ok(());
+                }
+            }
+            2 => {}
+            3 => {
+                return Err(GitProblem::Remote {
+                    url: reader.shown().to_owned(),
+                    message: printable(&data),
+                });
+            }
+            _ => return Err(unexpected(reader, &Packet::Data(data))),
+        }
+    }
+}
+
+fn push(
+    reader: &PacketReader,
+    refs: &mut Vec<RemoteRef>,
+    name: &str,
+    id: Oid,
+    max: u64,
+) -> Result<(), GitProblem> {
+    if refs.len() as u64 >= max {
+        return Err(GitProblem::Limit {
+            url: reader.shown().to_owned(),
+            unit: "references",
+            limit: max,
+        });
+    }
+    if !name.starts_with("refs/") || !git2::Reference::is_valid_name(name) {
+        return Err(invalid(reader, name));
+    }
+    refs.push(RemoteRef {
+        name: name.to_owned(),
+        id,
+    });
+    Ok(())
+}
+
+fn text(reader: &PacketReader, line: &[u8]) -> Result<String, GitProblem> {
+    std::str::from_utf8(line.trim_ascii_end())
+        .map(str::to_owned)
+        .map_err(|_| reader.protocol(ProtocolError::Reference(printable(line))))
+}
+
+fn invalid(reader: &PacketReader, line: &str) -> GitProblem {
+    reader.protocol(ProtocolError::Reference(printable(line.as_bytes())))
+}
+
+fn unexpected(reader: &PacketReader, packet: &Packet) -> GitProblem {
+    reader.protocol(ProtocolError::Unexpected(match packet {
+        Packet::Data(data) => printable(data),
+        Packet::Flush => "flush".to_owned(),
+        Packet::Delimiter => "delimiter".to_owned(),
+        Packet::ResponseEnd => "response end".to_owned(),
+    }))
+}
