@@ -218,7 +218,20 @@ pub async fn fetch(
             progress,
             counters: Arc::new(Counters::default()),
         };
-        fetch.run().await
+        match fetch.run().await {
+            // The objects in the mirror are damaged: start again with an empty one.
+            Err(GitProblem::Git { source, .. }) if source.code() != git2::ErrorCode::Owner => {
+                tracing::warn!(%source, mirror = %fetch.path.display(), "throwing away a damaged mirror");
+                let (path, lock) = (fetch.path.clone(), fetch.lock.clone());
+                blocking(move || {
+                    let _lock = lock;
+                    mirror::discard(&path)
+                })
+                .await?;
+                fetch.run().await
+            }
+            result => result,
+        }
     };
     let total = async {
         match options.limits.total {
@@ -311,6 +324,7 @@ impl Fetch<'_> {
         let offline = self.options.offline;
         let known = self
             .with_mirror(move |mirror| {
+                mirror.sweep()?;
                 let usable = match history {
                     History::Shallow => offline || reference.object_id().is_some(),
                     History::Full => offline && mirror.is_full(),
@@ -655,6 +669,9 @@ fn record(mirror: &Mirror, refs: &RemoteRefs, attempt: &Attempt) -> Result<(), G
                 branches.next().map(|(name, _)| name.clone())
             });
             mirror.set_head(&guess.map_or(Head::Detached(id), Head::Branch))?;
+        }
+        (None, None) if matches!(attempt, Attempt::Everything(_)) => {
+            mirror.set_head(&Head::none())?
         }
         (None, None) => {}
     }

@@ -62,21 +62,19 @@ fn of_body(body: &str) -> History {
             if word.starts_with('#') {
                 break;
             }
-            if is_git(word) && needs_history(&words[index + 1..]) {
+            let name = word.rsplit('/').next().unwrap_or(word);
+            let name = name.trim_start_matches('\\');
+            let is_needed = match name.strip_prefix("git") {
+                Some("") => needs_history(&words[index + 1..]),
+                Some(rest) => rest.starts_with('-') && rest != "-lfs",
+                None => false,
+            };
+            if is_needed {
                 return History::Full;
             }
         }
     }
     History::Shallow
-}
-
-fn is_git(word: &str) -> bool {
-    let name = word
-        .rsplit('/')
-        .next()
-        .unwrap_or(word)
-        .trim_start_matches('\\');
-    name == "git" && !word.contains("://") || name.starts_with("git-") && name != "git-lfs"
 }
 
 fn needs_history(arguments: &[&str]) -> bool {

@@ -76,7 +76,7 @@ fn read(repository: &Repository) -> Result<(BTreeMap<String, Oid>, Head), git2::
     let head = match (head.symbolic_target().ok().flatten(), head.target()) {
         (Some(name), _) => Head::Branch(name.to_owned()),
         (None, Some(id)) => Head::Detached(id),
-        (None, None) => Head::Branch(String::new()),
+        (None, None) => Head::none(),
     };
     Ok((references, head))
 }

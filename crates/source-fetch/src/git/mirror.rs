@@ -94,10 +94,7 @@ impl Mirror {
     /// Opens the mirror at `path`, or makes an empty one. Needs the lock.
     pub(super) fn open_or_create(path: &Path, url: &str) -> Result<Self, GitProblem> {
         match Self::open(path, url) {
-            Ok(mirror) => {
-                mirror.sweep()?;
-                return Ok(mirror);
-            }
+            Ok(mirror) => return Ok(mirror),
             Err(GitProblem::Git { source, .. }) if source.code() != ErrorCode::Owner => {
                 tracing::debug!(%source, path = %path.display(), "starting a new mirror");
             }
@@ -127,8 +124,8 @@ impl Mirror {
         })
     }
 
-    /// Removes what a killed process left.
-    fn sweep(&self) -> Result<(), GitProblem> {
+    /// Removes what a killed process left. Needs the lock, and no pack under way.
+    pub(super) fn sweep(&self) -> Result<(), GitProblem> {
         for entry in fs::read_dir(&self.path)
             .map_err(io_problem("read", &self.path))?
             .flatten()
@@ -197,7 +194,7 @@ impl Mirror {
         Ok(match (text.strip_prefix("ref: "), text.parse()) {
             (Some(name), _) => Head::Branch(name.to_owned()),
             (None, Ok(id)) => Head::Detached(id),
-            (None, Err(_)) => Head::Branch(String::new()),
+            (None, Err(_)) => Head::none(),
         })
     }
 
@@ -349,6 +346,13 @@ pub(super) enum Head {
     Branch(String),
     /// A commit.
     Detached(Oid),
+}
+
+impl Head {
+    /// A branch that cannot exist; git uses the same placeholder.
+    pub(super) fn none() -> Self {
+        Self::Branch("refs/heads/.invalid".to_owned())
+    }
 }
 
 /// A reference, found.
