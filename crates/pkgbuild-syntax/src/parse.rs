@@ -47,8 +47,8 @@ pub struct ParseWord {
     pub errors: Vec<SyntaxError>,
 }
 
-/// Most leaves of a file.
-const MAX_LEAVES: u32 = 2_000_000;
+/// Most leaves of a file. With the nodes over them that is at most about 256 MB.
+const MAX_LEAVES: u32 = 1_000_000;
 
 /// Most mistakes that are reported.
 const MAX_ERRORS: u32 = 100;

@@ -11,7 +11,9 @@ use std::fs;
 use std::path::PathBuf;
 
 fn cases(kind: &str) -> Vec<PathBuf> {
-    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cases/evaluate").join(kind);
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/cases/evaluate")
+        .join(kind);
     let mut cases: Vec<PathBuf> = fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -25,9 +27,16 @@ fn cases(kind: &str) -> Vec<PathBuf> {
 fn values_are_those_of_bash() {
     let cases = cases("ok");
     assert!(!cases.is_empty());
-    let scripts: Vec<String> = cases.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let scripts: Vec<String> = cases
+        .iter()
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
     let has_bash = bash::has_bash();
-    let dumps = if has_bash { bash::in_bash(&scripts) } else { Vec::new() };
+    let dumps = if has_bash {
+        bash::in_bash(&scripts)
+    } else {
+        Vec::new()
+    };
     let mut wrong = Vec::new();
     for (index, (path, script)) in cases.iter().zip(&scripts).enumerate() {
         let golden = path.with_extension("vars");

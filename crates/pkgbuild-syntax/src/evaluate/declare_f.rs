@@ -16,7 +16,10 @@ use crate::tree::{
 /// The text that `declare -f name` prints.
 pub(crate) fn print(function: &FunctionValue) -> String {
     let mut printer = Printer::new(&function.file, true);
-    let name = function.file.text_lossy(function.function.name).into_owned();
+    let name = function
+        .file
+        .text_lossy(function.function.name)
+        .into_owned();
     let _ = write!(printer.out, "{name} () \n");
     printer.function_body(&function.function);
     printer.out.push('\n');
@@ -51,7 +54,8 @@ impl<'f> Printer<'f> {
     }
 
     fn indent(&mut self) {
-        self.out.extend(std::iter::repeat_n(' ', self.indentation * 4));
+        self.out
+            .extend(std::iter::repeat_n(' ', self.indentation * 4));
     }
 
     fn newline(&mut self, text: &str) {
@@ -287,10 +291,19 @@ impl<'f> Printer<'f> {
                 self.newline("do\n");
                 self.loop_body(body);
             }
-            Compound::ArithmeticFor { initial, condition, step, body } => {
+            Compound::ArithmeticFor {
+                initial,
+                condition,
+                step,
+                body,
+            } => {
                 let part = |span: Span| {
                     let text = self.file.text_lossy(span).trim().to_owned();
-                    if text.is_empty() { "1".to_owned() } else { text }
+                    if text.is_empty() {
+                        "1".to_owned()
+                    } else {
+                        text
+                    }
                 };
                 let (initial, condition, step) =
                     (part(initial.span), part(condition.span), part(step.span));
@@ -298,7 +311,11 @@ impl<'f> Printer<'f> {
                 self.newline("do\n");
                 self.loop_body(body);
             }
-            Compound::While { until, condition, body } => {
+            Compound::While {
+                until,
+                condition,
+                body,
+            } => {
                 self.out.push_str(if *until { "until " } else { "while " });
                 self.skip_indent = true;
                 self.list(condition);
@@ -311,8 +328,11 @@ impl<'f> Printer<'f> {
                 self.indentation += 1;
                 for arm in arms {
                     self.newline("");
-                    let patterns: Vec<String> =
-                        arm.patterns.iter().map(|word| word_text(self.file, word)).collect();
+                    let patterns: Vec<String> = arm
+                        .patterns
+                        .iter()
+                        .map(|word| word_text(self.file, word))
+                        .collect();
                     let _ = write!(self.out, "{})\n", patterns.join(" | "));
                     self.indentation += 1;
                     self.skip_indent = false;
@@ -341,7 +361,9 @@ impl<'f> Printer<'f> {
     }
 
     fn conditional(&mut self, arms: &[IfArm], otherwise: Option<&List>) {
-        let Some((arm, rest)) = arms.split_first() else { return };
+        let Some((arm, rest)) = arms.split_first() else {
+            return;
+        };
         self.out.push_str("if ");
         self.skip_indent = true;
         self.list(&arm.condition);
@@ -376,9 +398,11 @@ impl<'f> Printer<'f> {
         let name = self.file.text_lossy(name);
         let words = match words {
             None => "\"$@\"".to_owned(),
-            Some(words) => {
-                words.iter().map(|word| word_text(self.file, word)).collect::<Vec<_>>().join(" ")
-            }
+            Some(words) => words
+                .iter()
+                .map(|word| word_text(self.file, word))
+                .collect::<Vec<_>>()
+                .join(" "),
         };
         format!("{keyword} {name} in {words};")
     }
@@ -405,7 +429,9 @@ impl<'f> Printer<'f> {
         let (number, variable) = match redirect.descriptor {
             None => (None, None),
             Some(Descriptor::Number(number)) => (Some(number), None),
-            Some(Descriptor::Variable(span)) => (None, Some(self.file.text_lossy(span).into_owned())),
+            Some(Descriptor::Variable(span)) => {
+                (None, Some(self.file.text_lossy(span).into_owned()))
+            }
         };
         let prefix = |default: u32| match (&variable, number) {
             (Some(name), _) => format!("{{{name}}}"),
@@ -415,8 +441,13 @@ impl<'f> Printer<'f> {
         let target = match &redirect.target {
             RedirectTarget::Word(word) => word_text(self.file, word),
             RedirectTarget::HereDocument(id) => {
-                let Some(document) = self.file.here_document(*id) else { return String::new() };
-                let delimiter = document.delimiter.static_text(self.file).unwrap_or_default();
+                let Some(document) = self.file.here_document(*id) else {
+                    return String::new();
+                };
+                let delimiter = document
+                    .delimiter
+                    .static_text(self.file)
+                    .unwrap_or_default();
                 let delimiter = String::from_utf8_lossy(&delimiter).into_owned();
                 let mut body = String::new();
                 if document.strip_tabs {
@@ -430,7 +461,11 @@ impl<'f> Printer<'f> {
                 body.push_str(&delimiter);
                 body.push('\n');
                 self.deferred.push(body);
-                let quoted = if document.quoted { quote::single(&delimiter) } else { delimiter };
+                let quoted = if document.quoted {
+                    quote::single(&delimiter)
+                } else {
+                    delimiter
+                };
                 let dash = if document.strip_tabs { "-" } else { "" };
                 return format!("{}<<{dash}{quoted}", prefix(0));
             }
@@ -507,16 +542,31 @@ fn condition_text(file: &File, condition: &Condition) -> String {
         ConditionKind::Not(inner) => format!("! {}", condition_text(file, inner)),
         ConditionKind::Group(inner) => format!("( {} )", condition_text(file, inner)),
         ConditionKind::And(left, right) => {
-            format!("{} && {}", condition_text(file, left), condition_text(file, right))
+            format!(
+                "{} && {}",
+                condition_text(file, left),
+                condition_text(file, right)
+            )
         }
         ConditionKind::Or(left, right) => {
-            format!("{} || {}", condition_text(file, left), condition_text(file, right))
+            format!(
+                "{} || {}",
+                condition_text(file, left),
+                condition_text(file, right)
+            )
         }
         ConditionKind::Word(word) => format!("-n {}", word_text(file, word)),
-        ConditionKind::Unary { operator: UnaryOperator(letter), operand } => {
+        ConditionKind::Unary {
+            operator: UnaryOperator(letter),
+            operand,
+        } => {
             format!("-{} {}", char::from(*letter), word_text(file, operand))
         }
-        ConditionKind::Binary { left, operator, right } => {
+        ConditionKind::Binary {
+            left,
+            operator,
+            right,
+        } => {
             let written = match operator {
                 BinaryOperator::Equal => {
                     // `=` and `==` mean the same and are printed as written.
@@ -538,7 +588,11 @@ fn condition_text(file: &File, condition: &Condition) -> String {
                 BinaryOperator::NewerThan => "-nt",
                 BinaryOperator::OlderThan => "-ot",
             };
-            format!("{} {written} {}", word_text(file, left), word_text(file, right))
+            format!(
+                "{} {written} {}",
+                word_text(file, left),
+                word_text(file, right)
+            )
         }
     }
 }
@@ -576,7 +630,10 @@ fn copied(file: &File, span: Span, out: &mut String) {
 
 fn part_text(file: &File, part: &WordPart, out: &mut String) {
     match part {
-        WordPart::Literal(_) | WordPart::Escaped(_) | WordPart::SingleQuoted(_) | WordPart::Process(_) => {
+        WordPart::Literal(_)
+        | WordPart::Escaped(_)
+        | WordPart::SingleQuoted(_)
+        | WordPart::Process(_) => {
             out.push_str(&file.text_lossy(part.span()));
         }
         WordPart::AnsiCQuoted(_) => {
@@ -593,7 +650,12 @@ fn part_text(file: &File, part: &WordPart, out: &mut String) {
             rendered(file, expansion.span, parts.into_iter(), out);
         }
         WordPart::Arithmetic(expansion) => {
-            rendered(file, expansion.span, expansion.expression.parts().iter(), out);
+            rendered(
+                file,
+                expansion.span,
+                expansion.expression.parts().iter(),
+                out,
+            );
         }
         WordPart::Command(substitution) => match &substitution.body {
             SubstitutionBody::Backquoted(_) => out.push_str(&file.text_lossy(substitution.span)),
@@ -626,7 +688,11 @@ fn operands(expansion: &ParameterExpansion) -> Vec<&WordPart> {
         Operation::RemovePrefix { pattern, .. }
         | Operation::RemoveSuffix { pattern, .. }
         | Operation::Case { pattern, .. } => parts.extend(pattern.parts()),
-        Operation::Replace { pattern, replacement, .. } => {
+        Operation::Replace {
+            pattern,
+            replacement,
+            ..
+        } => {
             parts.extend(pattern.parts());
             if let Some(replacement) = replacement {
                 parts.extend(replacement.parts());

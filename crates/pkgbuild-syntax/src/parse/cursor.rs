@@ -15,6 +15,8 @@ use crate::tree::{HereDocument, HereDocumentId, LeafKind, LeafList};
 pub(super) struct State<'s> {
     pub(super) source: &'s [u8],
     leaves: RefCell<LeafList>,
+    /// How many leaves there may be; fewer when files of their own hang in the tree.
+    leaves_left: Cell<usize>,
     mistakes: RefCell<Vec<Mistake>>,
     pub(super) here_documents: RefCell<Vec<HereDocument>>,
     /// Here-documents whose bodies are still ahead.
@@ -47,6 +49,7 @@ impl<'s> State<'s> {
             suspect: Cell::new(None),
             source,
             leaves: RefCell::new(LeafList::with_capacity(source.len() / 3 + 1)),
+            leaves_left: Cell::new(MAX_LEAVES as usize),
             mistakes: RefCell::default(),
             here_documents: RefCell::default(),
             pending: RefCell::default(),
@@ -106,13 +109,20 @@ impl<'s> State<'s> {
         self.stopped.set(true);
     }
 
+    /// Makes room for a file with so many leaves inside this one.
+    pub(super) fn charge(&self, leaves: usize) {
+        // What a file takes beside its leaves is worth about four of them.
+        self.leaves_left
+            .set(self.leaves_left.get().saturating_sub(leaves + 4));
+    }
+
     /// Records that the bytes `start..end` are a leaf. Leaves recorded beyond `start` by an
     /// alternative that was given up are dropped.
     #[inline]
     pub(super) fn leaf(&self, kind: LeafKind, start: usize, end: usize) {
         let (start, end) = (offset(start), offset(end));
         let mut leaves = self.leaves.borrow_mut();
-        if leaves.end() != start || leaves.len() >= MAX_LEAVES as usize {
+        if leaves.end() != start || leaves.len() >= self.leaves_left.get() {
             drop(leaves);
             return self.leaf_out_of_order(kind, start, end);
         }
@@ -123,7 +133,7 @@ impl<'s> State<'s> {
     fn leaf_out_of_order(&self, kind: LeafKind, start: u32, end: u32) {
         let mut leaves = self.leaves.borrow_mut();
         leaves.rewind(start);
-        if leaves.len() >= MAX_LEAVES as usize {
+        if leaves.len() >= self.leaves_left.get() {
             drop(leaves);
             self.stop(too_many("pieces", MAX_LEAVES, Span::new(start, end)));
             return;

@@ -412,6 +412,9 @@ fn push_word<'s>(
             _ => false,
         };
     }
+    if first {
+        command.arguments.reserve_exact(2);
+    }
     command.arguments.push(Argument::Word(word));
     Ok(after)
 }

@@ -128,6 +128,7 @@ pub(super) fn backquoted(input: Cursor<'_>, in_double: bool) -> Step<'_, WordPar
     }
     let (_, file) = input.nested(|input| {
         let (file, mistakes) = nested_file(&text, input.state.depth());
+        input.state.charge(file.leaves().len());
         let outer = |offset: u32| {
             let inside = removed.partition_point(|&at| at < offset as usize);
             input.offset() + 1 + offset + u32::try_from(inside).unwrap_or(u32::MAX)

@@ -169,6 +169,9 @@ pub(super) fn parts(input: Cursor<'_>, mode: Mode) -> Step<'_, Parts> {
     loop {
         input = input.advance(run_without(input.rest(), reader.special));
         let Some(byte) = input.peek() else { break };
+        if input.state.stopped() {
+            return Err(nom::Err::Failure(Failure::Stopped));
+        }
         input = match byte {
             b'\\' => reader.backslash(input),
             b'$' | b'`' if starts_expansion(input, mode) => {

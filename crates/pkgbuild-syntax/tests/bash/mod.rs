@@ -43,7 +43,9 @@ _run() {
 
 /// Whether a bash is installed whose behaviour the evaluator promises.
 pub fn has_bash() -> bool {
-    let version = Command::new("bash").args(["-c", "echo ${BASH_VERSINFO[0]}.${BASH_VERSINFO[1]}"]).output();
+    let version = Command::new("bash")
+        .args(["-c", "echo ${BASH_VERSINFO[0]}.${BASH_VERSINFO[1]}"])
+        .output();
     let found = version.is_ok_and(|output| output.stdout == b"5.2\n");
     if !found {
         eprintln!("skipped: bash 5.2 is not installed");
@@ -80,7 +82,12 @@ pub fn in_bash(snippets: &[String]) -> Vec<Dump> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let mut dumps: Vec<Dump> = text
         .split("\u{1}\0")
-        .map(|part| part.split('\0').filter(|line| !line.is_empty()).map(str::to_owned).collect())
+        .map(|part| {
+            part.split('\0')
+                .filter(|line| !line.is_empty())
+                .map(str::to_owned)
+                .collect()
+        })
         .collect();
     dumps.pop();
     dumps
@@ -112,7 +119,11 @@ fn quoted(text: &str) -> String {
         }
         return out + "'";
     }
-    if text == "'" { "\\'".to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    if text == "'" {
+        "\\'".to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
 }
 
 /// Evaluates a snippet and dumps its variables; dynamic ones show as `<dynamic>`.
@@ -127,7 +138,13 @@ pub fn dump(evaluation: &Evaluation) -> Dump {
         (Some(reason), _) => format!("<dynamic> {reason}"),
         (None, None) => "ok".to_owned(),
         (None, Some(pkgbuild_syntax::EvaluateError::Status { .. })) => "failed".to_owned(),
-        (None, Some(pkgbuild_syntax::EvaluateError::Exit { .. } | pkgbuild_syntax::EvaluateError::Expansion { .. })) => "exited".to_owned(),
+        (
+            None,
+            Some(
+                pkgbuild_syntax::EvaluateError::Exit { .. }
+                | pkgbuild_syntax::EvaluateError::Expansion { .. },
+            ),
+        ) => "exited".to_owned(),
         (None, Some(other)) => format!("error: {other}"),
     };
     let mut lines = vec![outcome];
@@ -143,7 +160,9 @@ pub fn dump(evaluation: &Evaluation) -> Dump {
                     line.push(' ');
                     match value {
                         Evaluated::Known(text) => line.push_str(&quoted(&text)),
-                        Evaluated::Dynamic(reason) => write!(line, "<dynamic> {reason}").expect("fits"),
+                        Evaluated::Dynamic(reason) => {
+                            write!(line, "<dynamic> {reason}").expect("fits")
+                        }
                     }
                 }
             }
@@ -157,7 +176,10 @@ pub fn dump(evaluation: &Evaluation) -> Dump {
 
 /// Whether our dump says nothing else than bash's, unknown parts left aside.
 pub fn agrees(ours: &Dump, bash: &Dump) -> bool {
-    if ours.first().is_some_and(|outcome| outcome.starts_with("<dynamic>")) {
+    if ours
+        .first()
+        .is_some_and(|outcome| outcome.starts_with("<dynamic>"))
+    {
         return true;
     }
     if ours.first().is_some_and(|outcome| outcome != "ok") {
