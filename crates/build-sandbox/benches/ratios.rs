@@ -1,12 +1,19 @@
 //! Start-up against bwrap, and streaming against tokio's `lines()` and `cat`, run in turns.
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::cast_precision_loss
+)]
 
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use build_sandbox::{BuildSpec, Config, Event, Isolation, IsolationChoice, Network, Sandbox, Silent};
+use build_sandbox::{
+    BuildSpec, Config, Event, Isolation, IsolationChoice, Network, Sandbox, Silent,
+};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +29,11 @@ fn median(samples: &mut [Duration]) -> f64 {
 }
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let directory = tempfile::tempdir().unwrap();
         let mut spec = BuildSpec::new(directory.path(), "demo");
@@ -46,7 +57,10 @@ async fn start_up(sandbox: &Sandbox, spec: &BuildSpec) {
     let (mut ours, mut peer) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let started = Instant::now();
-        sandbox.run_command(spec, &command, Network::None, &token, &Silent).await.unwrap();
+        sandbox
+            .run_command(spec, &command, Network::None, &token, &Silent)
+            .await
+            .unwrap();
         ours.push(started.elapsed());
         let started = Instant::now();
         match bwrap(&spec.startdir).status().await {
@@ -59,19 +73,41 @@ async fn start_up(sandbox: &Sandbox, spec: &BuildSpec) {
         peer.push(started.elapsed());
     }
     let (ours, peer) = (median(&mut ours) * 1e3, median(&mut peer) * 1e3);
-    println!("start-up: {ours:.1} ms, bwrap {peer:.1} ms, ratio {:.2} (at most 1.0)", ours / peer);
+    println!(
+        "start-up: {ours:.1} ms, bwrap {peer:.1} ms, ratio {:.2} (at most 1.0)",
+        ours / peer
+    );
 }
 
 /// The same view and namespaces; without the Landlock and seccomp that ours has besides.
 fn bwrap(directory: &Path) -> Command {
     let mut command = Command::new("bwrap");
-    command.args(["--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--ro-bind", "/", "/"]);
+    command.args([
+        "--unshare-all",
+        "--die-with-parent",
+        "--new-session",
+        "--clearenv",
+        "--setenv",
+        "LC_ALL",
+        "C.UTF-8",
+        "--ro-bind",
+        "/",
+        "/",
+    ]);
     for hidden in ["/tmp", "/var/tmp", "/home", "/root", "/run"] {
         command.args(["--tmpfs", hidden]);
     }
-    command.args(["--proc", "/proc", "--dev", "/dev", "--bind"]).args([directory, directory]);
-    command.arg("--chdir").arg(directory).args(["/bin/bash", "-c", "true"]);
-    command.stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null());
+    command
+        .args(["--proc", "/proc", "--dev", "/dev", "--bind"])
+        .args([directory, directory]);
+    command
+        .arg("--chdir")
+        .arg(directory)
+        .args(["/bin/bash", "-c", "true"]);
+    command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .stdin(Stdio::null());
     command
 }
 
@@ -101,17 +137,27 @@ async fn stream(sandbox: &Sandbox, spec: &BuildSpec) {
             }
         };
         let started = Instant::now();
-        sandbox.run_command(spec, &command, Network::None, &token, &reporter).await.unwrap();
+        sandbox
+            .run_command(spec, &command, Network::None, &token, &reporter)
+            .await
+            .unwrap();
         ours.push(started.elapsed());
         assert_eq!(count.into_inner(), expected);
         if round == 0 {
             let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-            let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or("unknown");
+            let peak = status
+                .lines()
+                .find(|line| line.starts_with("VmHWM"))
+                .unwrap_or("unknown");
             println!("memory after 1 GB: {peak} (at most 16 MiB)");
         }
 
         let started = Instant::now();
-        let mut child = Command::new(&command[0]).args(&command[1..]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new(&command[0])
+            .args(&command[1..])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut reader = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut seen = 0u64;
         while reader.next_line().await.unwrap().is_some() {
@@ -122,7 +168,11 @@ async fn stream(sandbox: &Sandbox, spec: &BuildSpec) {
         assert_eq!(seen, expected);
 
         let started = Instant::now();
-        let mut child = std::process::Command::new(&command[0]).args(&command[1..]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = std::process::Command::new(&command[0])
+            .args(&command[1..])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut sink = std::process::Command::new("/bin/cat")
             .stdin(child.stdout.take().unwrap())
             .stdout(Stdio::null())

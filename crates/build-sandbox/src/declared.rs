@@ -90,8 +90,8 @@ mod tests {
             b"declared\0",
             b"declared\0s\0name",
             b"declared\0a\0name\099999999999999999999\0",
-            b"declared\0a\0name\070000\0",
-            b"declared\0a\0name\02\00\0x\0",
+            b"declared\0a\0name\x0070000\0",
+            b"declared\0a\0name\x002\x000\0x\0",
             b"declared\0z\0",
             b"junk\0end\0",
         ] {

@@ -1,12 +1,15 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+mod config;
 mod declared;
 mod environment;
 mod error;
 mod isolation;
+mod judge;
 mod limits;
 mod log;
+mod outcome;
 mod output;
 mod phase;
 mod prepare;
@@ -32,15 +35,15 @@ mod spec;
 mod sys;
 mod watch;
 
+pub use config::Config;
 pub use declared::{Declarations, Value};
 pub use environment::Variables;
 pub use error::SandboxError;
 pub use isolation::{Capabilities, Isolation, IsolationChoice, Kill, TierStatus};
 pub use limits::{Enforcement, LimitKind, Limits};
+pub use outcome::{CommandOutcome, Credentials, Ownership, PhaseOutcome, PhaseStatus, RunReport};
 pub use phase::Phase;
 pub use progress::{Event, LineEnd, Reporter, Silent, Stream};
 pub use quote::quote;
-pub use sandbox::{
-    CommandOutcome, Config, Credentials, Ownership, PhaseOutcome, PhaseStatus, RunReport, Sandbox,
-};
+pub use sandbox::Sandbox;
 pub use spec::{Access, BuildFlags, BuildSpec, CheckPolicy, Mount, Network, NetworkPolicy};

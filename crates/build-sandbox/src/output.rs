@@ -253,7 +253,7 @@ mod tests {
         }
 
         #[test]
-        fn the_tail_is_the_end(chunks in prop::collection::vec(prop::collection::vec(b'a'..b'z', 0..20_000), 0..5)) {
+        fn the_tail_is_the_end(chunks in prop::collection::vec(prop::collection::vec(b'a'..=b'z', 0..20_000), 0..5)) {
             let mut tail = TailBuffer::default();
             for chunk in &chunks {
                 tail.push(chunk);

@@ -4,9 +4,9 @@ use std::os::fd::AsFd;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::config::Config;
 use crate::isolation::{Capabilities, Isolation, TierStatus};
 use crate::prepare;
-use crate::sandbox::Config;
 use crate::sys;
 use crate::sys::status::{Message, SIZE};
 

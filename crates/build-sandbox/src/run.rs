@@ -15,9 +15,8 @@ use crate::limits::Limits;
 use crate::log::LogFile;
 use crate::output::{Splitter, TailBuffer};
 use crate::progress::{Event, Reporter, Stream};
-use crate::sys::plan::Plan;
 use crate::sys::status::{self, Message, Watched};
-use crate::sys::{self, Running, Supervisor};
+use crate::sys::{Running, Supervisor};
 use crate::watch::{self, Usage};
 
 const READ_SIZE: usize = 64 << 10;
@@ -101,19 +100,14 @@ struct Driver<'a> {
     disk_due: Instant,
 }
 
-/// Runs a plan to its end. Dropping the future ends the build.
+/// Drives a started build to its end. Dropping the future ends the build.
 pub(crate) async fn run(
-    plan: Plan,
+    running: Running,
+    started: Instant,
     job: Job<'_>,
     token: &CancellationToken,
     reporter: &dyn Reporter,
 ) -> Result<Ended, SandboxError> {
-    let started = Instant::now();
-    // A fork copies the page tables of the host program, which can take milliseconds.
-    let spawned = spawn_blocking(move || sys::spawn(&plan)).await;
-    let running = spawned
-        .unwrap_or_else(|join| Err(("run a blocking task", io::Error::other(join))))
-        .map_err(|(step, source)| SandboxError::Start { step, source })?;
     let Running {
         supervisor,
         status,
@@ -393,8 +387,7 @@ impl Driver<'_> {
         if let Some(supervisor) = self.supervisor.take()
             && !self.ended.stuck
         {
-            let waited = spawn_blocking(move || supervisor.wait());
-            if timeout(GIVE_UP_AFTER, waited).await.is_err() {
+            if timeout(GIVE_UP_AFTER, supervisor.ended()).await.is_err() {
                 self.ended.stuck = true;
             }
         }

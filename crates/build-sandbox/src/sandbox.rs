@@ -1,135 +1,30 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::libc;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Config;
 use crate::declared::Declarations;
 use crate::error::{SandboxError, Tail};
 use crate::isolation::{Capabilities, Isolation, IsolationChoice, Kill};
-use crate::limits::{Enforcement, LimitKind, Limits};
+use crate::judge::{enforcement, failed, judge, printed_version};
+use crate::limits::Limits;
 use crate::log::LogFile;
+use crate::outcome::{
+    CommandOutcome, Credentials, Ownership, PhaseOutcome, PhaseStatus, RunReport,
+};
 use crate::phase::Phase;
 use crate::prepare::{self, Directories, Identity, Request, io_error};
 use crate::progress::{Event, Reporter};
-use crate::run::{self, Cause, Ended, Job};
-use crate::script;
-use crate::spec::{BuildSpec, CheckPolicy, Network, check_name, check_pkgver, invalid};
-use crate::{probe, watch};
+use crate::run::{self, Ended, Job};
+use crate::spec::{BuildSpec, CheckPolicy, Network, check_name, invalid};
+use crate::{probe, script, sys, watch};
 
 const RECIPE_MAX: u64 = 1 << 20;
 const EVALUATE_LIMIT: Duration = Duration::from_secs(20);
-
-/// What is the same for all builds of a program.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The bash that runs recipes. Default `/bin/bash`.
-    pub shell: PathBuf,
-    /// Directories that [`Isolation::Namespaces`] covers with an empty one; missing ones are
-    /// skipped. Default: `/home`, `/root`, `/run`, `/tmp`, `/var/tmp` and the home directory of
-    /// the caller's user. Build directories and mounts below them stay visible.
-    pub hidden: Vec<PathBuf>,
-    /// The user and group that builds run as if the caller is root. Default 65534, `nobody`.
-    pub build_user: (u32, u32),
-    /// Stronger tiers than this are treated as unavailable. Default [`Isolation::Namespaces`].
-    pub ceiling: Isolation,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        let mut hidden: Vec<PathBuf> = ["/home", "/root", "/run", "/tmp", "/var/tmp"]
-            .map(PathBuf::from)
-            .to_vec();
-        if let Ok(Some(user)) = nix::unistd::User::from_uid(nix::unistd::Uid::effective())
-            && user.dir.parent().is_some()
-        {
-            hidden.push(user.dir);
-        }
-        Self {
-            shell: "/bin/bash".into(),
-            hidden,
-            build_user: (65534, 65534),
-            ceiling: Isolation::Namespaces,
-        }
-    }
-}
-
-/// Whose files a packaging phase made, as it saw them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ownership {
-    /// The phase saw itself and its files as owned by root, as under fakeroot.
-    Root,
-    /// The phase saw the files as owned by the build's user.
-    Plain,
-}
-
-/// Which privileges the build had on the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Credentials {
-    /// Those of the caller, who is an ordinary user.
-    Caller,
-    /// The caller is root; the build ran as this unprivileged user id.
-    Dropped(u32),
-    /// The caller is root, and the build user does not exist in its user namespace or cannot reach
-    /// the build directories, so the build ran as root without any capability.
-    Stripped,
-}
-
-/// How a run was kept apart and ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunReport {
-    /// The tier in force.
-    pub isolation: Isolation,
-    /// How sure it is that nothing is left.
-    pub kill: Kill,
-    /// What held each limit.
-    pub limits: Vec<(LimitKind, Enforcement)>,
-    /// Whose files the run made.
-    pub ownership: Ownership,
-    /// The privileges of the run.
-    pub credentials: Credentials,
-    /// Wall time from start until nothing was left.
-    pub duration: Duration,
-    /// Bytes of output on both streams.
-    pub output_bytes: u64,
-    /// Largest sampled memory in bytes; 0 for a run shorter than a sample.
-    pub peak_memory: u64,
-}
-
-/// What became of a phase.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PhaseStatus {
-    /// Its function ran and succeeded.
-    Ran,
-    /// The recipe has no such function, or the check policy skips it.
-    Skipped,
-    /// `check()` failed with this status, which the policy allows.
-    CheckFailed(i32),
-}
-
-/// The result of a phase that did not fail.
-#[derive(Clone, Debug)]
-pub struct PhaseOutcome {
-    /// The phase.
-    pub phase: Phase,
-    /// What became of it.
-    pub status: PhaseStatus,
-    /// What `pkgver()` printed, checked; only for [`Phase::Pkgver`].
-    pub pkgver: Option<String>,
-    /// How it was run; `None` if the policy skipped it without running anything.
-    pub report: Option<RunReport>,
-}
-
-/// The result of a command that did not fail.
-#[derive(Clone, Debug)]
-pub struct CommandOutcome {
-    /// The first 64 KiB of its standard output, decoded lossily.
-    pub stdout: String,
-    /// How it was run.
-    pub report: RunReport,
-}
 
 /// Runs recipes and commands apart from the host.
 ///
@@ -438,7 +333,14 @@ impl Sandbox {
             capture,
             wall,
         } = call;
-        let prepared = spawn_blocking(move || {
+        let log = match &spec.log_file {
+            Some(path) => Some(LogFile::open(path, spec.log_file_cap).await?),
+            None => None,
+        };
+        let started = Instant::now();
+        // One trip for everything that may block: walking directories, and the fork, which copies
+        // the page tables of the host program.
+        let spawned = spawn_blocking(move || {
             let directories = prepare::directories(&owned, writable)?;
             let identity = prepare::identity(&owned, &config, tier, &directories)?;
             let directory = if writable {
@@ -456,15 +358,21 @@ impl Sandbox {
                 recipe,
             };
             let plan = prepare::plan(&owned, &config, tier, abi, &directories, identity, request)?;
-            Ok::<_, SandboxError>((plan, directories, identity))
+            let running =
+                sys::spawn(&plan).map_err(|(step, source)| SandboxError::Start { step, source })?;
+            Ok::<_, SandboxError>((running, directories, identity))
         });
-        let (plan, directories, identity) = prepared.await.unwrap_or_else(|join| {
+        let (running, directories, identity) = spawned.await.unwrap_or_else(|join| {
             let source = std::io::Error::other(join);
             Err(SandboxError::Start {
                 step: "run a blocking task",
                 source,
             })
         })?;
+        reporter.report(Event::Started {
+            what: what.as_str().into(),
+            isolation: tier,
+        });
         if identity == Identity::Stripped {
             let text = "the build user does not exist here or cannot reach the build directories, so the build runs as root without capabilities";
             reporter.report(Event::Warning { text: text.into() });
@@ -474,14 +382,6 @@ impl Sandbox {
             wall,
             ..spec.limits.clone()
         };
-        let log = match &spec.log_file {
-            Some(path) => Some(LogFile::open(path, spec.log_file_cap).await?),
-            None => None,
-        };
-        reporter.report(Event::Started {
-            what: what.as_str().into(),
-            isolation: tier,
-        });
         let job = Job {
             limits: &limits,
             grace: spec.grace,
@@ -489,33 +389,8 @@ impl Sandbox {
             roots: roots.clone(),
             capture,
         };
-        let mut ended = run::run(plan, job, token, reporter).await?;
-        if let Some(error) = ended.log_error.take() {
-            let text = format!(
-                "{error}: {}",
-                std::error::Error::source(&error)
-                    .map(ToString::to_string)
-                    .unwrap_or_default()
-            );
-            reporter.report(Event::Warning { text: text.into() });
-        }
-        if let Some((step, source)) = ended.setup_failed.take() {
-            return Err(SandboxError::Setup {
-                isolation: tier,
-                step,
-                source,
-            });
-        }
-        if ended.stuck {
-            let waited = ended.duration;
-            return Err(SandboxError::Unkillable {
-                phase: what,
-                waited,
-            });
-        }
-        if !ended.finished {
-            return Err(SandboxError::SupervisorLost { phase: what });
-        }
+        let mut ended = run::run(running, started, job, token, reporter).await?;
+        settle(&mut ended, &what, tier, reporter)?;
         if failed(&ended) && ended.cause.is_none() && writable {
             // A process that hits the limit gets a signal or an error that only it sees.
             let cap = limits.file_size;
@@ -523,10 +398,11 @@ impl Sandbox {
                 .await
                 .unwrap_or_default();
             if usage.largest >= cap {
+                let tail = Tail(ended.tail);
                 return Err(SandboxError::FileSize {
                     phase: what,
                     allowed: cap,
-                    tail: Tail(ended.tail),
+                    tail,
                 });
             }
         }
@@ -584,123 +460,6 @@ fn roots(directories: &Directories) -> Vec<PathBuf> {
     )
 }
 
-fn enforcement() -> Vec<(LimitKind, Enforcement)> {
-    vec![
-        (LimitKind::Wall, Enforcement::Counted),
-        (LimitKind::Silent, Enforcement::Counted),
-        (LimitKind::Memory, Enforcement::Watched),
-        (LimitKind::Processes, Enforcement::Watched),
-        (LimitKind::FileSize, Enforcement::Kernel),
-        (LimitKind::OpenFiles, Enforcement::Kernel),
-        (LimitKind::Disk, Enforcement::Watched),
-        (LimitKind::Log, Enforcement::Counted),
-    ]
-}
-
-fn failed(ended: &Ended) -> bool {
-    ended.status.is_some_and(|status| status != 0)
-}
-
-/// Turns the end of a run into its error, if it is one.
-fn judge(what: &str, ended: &Ended, limits: &Limits) -> Result<(), SandboxError> {
-    let phase = what.to_owned();
-    let tail = Tail(ended.tail.clone());
-    if let Some(cause) = ended.cause {
-        return Err(match cause {
-            Cause::Cancelled => SandboxError::Cancelled { phase },
-            Cause::Wall => SandboxError::TimedOut {
-                phase,
-                limit: LimitKind::Wall,
-                allowed: limits.wall,
-                tail,
-            },
-            Cause::Silent => SandboxError::TimedOut {
-                phase,
-                limit: LimitKind::Silent,
-                allowed: limits.silent,
-                tail,
-            },
-            Cause::LogSize => SandboxError::LogSize {
-                phase,
-                allowed: limits.log,
-                tail,
-            },
-            Cause::Disk { used } => SandboxError::Disk {
-                phase,
-                allowed: limits.disk,
-                used,
-                tail,
-            },
-            Cause::Memory { used } => SandboxError::Memory {
-                phase,
-                allowed: limits.memory.unwrap_or(0),
-                used,
-                tail,
-            },
-            Cause::Processes { used } => SandboxError::Processes {
-                phase,
-                allowed: limits.processes,
-                used,
-                tail,
-            },
-            Cause::OpenFiles => SandboxError::OpenFiles {
-                phase,
-                allowed: limits.open_files,
-                tail,
-            },
-        });
-    }
-    let Some(status) = ended.status else {
-        return Err(SandboxError::SupervisorLost { phase });
-    };
-    if libc::WIFSIGNALED(status) {
-        let signal = libc::WTERMSIG(status);
-        if signal == libc::SIGXFSZ {
-            return Err(SandboxError::FileSize {
-                phase,
-                allowed: limits.file_size,
-                tail,
-            });
-        }
-        return Err(SandboxError::Signalled {
-            phase,
-            signal,
-            tail,
-        });
-    }
-    match libc::WEXITSTATUS(status) {
-        0 => Ok(()),
-        code if code == 128 + libc::SIGXFSZ => Err(SandboxError::FileSize {
-            phase,
-            allowed: limits.file_size,
-            tail,
-        }),
-        // The kernel tells only the process itself, so what it printed is the evidence.
-        _ if tail.text().contains("Too many open files") => Err(SandboxError::OpenFiles {
-            phase,
-            allowed: limits.open_files,
-            tail,
-        }),
-        status => Err(SandboxError::Failed {
-            phase,
-            status,
-            tail,
-        }),
-    }
-}
-
-fn printed_version(result: &[u8]) -> Result<String, SandboxError> {
-    let printed = &result[(script::MARK_CALLED.len() + 1).min(result.len())..];
-    let text = String::from_utf8_lossy(printed);
-    // As `$(...)` in makepkg: newlines at the end do not count.
-    let version = text.trim_end_matches('\n');
-    check_pkgver(version).map_err(|problem| SandboxError::InvalidPkgver {
-        output: version.chars().take(200).collect(),
-        problem,
-    })?;
-    Ok(version.to_owned())
-}
-
 /// Reads the recipe; if its version lines have to change, returns a descriptor of the new text.
 async fn recipe_text(
     spec: &BuildSpec,
@@ -730,4 +489,42 @@ async fn recipe_text(
             source,
         })
     })
+}
+
+/// Sorts out ends for which the sandbox or the host is to blame.
+fn settle(
+    ended: &mut Ended,
+    what: &str,
+    tier: Isolation,
+    reporter: &dyn Reporter,
+) -> Result<(), SandboxError> {
+    if let Some(error) = ended.log_error.take() {
+        let text = format!(
+            "{error}: {}",
+            std::error::Error::source(&error)
+                .map(ToString::to_string)
+                .unwrap_or_default()
+        );
+        reporter.report(Event::Warning { text: text.into() });
+    }
+    if let Some((step, source)) = ended.setup_failed.take() {
+        return Err(SandboxError::Setup {
+            isolation: tier,
+            step,
+            source,
+        });
+    }
+    if ended.stuck {
+        let waited = ended.duration;
+        return Err(SandboxError::Unkillable {
+            phase: what.to_owned(),
+            waited,
+        });
+    }
+    if !ended.finished {
+        return Err(SandboxError::SupervisorLost {
+            phase: what.to_owned(),
+        });
+    }
+    Ok(())
 }

@@ -53,6 +53,10 @@ impl Supervisor {
         self.control = None;
     }
 
+    pub(crate) async fn ended(self) {
+        let _ = tokio::task::spawn_blocking(move || self.wait()).await;
+    }
+
     pub(crate) fn wait(mut self) {
         self.control = None;
         if let Some(pid) = self.pid.take() {

@@ -59,6 +59,25 @@ impl Supervisor {
         }
     }
 
+    /// Waits until the supervisor, which has closed its pipes, is gone.
+    pub(crate) async fn ended(mut self) {
+        self.control = None;
+        let copy = self
+            .process
+            .as_ref()
+            .and_then(|process| process.try_clone().ok());
+        // SAFETY: an owned descriptor stays the same open file until it is dropped.
+        let watched =
+            copy.and_then(|copy| unsafe { tokio::io::unix::AsyncFd::register(copy) }.ok());
+        if let Some(watched) = watched {
+            // Readable once the process has ended; then taking it does not block.
+            let _ = watched.readable().await;
+            self.wait();
+        } else {
+            let _ = tokio::task::spawn_blocking(move || self.wait()).await;
+        }
+    }
+
     /// Waits for the supervisor, which has closed its pipes, to be gone. Blocks.
     pub(crate) fn wait(mut self) {
         self.control = None;

@@ -1,0 +1,283 @@
+//! The plan of one run, and of a trial.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::Uid;
+
+use super::view::view;
+use super::{Directories, Identity, Request, can_drop, path_text, text};
+use crate::config::Config;
+use crate::environment;
+use crate::error::SandboxError;
+use crate::isolation::Isolation;
+use crate::limits::Limits;
+#[cfg(target_os = "linux")]
+use crate::seccomp::{self, Sockets};
+use crate::spec::{Access, BuildSpec, Network, invalid};
+use crate::sys::plan::{
+    CORE, FSIZE, Instruction, LandlockPlan, LandlockRule, NOFILE, NPROC, Plan, Watch,
+};
+
+/// `CHOWN`, `DAC_OVERRIDE`, `FOWNER` and `FSETID`, in a namespace that owns nothing but the build's
+/// files.
+const PACKAGING_CAPABILITIES: u64 = 0b1_1011;
+const READABLE_BELOW_ROOT: &[&str] = &[
+    "usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "etc", "opt", "nix", "gnu", "sys",
+];
+
+/// Makes the plan of one run.
+pub(crate) fn plan(
+    spec: &BuildSpec,
+    config: &Config,
+    tier: Isolation,
+    landlock_abi: u32,
+    directories: &Directories,
+    identity: Identity,
+    request: Request,
+) -> Result<Plan, SandboxError> {
+    let environment = environment::build(spec)?
+        .into_iter()
+        .map(|(name, value)| text([name.as_bytes(), b"=", &value].concat()))
+        .collect::<Result<Vec<_>, _>>()?;
+    let arguments = request
+        .arguments
+        .into_iter()
+        .map(text)
+        .collect::<Result<Vec<_>, _>>()?;
+    let Some(program) = arguments.first().cloned() else {
+        return Err(invalid("command", "is empty", ""));
+    };
+    let writable = writable_paths(spec, directories, request.writable);
+    let private_network = request.network == Network::None;
+    let namespaces = (tier == Isolation::Namespaces)
+        .then(|| {
+            view(
+                spec,
+                config,
+                directories,
+                &writable,
+                identity,
+                private_network,
+                request.root,
+            )
+        })
+        .transpose()?;
+    if namespaces.is_none()
+        && let Some(mount) = spec
+            .mounts
+            .iter()
+            .find(|mount| mount.source != mount.target)
+    {
+        return Err(invalid(
+            "mount",
+            "is shown at another path, which needs the isolation `namespaces`",
+            mount.target.display(),
+        ));
+    }
+    let inside = tier == Isolation::Namespaces;
+    let landlock = (landlock_abi > 0)
+        .then(|| -> Result<LandlockPlan, SandboxError> {
+            Ok(LandlockPlan {
+                abi: landlock_abi,
+                files: tier >= Isolation::Landlock,
+                refuse_tcp: tier == Isolation::Landlock && private_network,
+                rules: rules(spec, directories, &writable, inside, private_network)?,
+            })
+        })
+        .transpose()?;
+    let filters = filters(tier, private_network, request.root);
+    let (strip, keep) = match (inside, request.root) {
+        (true, true) => (true, PACKAGING_CAPABILITIES),
+        (true, false) => (true, 0),
+        (false, _) => (identity == Identity::Stripped, 0),
+    };
+    let limits = &spec.limits;
+    let open_files = limits.open_files.min(hard_limit(NOFILE));
+    Ok(Plan {
+        program,
+        arguments,
+        environment,
+        directory: path_text(&request.directory)?,
+        probe: false,
+        namespaces,
+        landlock,
+        filters,
+        limits: resources(limits, inside),
+        identity: match identity {
+            Identity::Dropped(uid, gid) => Some((uid, gid)),
+            _ => None,
+        },
+        strip,
+        keep,
+        watch: Watch {
+            memory: limits.memory.unwrap_or_else(physical_memory),
+            processes: limits.processes,
+            open_files,
+        },
+        recipe: request.recipe,
+        result: request.result,
+    })
+}
+
+fn writable_paths(spec: &BuildSpec, directories: &Directories, writable: bool) -> Vec<PathBuf> {
+    if !writable {
+        return Vec::new();
+    }
+    let mut paths = directories.own.to_vec();
+    if spec.startdir_access == Access::Writable {
+        paths.push(directories.startdir.clone());
+    }
+    paths
+}
+
+fn resources(limits: &Limits, inside: bool) -> Vec<(i32, u64)> {
+    let mut resources = vec![
+        (FSIZE, limits.file_size.min(hard_limit(FSIZE))),
+        (NOFILE, limits.open_files.min(hard_limit(NOFILE))),
+        (CORE, 0),
+    ];
+    if inside {
+        // Counted for the user inside this namespace only, so it is the build's own; threads count
+        // too. It holds a fork bomb until the supervisor has counted it.
+        resources.push((
+            NPROC,
+            limits
+                .processes
+                .saturating_mul(2)
+                .max(64)
+                .min(hard_limit(NPROC)),
+        ));
+    }
+    resources
+}
+
+#[cfg(not(target_os = "linux"))]
+fn filters(_: Isolation, _: bool, _: bool) -> Vec<Vec<Instruction>> {
+    Vec::new()
+}
+
+#[cfg(target_os = "linux")]
+fn filters(tier: Isolation, private_network: bool, root: bool) -> Vec<Vec<Instruction>> {
+    match tier {
+        Isolation::Group if root => seccomp::plain_ownership(),
+        Isolation::Group => Vec::new(),
+        Isolation::Landlock if private_network => seccomp::compile(Sockets::None, root),
+        _ => seccomp::compile(Sockets::Usual, root),
+    }
+}
+
+/// Landlock rules. Inside namespaces everything that is left may be read; alone, a list of system
+/// directories and the build's own.
+fn rules(
+    spec: &BuildSpec,
+    directories: &Directories,
+    writable: &[PathBuf],
+    inside: bool,
+    private_network: bool,
+) -> Result<Vec<LandlockRule>, SandboxError> {
+    let mut paths: Vec<(PathBuf, bool)> = Vec::new();
+    if inside {
+        paths.push(("/".into(), false));
+        paths.extend(["/tmp", "/var/tmp", "/dev", "/proc"].map(|path| (path.into(), true)));
+    } else {
+        let below_root = READABLE_BELOW_ROOT
+            .iter()
+            .map(|name| Path::new("/").join(name));
+        paths.extend(below_root.map(|path| (path, false)));
+        paths.extend(
+            ["/proc", "/var/lib", "/dev/random", "/dev/urandom"].map(|path| (path.into(), false)),
+        );
+        paths.extend(
+            ["/dev/null", "/dev/zero", "/dev/full", "/dev/tty"].map(|path| (path.into(), true)),
+        );
+        if !private_network && let Ok(resolver) = fs::canonicalize("/etc/resolv.conf") {
+            paths.push((resolver, false));
+        }
+        paths.push((
+            fs::canonicalize(&spec.recipe).unwrap_or_else(|_| spec.recipe.clone()),
+            false,
+        ));
+    }
+    paths.push((directories.startdir.clone(), false));
+    paths.extend(directories.own.iter().map(|path| (path.clone(), false)));
+    for mount in &spec.mounts {
+        paths.push((
+            mount.target.clone(),
+            mount.access == Access::Writable && !writable.is_empty(),
+        ));
+    }
+    paths.extend(writable.iter().map(|path| (path.clone(), true)));
+    paths
+        .into_iter()
+        .map(|(path, write)| {
+            Ok(LandlockRule {
+                path: path_text(&path)?,
+                write,
+            })
+        })
+        .collect()
+}
+
+/// A plan that sets a tier up completely and then ends instead of running anything.
+pub(crate) fn probe(
+    config: &Config,
+    tier: Isolation,
+    landlock_abi: u32,
+) -> Result<Plan, SandboxError> {
+    let spec = BuildSpec {
+        startdir: "/usr".into(),
+        recipe: "/usr".into(),
+        startdir_access: Access::ReadOnly,
+        ..BuildSpec::new("/usr", "probe")
+    };
+    let directories = Directories {
+        startdir: "/usr".into(),
+        own: ["/usr/.src", "/usr/.pkg", "/usr/.home"].map(PathBuf::from),
+    };
+    let identity = if !Uid::effective().is_root() {
+        Identity::Caller
+    } else if can_drop(config) {
+        Identity::Dropped(config.build_user.0, config.build_user.1)
+    } else {
+        Identity::Stripped
+    };
+    let request = Request {
+        arguments: vec![b"/".to_vec()],
+        directory: "/".into(),
+        network: Network::None,
+        writable: false,
+        root: false,
+        result: false,
+        recipe: None,
+    };
+    let mut plan = plan(
+        &spec,
+        config,
+        tier,
+        landlock_abi,
+        &directories,
+        identity,
+        request,
+    )?;
+    plan.probe = true;
+    Ok(plan)
+}
+
+fn hard_limit(resource: i32) -> u64 {
+    use nix::sys::resource::{Resource, getrlimit};
+    let resource = match resource {
+        FSIZE => Resource::RLIMIT_FSIZE,
+        #[cfg(target_os = "linux")]
+        NPROC => Resource::RLIMIT_NPROC,
+        _ => Resource::RLIMIT_NOFILE,
+    };
+    getrlimit(resource).map_or(u64::MAX, |(_, hard)| hard)
+}
+
+fn physical_memory() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    kib.map_or(0, |kib| kib * 1024)
+}

@@ -1,0 +1,155 @@
+//! Real builds of small projects, without a network, in every tier.
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use build_sandbox::{BuildSpec, Mount, Network, NetworkPolicy, Phase, Sandbox, Silent};
+use support::{Recorder, build, chain, have, sandbox, tiers};
+use tokio_util::sync::CancellationToken;
+
+async fn run_all(sandbox: &Sandbox, spec: &BuildSpec) {
+    let token = CancellationToken::new();
+    for phase in [
+        Phase::Prepare,
+        Phase::Build,
+        Phase::Check,
+        Phase::Package("demo".to_owned()),
+    ] {
+        let recorder = Recorder::default();
+        let result = sandbox.run(spec, phase, &token, &recorder).await;
+        result.unwrap_or_else(|error| panic!("{}\n{}", chain(&error), recorder.text()));
+    }
+}
+
+#[tokio::test]
+async fn a_c_project_with_make() {
+    if !have("make") || !have("cc") {
+        return;
+    }
+    let sandbox = sandbox();
+    for tier in tiers(&sandbox).await {
+        let mut build = build(
+            tier,
+            "pkgname=demo\nbuild() { make; }\ncheck() { ./demo | grep -x 'hello from c'; }\npackage() { install -Dm755 -o root -g root demo \"$pkgdir/usr/bin/demo\"; }\n",
+        );
+        build.spec.network = NetworkPolicy::NONE;
+        build.spec.makeflags = "-j2".to_owned();
+        fs::create_dir_all(&build.spec.srcdir).unwrap();
+        fs::write(
+            build.path("Makefile"),
+            "demo: main.o text.o\n\t$(CC) -o $@ $^\n",
+        )
+        .unwrap();
+        fs::write(
+            build.path("main.c"),
+            "void say(void); int main(void) { say(); return 0; }\n",
+        )
+        .unwrap();
+        fs::write(
+            build.path("text.c"),
+            "#include <stdio.h>\nvoid say(void) { puts(\"hello from c\"); }\n",
+        )
+        .unwrap();
+        run_all(&sandbox, &build.spec).await;
+        let token = CancellationToken::new();
+        let program = build.spec.pkgdir.join("usr/bin/demo").display().to_string();
+        let outcome = sandbox
+            .run_command(&build.spec, &[program], Network::None, &token, &Silent)
+            .await
+            .unwrap();
+        assert_eq!(outcome.stdout, "hello from c\n", "{tier}");
+    }
+}
+
+/// The toolchain that runs this test: its `bin` and the directory to show.
+fn toolchain() -> Option<(PathBuf, PathBuf)> {
+    let cargo = std::env::var_os("CARGO").map(PathBuf::from)?;
+    let bin = fs::canonicalize(cargo).ok()?.parent()?.to_owned();
+    let root = bin.parent()?.to_owned();
+    (bin.join("rustc").is_file() && root.join("lib").is_dir()).then_some((bin, root))
+}
+
+/// Whether the build user can read it: in the weaker tiers a toolchain in root's home is shut off.
+fn is_open(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.ancestors()
+        .all(|part| fs::metadata(part).is_ok_and(|m| m.permissions().mode() & 1 != 0))
+}
+
+#[tokio::test]
+async fn a_cargo_project_offline() {
+    let Some((bin, root)) = toolchain().filter(|_| have("cc")) else {
+        eprintln!("skipped: no cargo toolchain to show to the build");
+        return;
+    };
+    let sandbox = sandbox();
+    for tier in tiers(&sandbox).await {
+        if tier < build_sandbox::Isolation::Namespaces && !is_open(&root) {
+            eprintln!(
+                "note: `{tier}` runs as root without capabilities for {}",
+                root.display()
+            );
+        }
+        let mut build = build(
+            tier,
+            "pkgname=demo\nbuild() { cargo build --release --offline --frozen; }\npackage() { install -Dm755 target/release/demo \"$pkgdir/usr/bin/demo\"; }\n",
+        );
+        build.spec.network = NetworkPolicy::NONE;
+        build.spec.path.insert(0, bin.clone());
+        build.spec.mounts.push(Mount::read_only(&root));
+        fs::create_dir_all(build.path("src")).unwrap();
+        fs::write(
+            build.path("Cargo.toml"),
+            "[package]\nname = \"demo\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[workspace]\n",
+        )
+        .unwrap();
+        fs::write(
+            build.path("Cargo.lock"),
+            "version = 3\n\n[[package]]\nname = \"demo\"\nversion = \"0.1.0\"\n",
+        )
+        .unwrap();
+        fs::write(
+            build.path("src/main.rs"),
+            "fn main() { println!(\"hello from cargo\"); }\n",
+        )
+        .unwrap();
+        run_all(&sandbox, &build.spec).await;
+        assert!(build.spec.pkgdir.join("usr/bin/demo").is_file(), "{tier}");
+        assert!(build.survivors().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_python_wheel() {
+    let ready = have("python3")
+        && std::process::Command::new("python3")
+            .args(["-c", "import pip, setuptools, wheel"])
+            .output()
+            .is_ok_and(|output| output.status.success());
+    if !ready {
+        eprintln!("skipped: python3 with pip, setuptools and wheel is not installed");
+        return;
+    }
+    let sandbox = sandbox();
+    for tier in tiers(&sandbox).await {
+        let mut build = build(
+            tier,
+            "pkgname=demo\nbuild() { python3 -m pip wheel --no-build-isolation --no-deps --no-index -w dist .; }\npackage() { install -Dm644 -t \"$pkgdir/usr/share/demo\" dist/*.whl; }\n",
+        );
+        build.spec.network = NetworkPolicy::NONE;
+        fs::create_dir_all(&build.spec.srcdir).unwrap();
+        fs::write(build.path("setup.py"), "from setuptools import setup\nsetup(name='demo', version='1.0', py_modules=['demo'])\n").unwrap();
+        fs::write(build.path("demo.py"), "print('hello')\n").unwrap();
+        run_all(&sandbox, &build.spec).await;
+        assert_eq!(
+            fs::read_dir(build.spec.pkgdir.join("usr/share/demo"))
+                .unwrap()
+                .count(),
+            1,
+            "{tier}"
+        );
+    }
+}
