@@ -596,3 +596,56 @@ async fn a_damaged_mirror_is_replaced() {
     }
     assert_sound(&place.provide(&request, "r").await.unwrap().path);
 }
+
+#[tokio::test]
+async fn signatures_are_taken_out_with_what_they_sign() {
+    let place = Place::new();
+    let bare = sample(place.root(), "r");
+    let write = |kind: &str, text: &str| {
+        git_support::git_with(
+            &bare,
+            &["hash-object", "-t", kind, "-w", "--stdin"],
+            text.as_bytes(),
+        )
+    };
+    let armor = "-----BEGIN PGP SIGNATURE-----\n\nabcd\n-----END PGP SIGNATURE-----\n";
+    let tree = git(&bare, &["rev-parse", "main^{tree}"]);
+    let who = "A <a@example.org> 1700000000 +0000";
+    let head = format!("tree {tree}\nauthor {who}\ncommitter {who}\n");
+    let indented = armor.trim_end().replace('\n', "\n ");
+    let signed = write("commit", &format!("{head}gpgsig {indented}\n\nhello\n"));
+    let payload = format!("object {signed}\ntype commit\ntag v3\ntagger {who}\n\nhello\n");
+    let tag_id = write("tag", &format!("{payload}{armor}"));
+    git(&bare, &["update-ref", "refs/tags/v3", &tag_id]);
+    git(&bare, &["update-ref", "refs/heads/signed", &signed]);
+
+    let server = Server::plain(place.root());
+    let ask = |reference| {
+        let mut request = request(&server.url("r.git"), reference, History::Shallow);
+        request.signed = true;
+        request
+    };
+    let revision = place.fetch(&ask(branch("signed"))).await.unwrap();
+    let found = revision.signed().unwrap();
+    assert_eq!((found.kind, found.id.as_str()), ("commit", signed.as_str()));
+    assert_eq!(
+        String::from_utf8_lossy(&found.payload),
+        format!("{head}\nhello\n")
+    );
+    assert_eq!(
+        String::from_utf8_lossy(&found.signature).trim(),
+        armor.trim()
+    );
+    let revision = place.fetch(&ask(tag("v3"))).await.unwrap();
+    let found = revision.signed().unwrap();
+    assert_eq!((found.kind, found.id.as_str()), ("tag", tag_id.as_str()));
+    assert_eq!(String::from_utf8_lossy(&found.payload), payload);
+    assert_eq!(String::from_utf8_lossy(&found.signature), armor);
+    for reference in [GitReference::Default, tag("v1.0"), tag("light")] {
+        let result = place.fetch(&ask(reference)).await;
+        assert!(
+            matches!(result, Err(GitProblem::Unsigned { .. })),
+            "{result:?}"
+        );
+    }
+}

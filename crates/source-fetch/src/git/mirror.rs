@@ -376,7 +376,12 @@ pub(super) fn packed_refs(references: &BTreeMap<String, Oid>) -> String {
 }
 
 pub(super) fn shallow_file(shallow: &BTreeSet<Oid>) -> String {
-    shallow.iter().map(|id| format!("{id}\n")).collect()
+    use std::fmt::Write;
+    let mut text = String::new();
+    for id in shallow {
+        let _ = writeln!(text, "{id}");
+    }
+    text
 }
 
 fn replace(path: &Path, content: &[u8]) -> Result<(), GitProblem> {

@@ -60,7 +60,7 @@ impl Default for GitLimits {
             references: 1_000_000,
             files: 4_000_000,
             checkout_bytes: 64 << 30,
-            idle: Duration::from_secs(60),
+            idle: Duration::from_mins(1),
             total: None,
         }
     }

@@ -89,7 +89,7 @@ mod tests {
         let mut stream = Vec::new();
         write(&mut stream, b"first\n");
         stream.extend_from_slice(FLUSH);
-        write(&mut stream, &[7; 65_000]);
+        write(&mut stream, &vec![7; 65_000]);
         stream.extend_from_slice(DELIMITER);
         stream.extend_from_slice(b"0002");
         write(&mut stream, b"");

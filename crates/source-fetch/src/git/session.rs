@@ -5,6 +5,8 @@ use git2::Oid;
 use tokio::sync::mpsc;
 
 use super::address::Address;
+pub(super) use super::answer::ShallowUpdate;
+use super::answer::{receive_0, receive_2};
 use super::error::{GitProblem, ProtocolError, printable};
 use super::options::GitOptions;
 use super::pkt_line::{self, Packet};
@@ -45,13 +47,6 @@ pub(super) struct Wanted {
     pub(super) shallow: Vec<Oid>,
     /// How many commits deep; none leaves depth alone.
     pub(super) depth: Option<u32>,
-}
-
-/// How the set of commits without parents changes with a fetch.
-#[derive(Debug, Default)]
-pub(super) struct ShallowUpdate {
-    pub(super) shallow: Vec<Oid>,
-    pub(super) unshallow: Vec<Oid>,
 }
 
 /// An open conversation.
@@ -390,113 +385,6 @@ impl Session {
     }
 }
 
-/// gitprotocol-v2(5), "fetch": sections, of which `packfile` is the last.
-async fn receive_2(
-    reader: &mut PacketReader,
-    pack: &mpsc::Sender<Bytes>,
-) -> Result<ShallowUpdate, GitProblem> {
-    let mut update = ShallowUpdate::default();
-    loop {
-        let header = match reader.message().await? {
-            Packet::Data(line) => text(reader, &line)?,
-            Packet::Delimiter => continue,
-            other => return Err(unexpected(reader, &other)),
-        };
-        match header.as_str() {
-            "packfile" => {
-                receive_pack(reader, pack).await?;
-                return Ok(update);
-            }
-            "shallow-info" => loop {
-                match reader.message().await? {
-                    Packet::Data(line) => update.read(reader, &line)?,
-                    Packet::Delimiter => break,
-                    other => return Err(unexpected(reader, &other)),
-                }
-            },
-            other => {
-                return Err(reader.protocol(ProtocolError::Unexpected(printable(other.as_bytes()))));
-            }
-        }
-    }
-}
-
-/// gitprotocol-pack(5): shallow lines when a depth was asked for, one acknowledgement, the pack.
-async fn receive_0(
-    reader: &mut PacketReader,
-    deepened: bool,
-    pack: &mpsc::Sender<Bytes>,
-) -> Result<ShallowUpdate, GitProblem> {
-    let mut update = ShallowUpdate::default();
-    if deepened {
-        loop {
-            match reader.message().await? {
-                Packet::Data(line) => update.read(reader, &line)?,
-                Packet::Flush => break,
-                other => return Err(unexpected(reader, &other)),
-            }
-        }
-    }
-    match reader.message().await? {
-        Packet::Data(line) if line.starts_with(b"NAK") || line.starts_with(b"ACK ") => {}
-        other => return Err(unexpected(reader, &other)),
-    }
-    receive_pack(reader, pack).await?;
-    Ok(update)
-}
-
-impl ShallowUpdate {
-    fn read(&mut self, reader: &PacketReader, line: &[u8]) -> Result<(), GitProblem> {
-        let line = text(reader, line)?;
-        let (list, id) = match line.split_once(' ') {
-            Some(("shallow", id)) => (&mut self.shallow, id),
-            Some(("unshallow", id)) => (&mut self.unshallow, id),
-            _ => return Err(invalid(reader, &line)),
-        };
-        if list.len() > 1_000_000 {
-            return Err(reader.protocol(ProtocolError::Unexpected(
-                "shallow commits without end".into(),
-            )));
-        }
-        list.push(id.parse().map_err(|_| invalid(reader, &line))?);
-        Ok(())
-    }
-}
-
-/// Band 1 is the pack, 2 is chatter, 3 the server's last words.
-async fn receive_pack(
-    reader: &mut PacketReader,
-    pack: &mpsc::Sender<Bytes>,
-) -> Result<(), GitProblem> {
-    loop {
-        let mut data = match reader.packet().await? {
-            Packet::Data(data) => data,
-            Packet::Flush => return Ok(()),
-            other => return Err(unexpected(reader, &other)),
-        };
-        if data.is_empty() {
-            return Err(unexpected(reader, &Packet::Data(data)));
-        }
-        let band = data.split_to(1)[0];
-        match band {
-            1 => {
-                if pack.send(data).await.is_err() {
-                    // The indexer has stopped; its own error is the one to show.
-                    return Ok(());
-                }
-            }
-            2 => {}
-            3 => {
-                return Err(GitProblem::Remote {
-                    url: reader.shown().to_owned(),
-                    message: printable(&data),
-                });
-            }
-            _ => return Err(unexpected(reader, &Packet::Data(data))),
-        }
-    }
-}
-
 fn push(
     reader: &PacketReader,
     refs: &mut Vec<RemoteRef>,
@@ -521,17 +409,17 @@ fn push(
     Ok(())
 }
 
-fn text(reader: &PacketReader, line: &[u8]) -> Result<String, GitProblem> {
+pub(super) fn text(reader: &PacketReader, line: &[u8]) -> Result<String, GitProblem> {
     std::str::from_utf8(line.trim_ascii_end())
         .map(str::to_owned)
         .map_err(|_| reader.protocol(ProtocolError::Reference(printable(line))))
 }
 
-fn invalid(reader: &PacketReader, line: &str) -> GitProblem {
+pub(super) fn invalid(reader: &PacketReader, line: &str) -> GitProblem {
     reader.protocol(ProtocolError::Reference(printable(line.as_bytes())))
 }
 
-fn unexpected(reader: &PacketReader, packet: &Packet) -> GitProblem {
+pub(super) fn unexpected(reader: &PacketReader, packet: &Packet) -> GitProblem {
     reader.protocol(ProtocolError::Unexpected(match packet {
         Packet::Data(data) => printable(data),
         Packet::Flush => "flush".to_owned(),

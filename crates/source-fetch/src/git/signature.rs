@@ -5,7 +5,7 @@ use git2::{ObjectType, Oid};
 use super::error::GitProblem;
 use super::mirror::{Mirror, problem};
 
-/// How an armored OpenPGP signature begins inside a tag.
+/// How an armored `OpenPGP` signature begins inside a tag.
 const ARMOR: &[u8] = b"-----BEGIN PGP ";
 
 /// A signature taken out of a git object; nothing has verified it.
@@ -36,26 +36,23 @@ pub(super) fn extract(mirror: &Mirror, id: Oid) -> Result<SignedObject, GitProbl
         kind,
         object: id.to_string(),
     };
-    let (kind, payload, signature) = match object.kind() {
-        ObjectType::Tag => {
-            let data = object.data();
-            // git looks for the last line that begins so: anything before belongs to the message.
-            let start = (0..data.len())
-                .rev()
-                .find(|&at| data[at..].starts_with(ARMOR) && (at == 0 || data[at - 1] == b'\n'))
-                .ok_or_else(|| unsigned("tag"))?;
-            ("tag", data[..start].to_vec(), data[start..].to_vec())
-        }
-        _ => {
-            let (signature, payload) =
-                repository
-                    .extract_signature(&id, None)
-                    .map_err(|error| match error.code() {
-                        git2::ErrorCode::NotFound => unsigned("commit"),
-                        _ => read(error),
-                    })?;
-            ("commit", payload.to_vec(), signature.to_vec())
-        }
+    let (kind, payload, signature) = if object.kind() == ObjectType::Tag {
+        let data = object.data();
+        // git looks for the last line that begins so: anything before belongs to the message.
+        let start = (0..data.len())
+            .rev()
+            .find(|&at| data[at..].starts_with(ARMOR) && (at == 0 || data[at - 1] == b'\n'))
+            .ok_or_else(|| unsigned("tag"))?;
+        ("tag", data[..start].to_vec(), data[start..].to_vec())
+    } else {
+        let (signature, payload) =
+            repository
+                .extract_signature(&id, None)
+                .map_err(|error| match error.code() {
+                    git2::ErrorCode::NotFound => unsigned("commit"),
+                    _ => read(error),
+                })?;
+        ("commit", payload.to_vec(), signature.to_vec())
     };
     Ok(SignedObject {
         kind,

@@ -1,0 +1,456 @@
+//! Brings one revision into its mirror: what to ask for, in which order, and what to write down.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::address::Address;
+use super::error::{GitProblem, ProtocolError};
+use super::history::History;
+use super::mirror::{Head, Lock, Mirror, Resolved};
+use super::options::GitOptions;
+use super::pack::{Counters, Quarantine};
+use super::reference::InWords;
+use super::session::{self, RemoteRefs, Session, ShallowUpdate, UNLIMITED, Wanted};
+use super::{GitProgress, GitRequest, GitRevision, blocking, local, signature};
+use crate::source::GitReference;
+
+/// Chunks between the connection and the indexer; each is at most 64 KiB.
+const CHANNEL: usize = 32;
+/// How often progress is told.
+const TICK: Duration = Duration::from_millis(100);
+
+/// One way to come by the wanted revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Attempt {
+    /// The tip of the wanted branch or tag, or of `HEAD`.
+    Tip,
+    /// A commit by its id, without its history if `shallow`.
+    Commit { id: git2::Oid, shallow: bool },
+    /// Every reference below these prefixes, with history.
+    Everything(&'static [&'static str]),
+}
+
+const BRANCHES_AND_TAGS: Attempt = Attempt::Everything(&["refs/heads/", "refs/tags/"]);
+/// Last resort for a commit id: it may be on a reference outside of branches and tags.
+const ALL_REFERENCES: Attempt = Attempt::Everything(&["refs/"]);
+
+impl Attempt {
+    fn in_order(reference: &GitReference, history: History) -> Vec<Self> {
+        match (reference, reference.object_id(), history) {
+            (GitReference::Commit(_), Some(id), History::Shallow) => {
+                vec![
+                    Self::Commit { id, shallow: true },
+                    BRANCHES_AND_TAGS,
+                    ALL_REFERENCES,
+                ]
+            }
+            (GitReference::Commit(_), Some(id), History::Full) => {
+                vec![
+                    BRANCHES_AND_TAGS,
+                    Self::Commit { id, shallow: false },
+                    ALL_REFERENCES,
+                ]
+            }
+            (GitReference::Commit(_), None, _) | (_, _, History::Full) => vec![BRANCHES_AND_TAGS],
+            (_, _, History::Shallow) => vec![Self::Tip],
+        }
+    }
+
+    fn prefixes(&self, reference: &GitReference) -> Vec<String> {
+        match self {
+            Self::Tip => reference.full_name().into_iter().collect(),
+            Self::Commit { .. } => Vec::new(),
+            Self::Everything(prefixes) => {
+                prefixes.iter().map(|&prefix| prefix.to_owned()).collect()
+            }
+        }
+    }
+}
+
+pub(super) struct Fetch<'a> {
+    pub(super) request: &'a GitRequest,
+    pub(super) options: &'a GitOptions,
+    pub(super) address: Address,
+    pub(super) path: PathBuf,
+    pub(super) shown: String,
+    pub(super) lock: Arc<Lock>,
+    pub(super) stop: CancellationToken,
+    pub(super) progress: &'a (dyn Fn(GitProgress) + Send + Sync),
+    pub(super) counters: Arc<Counters>,
+}
+
+/// What a mirror needs of a server.
+struct Need {
+    wanted: Wanted,
+    /// What must be there afterwards.
+    tips: Vec<git2::Oid>,
+}
+
+impl Fetch<'_> {
+    pub(super) async fn run(&self) -> Result<GitRevision, GitProblem> {
+        let (reference, history) = (self.request.reference.clone(), self.request.history);
+        let offline = self.options.offline;
+        let known = self
+            .with_mirror(move |mirror| {
+                mirror.sweep()?;
+                let usable = match history {
+                    History::Shallow => offline || reference.object_id().is_some(),
+                    History::Full => offline && mirror.is_full(),
+                };
+                Ok(usable.then(|| mirror.resolve(&reference).ok()).flatten())
+            })
+            .await?;
+        if let Some(resolved) = known {
+            return self.finish(resolved).await;
+        }
+        if offline {
+            return Err(GitProblem::Offline {
+                url: self.shown.clone(),
+                reference: InWords(&self.request.reference).to_string(),
+            });
+        }
+        if let Address::Local(source) = &self.address {
+            let (source, shown, stop) = (source.clone(), self.shown.clone(), self.stop.clone());
+            let full = self.request.history == History::Full;
+            self.with_mirror(move |mirror| {
+                local::borrow(mirror, &source, &shown, &stop)?;
+                if full { mirror.set_full() } else { Ok(()) }
+            })
+            .await?;
+            let resolved = self.resolve().await?;
+            return self.finish(resolved).await;
+        }
+        let attempts = Attempt::in_order(&self.request.reference, history);
+        let (last, others) = attempts.split_last().unwrap_or((&BRANCHES_AND_TAGS, &[]));
+        for attempt in others {
+            match self.attempt(attempt).await {
+                // A server that does not give out single commits says so in words.
+                Ok(()) | Err(GitProblem::Remote { .. } | GitProblem::Missing { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            match self.resolve().await {
+                Ok(resolved) => return self.finish(resolved).await,
+                Err(GitProblem::Missing { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.attempt(last).await?;
+        let resolved = self.resolve().await?;
+        self.finish(resolved).await
+    }
+
+    async fn resolve(&self) -> Result<Resolved, GitProblem> {
+        let reference = self.request.reference.clone();
+        self.with_mirror(move |mirror| mirror.resolve(&reference))
+            .await
+    }
+
+    async fn finish(&self, resolved: Resolved) -> Result<GitRevision, GitProblem> {
+        let signed = if self.request.signed {
+            let is_tag = matches!(self.request.reference, GitReference::Tag(_));
+            let object = if is_tag {
+                resolved.object
+            } else {
+                resolved.commit
+            };
+            let found = self
+                .with_mirror(move |mirror| signature::extract(mirror, object))
+                .await?;
+            Some(found)
+        } else {
+            None
+        };
+        Ok(GitRevision {
+            request: self.request.clone(),
+            mirror: self.path.clone(),
+            shown: self.shown.clone(),
+            limits: self.options.limits.clone(),
+            resolved,
+            received_bytes: self.counters.bytes.load(Ordering::Relaxed),
+            signed,
+        })
+    }
+
+    async fn attempt(&self, attempt: &Attempt) -> Result<(), GitProblem> {
+        let mut session = Session::open(&self.address, &self.shown, self.options).await?;
+        if let Attempt::Commit { .. } = attempt
+            && !session.can_want_any_commit()
+        {
+            session.close().await;
+            return Err(GitProblem::Missing {
+                url: self.shown.clone(),
+                reference: InWords(&self.request.reference).to_string(),
+            });
+        }
+        let refs = match attempt {
+            Attempt::Commit { .. } => RemoteRefs::default(),
+            _ => {
+                session
+                    .references(&attempt.prefixes(&self.request.reference))
+                    .await?
+            }
+        };
+        let refs = Arc::new(self.select(attempt, refs)?);
+        let can_be_shallow = session.can_be_shallow();
+        let need = {
+            let (refs, attempt) = (refs.clone(), attempt.clone());
+            self.with_mirror(move |mirror| need(mirror, &refs, &attempt, can_be_shallow))
+                .await?
+        };
+        let update = if need.wanted.wants.is_empty() {
+            session.close().await;
+            ShallowUpdate::default()
+        } else {
+            self.transfer(session, &need).await?
+        };
+        let (attempt, tips, shown) = (attempt.clone(), need.tips, self.shown.clone());
+        self.with_mirror(move |mirror| {
+            if tips.iter().any(|id| !mirror.has(*id)) {
+                return Err(GitProblem::Protocol {
+                    url: shown,
+                    source: ProtocolError::Pack("it lacks what was asked for".to_owned()),
+                });
+            }
+            mirror.update_shallow_after(&update)?;
+            record(mirror, &refs, &attempt)
+        })
+        .await
+    }
+
+    /// Leaves the references that the attempt is about, and fails if the wanted one is not there.
+    fn select(&self, attempt: &Attempt, mut refs: RemoteRefs) -> Result<RemoteRefs, GitProblem> {
+        if *attempt != Attempt::Tip {
+            return Ok(refs);
+        }
+        let Some(name) = self.request.reference.full_name() else {
+            let Some(id) = refs.head else {
+                return Err(GitProblem::Empty {
+                    url: self.shown.clone(),
+                });
+            };
+            refs.refs = refs
+                .head_target
+                .iter()
+                .filter(|name| {
+                    name.starts_with("refs/heads/") && git2::Reference::is_valid_name(name)
+                })
+                .map(|name| session::RemoteRef {
+                    name: name.clone(),
+                    id,
+                })
+                .collect();
+            return Ok(refs);
+        };
+        refs.refs.retain(|reference| reference.name == name);
+        if refs.refs.is_empty() {
+            return Err(GitProblem::Missing {
+                url: self.shown.clone(),
+                reference: InWords(&self.request.reference).to_string(),
+            });
+        }
+        Ok(refs)
+    }
+
+    /// Receives a pack into the mirror.
+    async fn transfer(
+        &self,
+        mut session: Session,
+        need: &Need,
+    ) -> Result<ShallowUpdate, GitProblem> {
+        let (sender, receiver) = mpsc::channel(CHANNEL);
+        let before = self.counters.bytes.load(Ordering::Relaxed);
+        let counters = Arc::new(Counters::default());
+        let indexer = {
+            let (path, shown, stop) = (self.path.clone(), self.shown.clone(), self.stop.clone());
+            let (counters, max, lock) = (
+                counters.clone(),
+                self.options.limits.objects,
+                self.lock.clone(),
+            );
+            blocking(move || {
+                let _lock = lock;
+                Quarantine::receive(&path, &shown, receiver, &counters, max, &stop)
+            })
+        };
+        let receive = async {
+            let update = session.fetch(&need.wanted, &sender).await?;
+            counters.complete.store(true, Ordering::Release);
+            drop(sender);
+            session.close().await;
+            Ok::<_, GitProblem>(update)
+        };
+        let both = async {
+            // The sender goes with `receive` when that fails, which ends the indexer.
+            let (update, quarantine) = tokio::join!(receive, indexer);
+            match (update, quarantine) {
+                (Ok(update), Ok(quarantine)) => Ok((update, quarantine)),
+                // An indexer that stopped for want of data has nothing to say.
+                (Err(error), _) | (Ok(_), Err(error)) => Err(error),
+            }
+        };
+        tokio::pin!(both);
+        let mut tick = tokio::time::interval(TICK);
+        let mut last = GitProgress::default();
+        let mut tell = || {
+            let total = counters.total_objects.load(Ordering::Relaxed);
+            let now = GitProgress {
+                received_bytes: before + counters.bytes.load(Ordering::Relaxed),
+                objects: counters.objects.load(Ordering::Relaxed),
+                total_objects: (total > 0).then_some(total),
+            };
+            if now != last {
+                last = now;
+                (self.progress)(now);
+            }
+        };
+        let (update, quarantine) = loop {
+            tokio::select! {
+                result = &mut both => break result?,
+                _ = tick.tick() => tell(),
+            }
+        };
+        tell();
+        self.counters.bytes.store(
+            before + counters.bytes.load(Ordering::Relaxed),
+            Ordering::Relaxed,
+        );
+        self.with_mirror(move |mirror| {
+            mirror.update_shallow_before(&update)?;
+            quarantine.install(mirror.path())?;
+            Ok(update)
+        })
+        .await
+    }
+
+    /// Works on the mirror in a thread that may block, holding the lock.
+    async fn with_mirror<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Mirror) -> Result<T, GitProblem> + Send + 'static,
+    ) -> Result<T, GitProblem> {
+        let (path, shown, lock, stop) = (
+            self.path.clone(),
+            self.shown.clone(),
+            self.lock.clone(),
+            self.stop.clone(),
+        );
+        blocking(move || {
+            let _lock = lock;
+            if stop.is_cancelled() {
+                return Err(GitProblem::Cancelled);
+            }
+            work(&Mirror::open_or_create(&path, &shown)?)
+        })
+        .await
+    }
+}
+
+/// Compares what a server has with what the mirror has.
+fn need(
+    mirror: &Mirror,
+    refs: &RemoteRefs,
+    attempt: &Attempt,
+    can_be_shallow: bool,
+) -> Result<Need, GitProblem> {
+    let known = mirror.references()?;
+    let shallow: Vec<git2::Oid> = mirror
+        .shallow()?
+        .into_iter()
+        .filter(|id| mirror.has(*id))
+        .collect();
+    let mut tips: Vec<git2::Oid> = match attempt {
+        Attempt::Commit { id, .. } => vec![*id],
+        _ => refs.refs.iter().map(|reference| reference.id).collect(),
+    };
+    if let (Attempt::Tip, Some(id)) = (attempt, refs.head)
+        && refs.refs.is_empty()
+    {
+        tips.push(id);
+    }
+    tips.sort_unstable();
+    tips.dedup();
+    let deepen = !shallow.is_empty()
+        && matches!(
+            attempt,
+            Attempt::Everything(_) | Attempt::Commit { shallow: false, .. }
+        );
+    let wants = tips
+        .iter()
+        .copied()
+        .filter(|id| deepen || !mirror.has(*id))
+        .collect();
+    // A mirror with history keeps it: what is new then comes with all of its parents.
+    let is_new = known.is_empty();
+    let depth = match attempt {
+        _ if deepen => Some(UNLIMITED),
+        Attempt::Tip | Attempt::Commit { shallow: true, .. }
+            if can_be_shallow && (is_new || !shallow.is_empty()) =>
+        {
+            Some(1)
+        }
+        _ => None,
+    };
+    Ok(Need {
+        wanted: Wanted {
+            wants,
+            haves: if is_new { Vec::new() } else { mirror.haves()? },
+            shallow,
+            depth,
+        },
+        tips,
+    })
+}
+
+/// Writes down what has arrived.
+fn record(mirror: &Mirror, refs: &RemoteRefs, attempt: &Attempt) -> Result<(), GitProblem> {
+    let mut references = match attempt {
+        // What the server no longer has goes, except the commits that were asked for by id.
+        Attempt::Everything(_) => {
+            let mut kept = mirror.references()?;
+            kept.retain(|name, _| name.starts_with("refs/commits/"));
+            kept
+        }
+        _ => mirror.references()?,
+    };
+    for reference in &refs.refs {
+        references.insert(reference.name.clone(), reference.id);
+    }
+    if let Attempt::Commit { id, .. } = attempt {
+        references.insert(format!("refs/commits/{id}"), *id);
+    }
+    mirror.set_references(&references)?;
+    let target = refs
+        .head_target
+        .as_ref()
+        .filter(|name| name.starts_with("refs/heads/") && git2::Reference::is_valid_name(name));
+    match (target, refs.head) {
+        (Some(name), _) => mirror.set_head(&Head::Branch(name.clone()))?,
+        (None, Some(id)) => {
+            // Old servers do not say where `HEAD` points; git guesses the same way.
+            let same = |name: &str| references.get(name) == Some(&id);
+            let guess = ["refs/heads/main", "refs/heads/master"]
+                .into_iter()
+                .find(|name| same(name));
+            let guess = guess.map(str::to_owned).or_else(|| {
+                let mut branches = references
+                    .iter()
+                    .filter(|(name, at)| name.starts_with("refs/heads/") && **at == id);
+                branches.next().map(|(name, _)| name.clone())
+            });
+            mirror.set_head(&guess.map_or(Head::Detached(id), Head::Branch))?;
+        }
+        (None, None) if matches!(attempt, Attempt::Everything(_)) => {
+            mirror.set_head(&Head::none())?;
+        }
+        (None, None) => {}
+    }
+    if matches!(attempt, Attempt::Everything(_)) {
+        mirror.set_full()
+    } else {
+        Ok(())
+    }
+}
