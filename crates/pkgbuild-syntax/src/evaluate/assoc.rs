@@ -36,10 +36,6 @@ fn hash(key: &str) -> u32 {
 }
 
 impl Assoc {
-    pub(crate) fn len(&self) -> usize {
-        self.entries
-    }
-
     fn bucket(&self, key: &str) -> u32 {
         hash(key) & (self.buckets - 1)
     }
@@ -87,7 +83,7 @@ impl Assoc {
         if let Some(entries) = self.table.get_mut(&bucket)
             && let Some(at) = entries.iter().position(|(known, _)| known == key)
         {
-            entries.remove(at);
+            let _ = entries.remove(at);
             self.entries -= 1;
         }
     }
@@ -100,9 +96,5 @@ impl Assoc {
                 .rev()
                 .map(|(key, value)| (key.as_str(), value))
         })
-    }
-
-    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut Field> {
-        self.table.values_mut().flatten().map(|(_, value)| value)
     }
 }

@@ -5,7 +5,7 @@ use super::dynamic::{DynamicKind, Field, Reason, Stop};
 use super::filter;
 use super::scope::{Content, FunctionValue, List as Fields, Scope, Variable};
 use super::shell::{Flow, Shell, Status};
-use super::stream::{Input, Target};
+use super::stream::Input;
 use crate::span::Span;
 use crate::tree::{
     AndOr, AndOrOperator, Argument, Assignment, Command, CompoundCommand, File, List, Pipeline,
@@ -276,6 +276,7 @@ impl Shell {
         }
         let mut args = Vec::with_capacity(simple.arguments.len());
         let mut unknown = None;
+        let mut unknown_name = None;
         let mut fields = Vec::new();
         for argument in &simple.arguments {
             match argument {
@@ -283,6 +284,9 @@ impl Shell {
                     Ok(()) => args.extend(fields.drain(..).map(Arg::Field)),
                     Err(Stop::Dynamic(reason)) => {
                         fields.clear();
+                        if args.is_empty() {
+                            unknown_name.get_or_insert_with(|| reason.clone());
+                        }
                         unknown = unknown.or(Some(reason));
                     }
                     Err(stop) => return Err(stop),
@@ -297,6 +301,9 @@ impl Shell {
             }
             self.status = self.substitution_status.take().unwrap_or(Ok(0));
             return Ok(Flow::Next);
+        }
+        if let Some(reason) = unknown_name {
+            return self.unknown_command(&reason);
         }
         let name = match args.first() {
             Some(Arg::Field(Ok(name))) => name.clone(),
@@ -314,29 +321,27 @@ impl Shell {
             args,
             unknown,
         };
-        let temporary = !simple.assignments.is_empty();
-        if temporary {
-            let mut scope = Scope {
+        let mut scope = None;
+        if !simple.assignments.is_empty() {
+            let mut temporary = Scope {
                 temporary: true,
                 ..Scope::default()
             };
             for assignment in &simple.assignments {
                 let variable = self.temporary(file, assignment)?;
                 let name = self.utf8(file.text(assignment.name))?;
-                scope.variables.insert(name.into(), variable);
+                temporary.variables.insert(name.into(), variable);
             }
-            self.state.scopes.push(scope);
+            scope = Some(temporary);
         }
-        let depth = self.state.scopes.len();
-        let result = if simple.redirects.is_empty() {
-            self.call(&call)
-        } else {
-            self.with_redirects(file, &simple.redirects, |shell| shell.call(&call))
-        };
-        if temporary {
-            self.state.scopes.truncate(depth - 1);
-        }
-        result
+        // Redirections are expanded before the assignments take effect.
+        self.with_redirects(file, &simple.redirects, |shell| {
+            let depth = shell.state.scopes.len();
+            shell.state.scopes.extend(scope);
+            let result = shell.call(&call);
+            shell.state.scopes.truncate(depth);
+            result
+        })
     }
 
     fn temporary(&mut self, file: &File, assignment: &Assignment) -> Result<Variable, Stop> {
@@ -506,10 +511,6 @@ impl Shell {
     /// Makes a here-string or captured text the standard input.
     pub(crate) fn input_text(&mut self, descriptor: u32, text: Field) {
         self.streams.set_input(descriptor, input_of(text));
-    }
-
-    pub(crate) fn discard(&mut self, descriptor: u32) {
-        self.streams.set_target(descriptor, Target::Discard);
     }
 }
 

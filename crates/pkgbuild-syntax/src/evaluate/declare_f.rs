@@ -118,7 +118,6 @@ impl<'f> Printer<'f> {
                         self.out.push(';');
                     }
                     self.documents();
-                    self.was_document = false;
                 }
                 if self.in_function {
                     self.out.push('\n');
@@ -418,6 +417,7 @@ impl<'f> Printer<'f> {
     }
 
     fn redirects(&mut self, redirects: &[Redirect]) {
+        self.was_document &= redirects.is_empty();
         for redirect in redirects {
             self.out.push(' ');
             let text = self.redirect(redirect);
@@ -630,10 +630,7 @@ fn copied(file: &File, span: Span, out: &mut String) {
 
 fn part_text(file: &File, part: &WordPart, out: &mut String) {
     match part {
-        WordPart::Literal(_)
-        | WordPart::Escaped(_)
-        | WordPart::SingleQuoted(_)
-        | WordPart::Process(_) => {
+        WordPart::Literal(_) | WordPart::Escaped(_) | WordPart::SingleQuoted(_) => {
             out.push_str(&file.text_lossy(part.span()));
         }
         WordPart::AnsiCQuoted(_) => {
@@ -659,19 +656,25 @@ fn part_text(file: &File, part: &WordPart, out: &mut String) {
         }
         WordPart::Command(substitution) => match &substitution.body {
             SubstitutionBody::Backquoted(_) => out.push_str(&file.text_lossy(substitution.span)),
-            SubstitutionBody::Commands(list) => {
-                let mut printer = Printer::new(file, false);
-                printer.list(list);
-                printer.documents();
-                out.push_str("$(");
-                if printer.out.starts_with('(') {
-                    out.push(' ');
-                }
-                out.push_str(&printer.out);
-                out.push(')');
-            }
+            SubstitutionBody::Commands(list) => commands_text(file, "$(", list, out),
         },
+        WordPart::Process(substitution) => {
+            let opening = if substitution.output { ">(" } else { "<(" };
+            commands_text(file, opening, &substitution.body, out);
+        }
     }
+}
+
+fn commands_text(file: &File, opening: &str, list: &List, out: &mut String) {
+    let mut printer = Printer::new(file, false);
+    printer.list(list);
+    printer.documents();
+    out.push_str(opening);
+    if printer.out.starts_with('(') {
+        out.push(' ');
+    }
+    out.push_str(&printer.out);
+    out.push(')');
 }
 
 /// The pieces nested in a parameter expansion, in order.

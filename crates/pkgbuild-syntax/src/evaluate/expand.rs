@@ -112,8 +112,15 @@ impl Shell {
         expression: &Arithmetic,
     ) -> Result<i64, Stop> {
         self.fuel.spend(1)?;
-        let text = self.arithmetic_text(file, expression.parts())?;
-        self.arithmetic(&text)
+        match self.arithmetic_text(file, expression.parts()) {
+            Ok(text) => self.arithmetic(&text),
+            Err(Stop::Dynamic(reason)) => {
+                let text = file.text_lossy(expression.span).into_owned();
+                self.unknown_results(&text, &reason)?;
+                Err(reason.into())
+            }
+            Err(stop) => Err(stop),
+        }
     }
 
     fn arithmetic_text(&mut self, file: &File, parts: &[WordPart]) -> Result<String, Stop> {

@@ -420,6 +420,23 @@ impl Shell {
         if let Operation::Transform(letter) = operation {
             return self.transform(&subject, *letter, mode, pieces);
         }
+        // Of a scalar even `${x[@]:1:2}` is a piece of its text.
+        let elements = matches!(subject, Subject::Elements { .. });
+        let subject = match subject {
+            Subject::Elements { name, .. }
+                if matches!(operation, Operation::Substring { .. })
+                    && matches!(
+                        self.variable(&name).map(|variable| &variable.content),
+                        Some(Content::Scalar(_))
+                    ) =>
+            {
+                Subject::Variable {
+                    name,
+                    subscript: None,
+                }
+            }
+            other => other,
+        };
         if let Operation::Substring { offset, length } = operation
             && let Subject::Elements { .. } | Subject::Positionals { .. } = subject
         {
@@ -452,19 +469,19 @@ impl Shell {
                 if self.is_set(&reading, *or_empty)? {
                     return self.emit(reading, mode, pieces);
                 }
-                let value = self.operand_text(file, word, mode)?;
+                let value = super::assign::known(self.operand_text(file, word, mode))?;
                 match subject {
                     Subject::Variable {
                         name,
                         subscript: None,
                     } => {
-                        self.assign(&name, Ok(value.clone()), false)?;
+                        self.assign(&name, value.clone(), false)?;
                     }
                     Subject::Variable {
                         name,
                         subscript: Some(subscript),
                     } => {
-                        self.assign_element(&name, &subscript, Ok(value.clone()), false)?;
+                        self.assign_element(&name, &subscript, value.clone(), false)?;
                     }
                     other => {
                         let message = format!("{}: cannot assign in this way", describe(&other));
@@ -474,11 +491,16 @@ impl Shell {
                         });
                     }
                 }
-                pieces.push(Piece::Text(value, mode.quote()));
+                pieces.push(Piece::Text(value?, mode.quote()));
                 return Ok(());
             }
             Operation::Error { or_empty, word } => {
-                if self.is_set(&reading, *or_empty)? {
+                let set = self.is_set(&reading, *or_empty);
+                if let Err(Stop::Dynamic(reason)) = &set {
+                    // Whether the shell survives this is as unknown as the value.
+                    self.doubt.stuck_file.get_or_insert_with(|| reason.clone());
+                }
+                if set? {
                     return self.emit(reading, mode, pieces);
                 }
                 let text = self.operand_text(file, word, mode)?;
@@ -501,10 +523,19 @@ impl Shell {
             }
         }
         let change = operation::Change::prepare(self, file, operation)?;
+        if elements && matches!(change, operation::Change::Substring { offset, .. } if offset < 0) {
+            return Err(self.unsupported("[@]:", "a negative offset into a string"));
+        }
         let reading = match reading {
-            Reading::One(value) => {
-                let value = value.transpose()?.unwrap_or_default();
-                Reading::One(Some(Ok(change.apply(self, value)?)))
+            // An unset parameter stays empty, even where an empty value would be replaced.
+            Reading::One(None) => Reading::One(None),
+            Reading::One(Some(value)) => {
+                let changed = change.apply(self, value?)?;
+                if changed.is_empty() && elements && mode.quoted {
+                    // Whether a field is left depends on how far the offset is off.
+                    return Err(self.unsupported("[@]:", "an empty piece of a string"));
+                }
+                Reading::One(Some(Ok(changed)))
             }
             Reading::Many { items, star } => {
                 let mut changed = Vec::with_capacity(items.len());

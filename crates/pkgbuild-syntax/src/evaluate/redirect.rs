@@ -3,7 +3,7 @@
 use super::dynamic::{DynamicKind, Reason, Stop};
 use super::shell::{Flow, Shell};
 use super::stream::Target;
-use crate::tree::{Descriptor, File, Redirect, RedirectOperator, RedirectTarget};
+use crate::tree::{Descriptor, File, Redirect, RedirectOperator, RedirectTarget, WordPart};
 
 impl Shell {
     /// Runs with redirections in force. One that reaches outside the recipe leaves in doubt
@@ -14,6 +14,9 @@ impl Shell {
         redirects: &[Redirect],
         run: impl FnOnce(&mut Self) -> Result<Flow, Stop>,
     ) -> Result<Flow, Stop> {
+        if redirects.is_empty() {
+            return run(self);
+        }
         let targets = self.streams.targets.clone();
         let inputs = self.streams.inputs.clone();
         let mut doubt = None;
@@ -57,6 +60,19 @@ impl Shell {
                 return Err(self.unsupported("{name}>", "a descriptor stored in a variable"));
             }
         };
+        if let RedirectTarget::Word(word) = &redirect.target
+            && redirect.operator == RedirectOperator::Read
+            && let [WordPart::Process(process)] = word.parts()
+            && !process.output
+        {
+            let status = self.status.clone();
+            let (text, ()) = self.deeper(|shell| {
+                shell.capture(|shell| shell.subshell(|shell| shell.list(file, &process.body)))
+            })?;
+            self.status = status;
+            self.input_text(descriptor.unwrap_or(0), text);
+            return Ok(None);
+        }
         let target = match &redirect.target {
             RedirectTarget::HereDocument(id) => {
                 let Some(document) = file.here_document(*id) else {

@@ -86,7 +86,7 @@ impl Array {
 
     pub(crate) fn remove(&mut self, index: i64) {
         if let Ok(at) = self.slot(index) {
-            self.items.remove(at);
+            let _ = self.items.remove(at);
         }
     }
 
@@ -97,17 +97,8 @@ impl Array {
             .map_or(0, |(last, _)| last.saturating_add(1))
     }
 
-    pub(crate) fn push(&mut self, value: Field) {
-        let end = self.end();
-        self.items.push((end, value));
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = (i64, &Field)> {
         self.items.iter().map(|(index, value)| (*index, value))
-    }
-
-    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut Field> {
-        self.items.iter_mut().map(|(_, value)| value)
     }
 }
 
@@ -166,9 +157,11 @@ impl std::hash::Hasher for Fnv {
 
 /// `set` and `shopt` settings that change what recipes mean.
 #[derive(Debug, Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one setting of the shell"
+)]
 pub(crate) struct Options {
-    /// Settings that differ from bash's defaults, by name.
-    pub(crate) changed: std::collections::BTreeMap<String, bool>,
     pub(crate) extglob: bool,
     pub(crate) nullglob: bool,
     pub(crate) failglob: bool,
@@ -182,7 +175,6 @@ pub(crate) struct Options {
     pub(crate) no_braces: bool,
     pub(crate) no_patsub: bool,
     pub(crate) pipefail: bool,
-    pub(crate) noexec: bool,
 }
 
 /// Everything that a subshell gets a copy of.

@@ -280,11 +280,13 @@ impl Shell {
                             index
                         };
                         if index < 0 {
-                            return Err(Stop::failed(format!("{name}: bad array subscript")));
+                            // Reading outside an array is reported, and empty.
+                            self.complain();
+                            return Ok(None);
                         }
                         array.get(index).cloned()
                     }
-                    Content::Scalar(value) if index == 0 || index == -1 => Some(value.clone()),
+                    Content::Scalar(value) if index == 0 => Some(value.clone()),
                     _ => None,
                 };
                 Ok(found)
@@ -572,7 +574,32 @@ impl Shell {
 
     /// Evaluates an expression whose expansions are done.
     pub(crate) fn arithmetic(&mut self, text: &str) -> Result<i64, Stop> {
-        super::arithmetic::evaluate(text, self)
+        match super::arithmetic::evaluate(text, self) {
+            Err(Stop::Dynamic(reason)) => {
+                self.unknown_results(text, &reason)?;
+                Err(reason.into())
+            }
+            other => other,
+        }
+    }
+
+    /// An expression with an unknown value in it was evaluated: what it assigns is unknown.
+    pub(crate) fn unknown_results(&mut self, text: &str, reason: &Reason) -> Result<(), Stop> {
+        for name in super::arithmetic::assigned(text) {
+            let name = self.referent(name)?;
+            let array = matches!(
+                self.variable(&name).map(|variable| &variable.content),
+                Some(Content::Array(_) | Content::Assoc(_) | Content::Dynamic(_))
+            );
+            if array {
+                self.replace(&name, Content::Dynamic(reason.clone()))?;
+            } else {
+                let integer = std::mem::take(&mut self.slot(&name).attributes.integer);
+                self.assign(&name, Err(reason.clone()), false)?;
+                self.slot(&name).attributes.integer = integer;
+            }
+        }
+        Ok(())
     }
 }
 

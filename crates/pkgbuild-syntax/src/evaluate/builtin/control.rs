@@ -110,8 +110,24 @@ pub(super) fn exec(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> 
 
 pub(super) fn arithmetic(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> {
     let mut last = 0;
-    for field in call.fields(shell)? {
-        match shell.arithmetic(&field?) {
+    let fields = match call.fields(shell) {
+        Ok(fields) => fields,
+        Err(Stop::Dynamic(reason)) => {
+            shell.forget_everything(&reason);
+            return Err(reason.into());
+        }
+        Err(stop) => return Err(stop),
+    };
+    for field in fields {
+        let text = match field {
+            Ok(text) => text,
+            Err(reason) => {
+                // Which variable is assigned stands in the unknown text.
+                shell.forget_everything(&reason);
+                return Err(reason.into());
+            }
+        };
+        match shell.arithmetic(&text) {
             Ok(value) => last = value,
             Err(Stop::Failed { fatal: false, .. }) => {
                 shell.complain();
