@@ -182,6 +182,7 @@ mod tests {
     use super::*;
 
     type Line = (String, LineEnd, u64);
+    type Case = (&'static [&'static [u8]], &'static [(&'static str, LineEnd)]);
 
     fn lines(chunks: &[&[u8]]) -> Vec<Line> {
         let seen = Mutex::new(Vec::new());
@@ -204,7 +205,7 @@ mod tests {
     #[test]
     fn lines_are_split() {
         use LineEnd::{CarriageReturn as R, EndOfStream as E, Newline as N};
-        let cases: &[(&[&[u8]], &[(&str, LineEnd)])] = &[
+        let cases: &[Case] = &[
             (&[b""], &[]),
             (&[b"a\nb\n"], &[("a", N), ("b", N)]),
             (&[b"a\nb"], &[("a", N), ("b", E)]),

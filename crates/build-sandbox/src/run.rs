@@ -312,6 +312,8 @@ impl Driver<'_> {
                     self.ended.finished = true;
                     self.ended.proven = proven;
                     self.ended.peak_memory = peak_memory;
+                    // The last message; the end of the pipe would only wake this task once more.
+                    self.status = None;
                 }
                 None => {}
             }
@@ -386,10 +388,9 @@ impl Driver<'_> {
     async fn finish(mut self) -> Result<Ended, SandboxError> {
         if let Some(supervisor) = self.supervisor.take()
             && !self.ended.stuck
+            && timeout(GIVE_UP_AFTER, supervisor.ended()).await.is_err()
         {
-            if timeout(GIVE_UP_AFTER, supervisor.ended()).await.is_err() {
-                self.ended.stuck = true;
-            }
+            self.ended.stuck = true;
         }
         // Nothing can write any more, unless a descriptor left the sandbox through a socket.
         let deadline = Instant::now() + DRAIN_FOR;

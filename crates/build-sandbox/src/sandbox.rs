@@ -310,6 +310,7 @@ impl Sandbox {
         Ok((tier, capabilities.landlock_abi))
     }
 
+    #[expect(clippy::too_many_lines, reason = "one run, read from top to bottom")]
     async fn execute(
         &self,
         spec: &BuildSpec,

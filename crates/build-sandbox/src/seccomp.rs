@@ -214,10 +214,7 @@ fn denied(sockets: Sockets) -> Rules {
     // The kernel looks at the low 32 bits of the request only.
     when(
         libc::SYS_ioctl,
-        &[
-            &[(1, Op::Eq, u64::from(libc::TIOCSTI as u32))],
-            &[(1, Op::Eq, 0x541c)],
-        ],
+        &[&[(1, Op::Eq, libc::TIOCSTI)], &[(1, Op::Eq, 0x541c)]],
     );
     // Limits of another process: the supervisor has the same user.
     when(libc::SYS_prlimit64, &[&[(0, Op::Ne, 0)]]);

@@ -187,7 +187,7 @@ fn host_program() {
             support::MARKER.to_owned(),
             std::env::var("HOST_MARKER").unwrap(),
         );
-        build.spec.limits.wall = Duration::from_secs(60);
+        build.spec.limits.wall = Duration::from_mins(1);
         let print = |event: Event<'_>| {
             if matches!(event, Event::Started { .. }) {
                 eprintln!("directory {}", build.spec.startdir.display());
@@ -197,7 +197,7 @@ fn host_program() {
             .run(&build.spec, Phase::Build, &CancellationToken::new(), &print)
             .await;
         // For the cases that return by themselves.
-        std::thread::sleep(Duration::from_secs(60));
+        std::thread::sleep(Duration::from_mins(1));
     });
 }
 
@@ -217,12 +217,11 @@ async fn nothing_survives_sigkill_of_the_host_program() {
                 .stderr(Stdio::piped())
                 .spawn()
                 .unwrap();
-            let lines = BufReader::new(host.stderr.take().unwrap())
+            let mut lines = BufReader::new(host.stderr.take().unwrap())
                 .lines()
                 .map_while(Result::ok);
             let directory = lines
-                .filter_map(|line| line.strip_prefix("directory ").map(str::to_owned))
-                .next()
+                .find_map(|line| line.strip_prefix("directory ").map(str::to_owned))
                 .unwrap();
             let ready = std::path::Path::new(&directory).join("src/ready");
             until(name, || ready.exists()).await;

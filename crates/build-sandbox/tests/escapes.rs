@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::fmt::Write;
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
@@ -462,13 +463,14 @@ async fn every_attempt_is_refused() {
             .collect();
         let mut body = String::from("export PARENT=$PPID srcdir pkgdir\nset +e\n");
         for (index, (_, _, attempt)) in attempts.iter().enumerate() {
-            body.push_str(&format!(
-                "if ( set +e; {attempt} ) >/dev/null 2>&1; then echo 'ESCAPED {index}'; else echo 'refused {index}'; fi\n"
-            ));
+            let _ = writeln!(
+                body,
+                "if ( set +e; {attempt} ) >/dev/null 2>&1; then echo 'ESCAPED {index}'; else echo 'refused {index}'; fi"
+            );
         }
         let mut build = build(tier, &format!("pkgname=demo\nbuild() {{\n{body}\n}}\n"));
         build.spec.network = NetworkPolicy::NONE;
-        build.spec.limits.wall = Duration::from_secs(60);
+        build.spec.limits.wall = Duration::from_mins(1);
         for (key, value) in [
             ("OUT", out.display().to_string()),
             ("HOST", std::process::id().to_string()),

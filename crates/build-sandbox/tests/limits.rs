@@ -166,7 +166,9 @@ async fn a_slow_reader_holds_the_build_back_and_loses_nothing() {
         let count = std::sync::atomic::AtomicU64::new(0);
         let slow = |event: Event<'_>| {
             if matches!(event, Event::Output { .. })
-                && count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 50_000 == 0
+                && count
+                    .fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+                    .is_multiple_of(50_000)
             {
                 std::thread::sleep(Duration::from_millis(5));
             }

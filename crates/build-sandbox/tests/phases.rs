@@ -9,6 +9,8 @@ use build_sandbox::{
 use support::{Recorder, build, chain, sandbox, tiers};
 use tokio_util::sync::CancellationToken;
 
+type Expected = fn(&SandboxError) -> bool;
+
 const RECIPE: &str = r#"
 pkgname=demo
 pkgver=1.0
@@ -111,7 +113,6 @@ async fn a_replaced_version_reaches_derived_variables() {
 #[tokio::test]
 async fn failures_are_told_apart() {
     let sandbox = sandbox();
-    type Expected = fn(&SandboxError) -> bool;
     let cases: &[(&str, Phase, Expected)] = &[
         (
             "build() { echo why; exit 7; }",

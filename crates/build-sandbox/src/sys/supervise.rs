@@ -6,7 +6,7 @@ use nix::libc;
 
 use super::call;
 use super::plan::Plan;
-use super::status::{Message, Step, Watched};
+use super::status::{Message, SIZE, Step, Watched};
 use super::walk::Walk;
 use super::{confine, namespaces};
 
@@ -75,15 +75,23 @@ pub(super) fn run(plan: &Plan, fds: &Descriptors) -> ! {
     let mut tree = Tree {
         namespaced,
         walk: walk.as_mut(),
+        exited: None,
         peak: 0,
     };
     tree.watch(plan, fds, children, phase);
     let proven = tree.end(children);
-    tell(
-        fds.status,
-        4,
-        [i64::from(proven), tree.peak.cast_signed(), 0],
-    );
+    // Both at once: each write wakes the host.
+    let finished = Message::encode(4, [i64::from(proven), tree.peak.cast_signed(), 0]);
+    let mut last = [0u8; 2 * SIZE];
+    let (first, second) = last.split_at_mut(SIZE);
+    second.copy_from_slice(&finished);
+    let _ = match tree.exited {
+        Some(status) => {
+            first.copy_from_slice(&Message::encode(2, [i64::from(status), 0, 0]));
+            call::write(fds.status, &last)
+        }
+        None => call::write(fds.status, &finished),
+    };
     call::exit(0)
 }
 
@@ -115,6 +123,8 @@ struct Tree<'a> {
     namespaced: bool,
     walk: Option<&'a mut Walk>,
     peak: u64,
+    /// Wait status of the phase process, once it has ended.
+    exited: Option<i32>,
 }
 
 impl Tree<'_> {
@@ -138,7 +148,7 @@ impl Tree<'_> {
             drain(children);
             while let Ok(Some((pid, status))) = call::reap() {
                 if pid == phase {
-                    tell(fds.status, 2, [i64::from(status), 0, 0]);
+                    self.exited = Some(status);
                     return;
                 }
             }
