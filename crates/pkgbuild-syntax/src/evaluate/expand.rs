@@ -4,7 +4,9 @@ use super::dynamic::{DynamicKind, Field, Reason, Stop};
 use super::scope::List;
 use super::shell::Shell;
 use super::{brace, glob};
-use crate::tree::{Arithmetic, File, Subscript, SubstitutionBody, Word, WordPart};
+use crate::tree::{
+    Arithmetic, File, Operation, Parameter, Subscript, SubstitutionBody, Word, WordPart,
+};
 
 /// How a piece of an expanded word takes part in splitting and file name expansion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -307,7 +309,14 @@ impl Shell {
         for part in parts {
             match self.part(file, part, mode, pieces) {
                 Ok(()) => {}
-                Err(Stop::Dynamic(reason)) => pieces.push(Piece::Unknown(reason, mode.quote())),
+                Err(Stop::Dynamic(reason)) => {
+                    let quote = if makes_fields(part) {
+                        Quote::Split
+                    } else {
+                        mode.quote()
+                    };
+                    pieces.push(Piece::Unknown(reason, quote));
+                }
                 Err(stop) => return Err(stop),
             }
         }
@@ -476,6 +485,23 @@ impl Shell {
             }
         })
     }
+}
+
+/// Whether a part can make any number of fields even inside double quotes.
+fn makes_fields(part: &WordPart) -> bool {
+    let WordPart::Parameter(expansion) = part else {
+        return false;
+    };
+    expansion.indirect
+        || matches!(expansion.parameter, Parameter::Special(b'@'))
+        || matches!(expansion.subscript, Some(Subscript::At))
+        || matches!(
+            expansion.operation,
+            Operation::Names { .. }
+                | Operation::Keys
+                | Operation::Default { .. }
+                | Operation::Alternative { .. }
+        )
 }
 
 fn part_has_tilde(file: &File, part: &WordPart) -> bool {

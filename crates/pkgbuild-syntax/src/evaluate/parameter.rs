@@ -233,6 +233,8 @@ impl Shell {
         Ok(
             match self.variable(&name).map(|variable| &variable.content) {
                 None | Some(Content::Unset) => Vec::new(),
+                // An unknown scalar may be unset, which makes no field at all.
+                Some(Content::Scalar(Err(reason))) => return Err(reason.clone().into()),
                 Some(Content::Scalar(value)) => vec![value.clone()],
                 Some(Content::Array(array)) => {
                     array.iter().map(|(_, value)| value.clone()).collect()
@@ -305,7 +307,8 @@ impl Shell {
         let name = self.referent(name)?;
         let keys: Vec<String> = match self.variable(&name).map(|variable| &variable.content) {
             None | Some(Content::Unset) => Vec::new(),
-            Some(Content::Scalar(_)) => vec!["0".to_owned()],
+            Some(Content::Scalar(Err(reason))) => return Err(reason.clone().into()),
+            Some(Content::Scalar(Ok(_))) => vec!["0".to_owned()],
             Some(Content::Array(array)) => {
                 array.iter().map(|(index, _)| index.to_string()).collect()
             }

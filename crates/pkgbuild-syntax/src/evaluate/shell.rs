@@ -269,6 +269,13 @@ impl Shell {
             }
             Some(Content::Scalar(_) | Content::Array(_)) => {
                 let index = self.arithmetic(subscript)?;
+                let scalar = matches!(
+                    self.variable(&name).map(|variable| &variable.content),
+                    Some(Content::Scalar(_))
+                );
+                if scalar && index < 0 {
+                    return Err(self.unsupported("[-1]", "of a variable that is no array"));
+                }
                 let Some(variable) = self.variable(&name) else {
                     return Ok(None);
                 };
