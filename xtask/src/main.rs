@@ -9,6 +9,7 @@ mod interrupt;
 mod lint;
 mod provision;
 mod srcinfo;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,7 @@ enum Command {
     Installed(installed::Installed),
     Srcinfo(srcinfo::Args),
     Lint(lint::Args),
+    Workers(workers::Workers),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +54,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Installed(command) => block_on(command.run()),
         Command::Srcinfo(args) => srcinfo::run(&args),
         Command::Lint(args) => lint::run(&args),
+        Command::Workers(command) => block_on(command.run()),
     }
 }
 

@@ -54,8 +54,11 @@ impl<'a> Document<'a> {
         error: &serde_path_to_error::Error<serde_json::Error>,
     ) -> CatalogError {
         let inner = error.path().to_string();
-        let path = match (path, inner.as_str()) {
-            (path, "." | "") => path.to_owned(),
+        // A key that could not be read has no name.
+        let inner = inner.strip_suffix('?').unwrap_or(&inner);
+        let inner = inner.strip_suffix('.').unwrap_or(inner);
+        let path = match (path, inner) {
+            (path, "") => path.to_owned(),
             ("", inner) => inner.to_owned(),
             (path, inner) => format!("{path}.{inner}"),
         };

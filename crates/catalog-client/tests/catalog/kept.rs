@@ -353,3 +353,59 @@ async fn several_processes_share_the_folder() {
         1
     );
 }
+
+#[tokio::test]
+async fn names_of_the_other_generation_work_without_the_service() {
+    let cancel = CancellationToken::new();
+    let (both, base) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = recorded::serve(Generation::V2).await;
+    let listed = caching(&server.base_url(), both.path());
+    let client = CatalogClient::new(listed.clone()).unwrap();
+    client.list(&cancel).await.unwrap();
+    let asked = caching(&server.base_url(), base.path());
+    let client = CatalogClient::new(asked.clone()).unwrap();
+    client.get(&id("llm-worker-rbee"), &cancel).await.unwrap();
+    drop(server);
+    let offline = |config: &CatalogConfig| CatalogConfig {
+        offline: true,
+        ..config.clone()
+    };
+    for (config, name, lost) in [
+        (offline(&listed), "llm-worker-rbee", false),
+        (offline(&listed), "llm-worker-rbee-cuda", false),
+        (offline(&asked), "llm-worker-rbee-cuda", false),
+        (listed.clone(), "llm-worker-rbee-cuda", true),
+        (asked.clone(), "llm-worker-rbee-cuda", true),
+    ] {
+        let client = CatalogClient::new(config).unwrap();
+        let answer = client.get(&id(name), &cancel).await.unwrap();
+        assert_eq!(answer.value.id, id("llm-worker-rbee"));
+        let variants = if name.ends_with("cuda") { 1 } else { 4 };
+        assert_eq!(answer.value.variants.len(), variants);
+        assert!(matches!(answer.freshness, Freshness::Fresh { .. }));
+        assert_eq!(answer.cause.is_some(), lost, "{name}");
+    }
+    let client = CatalogClient::new(offline(&asked)).unwrap();
+    let error = client.get(&id("other-cuda"), &cancel).await.unwrap_err();
+    assert!(matches!(error, CatalogError::Offline { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_age_beyond_any_clock_is_old() {
+    for age in ["18446744073709551615", "99999999999999999999999999"] {
+        let dir = tempfile::tempdir().unwrap();
+        let headers = format!(
+            "Content-Type: application/json\r\nCache-Control: max-age=3600\r\nAge: {age}\r\n"
+        );
+        let server = Scripted::always(reply("200 OK", &headers, GOOD)).await;
+        let config = caching(&server.base_url, dir.path());
+        for _ in 0..2 {
+            assert_eq!(ask(&config).await.unwrap().1, Freshness::Live);
+        }
+        let offline = CatalogConfig {
+            offline: true,
+            ..config
+        };
+        assert!(ask(&offline).await.unwrap().1.is_stale());
+    }
+}

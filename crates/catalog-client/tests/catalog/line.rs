@@ -165,31 +165,66 @@ async fn a_shared_request_outlives_the_one_who_started_it() {
 }
 
 #[tokio::test]
-async fn every_wait_ends_when_cancelled() {
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{";
-    let scripts = [
-        ("answer", vec![Step::Stall]),
-        ("body", vec![Step::Send(head.into()), Step::Stall]),
-        ("repetition", reply("503 X", "Retry-After: 60\r\n", "")),
-    ];
-    for (name, steps) in scripts {
-        let server = Scripted::always(steps).await;
-        let client = client(&server.base_url);
-        let cancel = CancellationToken::new();
-        let call = {
-            let (client, cancel) = (client.clone(), cancel.clone());
-            tokio::spawn(async move { client.get(&id("w"), &cancel).await.map(|_| ()) })
-        };
-        while server.requests().is_empty() {
-            tokio::task::yield_now().await;
+async fn what_one_base_url_has_its_mirrors_have() {
+    // The entry names the recipe by the first base URL, which then goes away.
+    let two = Scripted::always(text("pkgname=w\n")).await;
+    let one = Scripted::start(|_, request| {
+        if request.starts_with("GET /workers/") {
+            let host = request
+                .lines()
+                .find_map(|line| line.strip_prefix("host: "))
+                .unwrap();
+            json(format!(
+                r#"{{"id":"w","variants":[{{"backend":"cpu","pkgbuildUrlGit":"http://{host}/x"}}]}}"#
+            ))
+        } else {
+            vec![]
         }
-        cancel.cancel();
-        let result = tokio::time::timeout(Duration::from_secs(30), call).await;
-        assert!(
-            matches!(result, Ok(Ok(Err(CatalogError::Cancelled)))),
-            "{name}"
-        );
-    }
+    })
+    .await;
+    let mut config = config(&one.base_url);
+    config.base_urls.push(two.base_url.clone());
+    let client = CatalogClient::new(config).unwrap();
+    let entry = get(&client).await.unwrap();
+    let cancel = CancellationToken::new();
+    let variant = &entry.variants[0];
+    let recipe = client.recipe(&entry, variant, Flavor::Source, &cancel);
+    assert_eq!(
+        recipe.await.unwrap().value.url,
+        format!("{}/x", two.base_url)
+    );
+}
+
+#[tokio::test]
+async fn a_worker_is_not_missing_when_its_other_names_are_unknown() {
+    let server = Scripted::start(|_, request| {
+        if request.starts_with("GET /workers ") {
+            reply("503 X", "", "")
+        } else {
+            reply("404 X", "", "")
+        }
+    })
+    .await;
+    let error = get(&client(&server.base_url)).await.unwrap_err();
+    assert!(error.is_unreachable() && !error.is_not_found(), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_injected_client_that_follows_redirects_is_found_out() {
+    let elsewhere = Scripted::always(json(GOOD)).await;
+    let location = format!("Location: {}/there\r\n", elsewhere.base_url);
+    let server = Scripted::always(reply("302 Found", &location, "")).await;
+    let following = CatalogConfig {
+        http: Some(reqwest::Client::builder().no_proxy().build().unwrap()),
+        token: Some(Token::new("sesame")),
+        ..config(&server.base_url)
+    };
+    let error = get(&CatalogClient::new(following).unwrap())
+        .await
+        .unwrap_err();
+    assert_eq!(variant_name(&error), "OtherOrigin", "{error:?}");
+    assert!(names_authorization(&server.requests()[0]));
+    assert!(!names_authorization(&elsewhere.requests()[0]));
 }
 
 fn has_header(request: &str, header: &str) -> bool {

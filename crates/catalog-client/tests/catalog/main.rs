@@ -2,6 +2,8 @@
 //! kind of other.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod cancelled;
+mod cases;
 mod failures;
 mod kept;
 mod line;
