@@ -31,7 +31,7 @@ impl Default for Assoc {
 fn hash(key: &str) -> u32 {
     key.bytes().fold(2_166_136_261_u32, |hash, byte| {
         // bash xors a signed char.
-        hash.wrapping_mul(16_777_619) ^ (byte.cast_signed() as i32).cast_unsigned()
+        hash.wrapping_mul(16_777_619) ^ i32::from(byte.cast_signed()).cast_unsigned()
     })
 }
 

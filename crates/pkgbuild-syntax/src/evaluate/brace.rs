@@ -35,12 +35,11 @@ fn words(text: &str, fuel: &mut Fuel, depth: u32) -> Result<Vec<String>, Exhaust
             };
             let inner = &rest[open + 1..close];
             let choices = if commas.is_empty() {
-                match sequence(inner, fuel)? {
-                    Some(sequence) => sequence,
-                    None => {
-                        from = open + 1;
-                        continue;
-                    }
+                if let Some(sequence) = sequence(inner, fuel)? {
+                    sequence
+                } else {
+                    from = open + 1;
+                    continue;
                 }
             } else {
                 let mut choices = Vec::new();

@@ -17,30 +17,24 @@ pub(crate) struct Fuel {
 
 impl Fuel {
     pub(crate) fn spend(&mut self, steps: u64) -> Result<(), Exhausted> {
-        match self.steps.checked_sub(steps) {
-            Some(left) => {
-                self.steps = left;
-                Ok(())
-            }
-            None => {
-                self.steps = 0;
-                Err(Exhausted::Steps)
-            }
+        if let Some(left) = self.steps.checked_sub(steps) {
+            self.steps = left;
+            Ok(())
+        } else {
+            self.steps = 0;
+            Err(Exhausted::Steps)
         }
     }
 
     /// Charges bytes that the evaluation keeps or copies; they are never given back, so this
     /// bounds both memory and copying.
     pub(crate) fn store(&mut self, bytes: usize) -> Result<(), Exhausted> {
-        match self.bytes.checked_sub(bytes as u64) {
-            Some(left) => {
-                self.bytes = left;
-                Ok(())
-            }
-            None => {
-                self.bytes = 0;
-                Err(Exhausted::Memory)
-            }
+        if let Some(left) = self.bytes.checked_sub(bytes as u64) {
+            self.bytes = left;
+            Ok(())
+        } else {
+            self.bytes = 0;
+            Err(Exhausted::Memory)
         }
     }
 }

@@ -73,10 +73,7 @@ impl Shell {
             Command::Simple(simple) => self.simple(file, simple),
             Command::Function(function) => {
                 let name = self.utf8(file.text(function.name)).map(str::to_owned);
-                let name = match name {
-                    Ok(name) => name,
-                    Err(reason) => return Err(reason.into()),
-                };
+                let name = name?;
                 self.fuel.store(64)?;
                 let value = match self.doubt.reason() {
                     Some(reason) => Err(reason.clone()),
@@ -117,7 +114,7 @@ impl Shell {
                     }
                 }
                 Err(reason) => {
-                    flow = self.guarded(&reason, |shell| shell.command(file, command))?
+                    flow = self.guarded(&reason, |shell| shell.command(file, command))?;
                 }
             }
         }

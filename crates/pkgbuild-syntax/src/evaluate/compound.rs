@@ -94,12 +94,11 @@ impl Shell {
         otherwise: Option<&List>,
     ) -> Result<Flow, Stop> {
         let Some((arm, rest)) = arms.split_first() else {
-            return match otherwise {
-                Some(list) => self.list(file, list),
-                None => {
-                    self.status = Ok(0);
-                    Ok(Flow::Next)
-                }
+            return if let Some(list) = otherwise {
+                self.list(file, list)
+            } else {
+                self.status = Ok(0);
+                Ok(Flow::Next)
             };
         };
         match self.list(file, &arm.condition)? {

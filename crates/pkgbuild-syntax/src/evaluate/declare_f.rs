@@ -20,7 +20,7 @@ pub(crate) fn print(function: &FunctionValue) -> String {
         .file
         .text_lossy(function.function.name)
         .into_owned();
-    let _ = write!(printer.out, "{name} () \n");
+    let _ = writeln!(printer.out, "{name} () ");
     printer.function_body(&function.function);
     printer.out.push('\n');
     printer.out
@@ -187,7 +187,7 @@ impl<'f> Printer<'f> {
             Command::Function(function) => {
                 self.begin();
                 let name = self.file.text_lossy(function.name).into_owned();
-                let _ = write!(self.out, "function {name} () \n");
+                let _ = writeln!(self.out, "function {name} () ");
                 self.function_body(function);
             }
             Command::Coprocess(coprocess) => {
@@ -332,7 +332,7 @@ impl<'f> Printer<'f> {
                         .iter()
                         .map(|word| word_text(self.file, word))
                         .collect();
-                    let _ = write!(self.out, "{})\n", patterns.join(" | "));
+                    let _ = writeln!(self.out, "{})", patterns.join(" | "));
                     self.indentation += 1;
                     self.skip_indent = false;
                     self.list(&arm.body);

@@ -436,13 +436,14 @@ impl Shell {
                     pattern,
                     live: true,
                     ..
-                } if !self.state.options.noglob => match glob::expand(self, &pattern)? {
-                    Some(names) => fields.extend(names.into_iter().map(Ok)),
-                    None => {
+                } if !self.state.options.noglob => {
+                    if let Some(names) = glob::expand(self, &pattern)? {
+                        fields.extend(names.into_iter().map(Ok))
+                    } else {
                         self.fuel.store(text.len())?;
                         fields.push(Ok(text));
                     }
-                },
+                }
                 Built { text, .. } => {
                     self.fuel.store(text.len())?;
                     fields.push(Ok(text));

@@ -276,7 +276,7 @@ impl Shell {
                     .variables
                     .keys()
                     .filter(|n| n.starts_with(&**prefix))
-                    .map(|n| n.to_string()),
+                    .map(std::string::ToString::to_string),
             );
         }
         names.sort();
@@ -520,10 +520,10 @@ impl Shell {
             }
             _ => {}
         }
-        if let Reading::One(None) = reading {
-            if !matches!(operation, Operation::Value) || self.state.options.nounset {
-                self.unset_value(&describe(&subject))?;
-            }
+        if let Reading::One(None) = reading
+            && (!matches!(operation, Operation::Value) || self.state.options.nounset)
+        {
+            self.unset_value(&describe(&subject))?;
         }
         let change = operation::Change::prepare(self, file, operation)?;
         if elements && matches!(change, operation::Change::Substring { offset, .. } if offset < 0) {

@@ -79,12 +79,11 @@ pub(crate) fn escapes(shell: &mut Shell, text: &str, zero: bool) -> Result<(Stri
             other => decoded.extend([b'\\', other]),
         }
     }
-    match String::from_utf8(decoded) {
-        Ok(text) => Ok((text, stopped)),
-        Err(_) => {
-            let kind = super::dynamic::DynamicKind::Encoding;
-            Err(shell.reason(kind).into())
-        }
+    if let Ok(text) = String::from_utf8(decoded) {
+        Ok((text, stopped))
+    } else {
+        let kind = super::dynamic::DynamicKind::Encoding;
+        Err(shell.reason(kind).into())
     }
 }
 

@@ -129,8 +129,8 @@ impl Shell {
             }) => Variable {
                 content: Content::Scalar(Ok(value)),
                 attributes: Attributes {
-                    exported,
                     readonly,
+                    exported,
                     ..Attributes::default()
                 },
                 ..Variable::default()
@@ -379,9 +379,10 @@ impl Shell {
 
     /// `name=value` or `name+=value`.
     pub(crate) fn assign(&mut self, name: &str, value: Field, append: bool) -> Result<(), Stop> {
-        let name = match self.is_reference(name) {
-            true => self.referent(name)?,
-            false => name.to_owned(),
+        let name = if self.is_reference(name) {
+            self.referent(name)?
+        } else {
+            name.to_owned()
         };
         if let Some((array, subscript)) = split_subscript(&name) {
             let (array, subscript) = (array.to_owned(), subscript.to_owned());
@@ -505,7 +506,7 @@ impl Shell {
         match std::mem::take(&mut variable.content) {
             Content::Unset => variable.content = Content::Array(Array::default()),
             Content::Scalar(value) => {
-                variable.content = Content::Array([value].into_iter().collect())
+                variable.content = Content::Array([value].into_iter().collect());
             }
             other => variable.content = other,
         }

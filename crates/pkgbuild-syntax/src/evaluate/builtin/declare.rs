@@ -394,12 +394,11 @@ fn print(shell: &mut Shell, args: &[Arg<'_>]) -> Result<Outcome, Stop> {
             return Ok(2.into());
         };
         let name = field.clone()?;
-        match shell.declaration(&name, false)? {
-            Some(text) => shell.write(&format!("{text}\n"))?,
-            None => {
-                shell.complain();
-                status = 1;
-            }
+        if let Some(text) = shell.declaration(&name, false)? {
+            shell.write(&format!("{text}\n"))?
+        } else {
+            shell.complain();
+            status = 1;
         }
     }
     Ok(status.into())

@@ -35,7 +35,7 @@ pub(super) fn read(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> 
             break;
         }
         let mut letters = letters.char_indices();
-        while let Some((at, letter)) = letters.next() {
+        for (at, letter) in letters {
             match letter {
                 'r' => options.raw = true,
                 's' | 'e' => {}

@@ -156,17 +156,16 @@ pub(super) fn set(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> {
             .unknown
             .clone()
             .or_else(|| shell.doubt.reason().cloned());
-        shell.state.positional = match reason {
-            Some(reason) => List::Dynamic(reason),
-            None => {
-                let inner = Call {
-                    file: call.file,
-                    name: call.name,
-                    args: args.to_vec(),
-                    unknown: None,
-                };
-                List::Known(inner.fields(shell)?)
-            }
+        shell.state.positional = if let Some(reason) = reason {
+            List::Dynamic(reason)
+        } else {
+            let inner = Call {
+                file: call.file,
+                name: call.name,
+                args: args.to_vec(),
+                unknown: None,
+            };
+            List::Known(inner.fields(shell)?)
         };
     }
     Ok(0.into())

@@ -47,7 +47,7 @@ pub(super) fn cut(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
             return Err(shell.unsupported("cut", arg));
         } else {
             let mut letters = arg[1..].char_indices();
-            while let Some((at, letter)) = letters.next() {
+            for (at, letter) in letters {
                 match letter {
                     's' => only_delimited = true,
                     'd' | 'f' | 'c' | 'b' => {
