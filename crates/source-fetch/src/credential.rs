@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::HeaderValue;
 use url::Url;
 
 use crate::error::FetchError;
@@ -80,4 +83,77 @@ impl Credentials {
             .insert(host.into().to_ascii_lowercase(), variable.into());
         self
     }
+}
+
+impl Credentials {
+    /// Returns the `Authorization` header for a request, marked as sensitive.
+    ///
+    /// What a recipe writes into the URL itself comes first.
+    pub(crate) fn authorization(&self, url: &Url) -> Result<Option<HeaderValue>, FetchError> {
+        match self.find(url)? {
+            Some(credential) => header(&credential, url).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn find(&self, url: &Url) -> Result<Option<Credential>, FetchError> {
+        if let Some(password) = url.password() {
+            return Ok(Some(Credential::Basic {
+                user: decode(url.username()),
+                password: Secret::new(decode(password)),
+            }));
+        }
+        if let Some(provider) = &self.provider
+            && let Some(credential) = provider.credential(url)?
+        {
+            return Ok(Some(credential));
+        }
+        let Some(host) = url.host_str() else {
+            return Ok(None);
+        };
+        let with_port = url
+            .port_or_known_default()
+            .map(|port| format!("{host}:{port}"));
+        let variable = with_port
+            .and_then(|host| self.bearer.get(&host))
+            .or_else(|| self.bearer.get(host));
+        let Some(variable) = variable else {
+            return Ok(None);
+        };
+        match std::env::var(variable) {
+            Ok(token) if !token.trim().is_empty() => {
+                Ok(Some(Credential::Bearer(Secret::new(token.trim()))))
+            }
+            _ => Err(FetchError::Credential {
+                host: host.to_owned(),
+                reason: format!("the environment variable `{variable}` is not set"),
+            }),
+        }
+    }
+}
+
+fn header(credential: &Credential, url: &Url) -> Result<HeaderValue, FetchError> {
+    let text = match credential {
+        Credential::Basic { user, password } => {
+            let pair = format!("{user}:{}", password.expose());
+            format!("Basic {}", STANDARD.encode(pair))
+        }
+        Credential::Bearer(token) => format!("Bearer {}", token.expose()),
+    };
+    let mut value = HeaderValue::try_from(text).map_err(|_| FetchError::Credential {
+        host: url.host_str().unwrap_or_default().to_owned(),
+        reason: "it holds a character that no header may hold".to_owned(),
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Undoes the percent encoding of a user or password in a URL.
+fn decode(text: &str) -> String {
+    // Form decoding also turns `+` into a blank, which user information does not.
+    let text = format!("x={}", text.replace('+', "%2B"));
+    url::form_urlencoded::parse(text.as_bytes())
+        .next()
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::checksum::Algorithm;
+use crate::git::GitProblem;
 
 /// Why sources could not be fetched; nothing appears in `srcdir` when one is returned.
 ///
@@ -90,8 +91,8 @@ pub enum FetchError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A file beside the recipe does not exist.
-    #[error("source `{source_name}` does not exist beside the recipe: expected `{path}`", path = path.display())]
+    /// A local file does not exist.
+    #[error("source `{source_name}` does not exist: expected `{path}`", path = path.display())]
     LocalMissing {
         /// The source.
         source_name: String,
@@ -99,7 +100,7 @@ pub enum FetchError {
         path: PathBuf,
     },
     /// A local source is no regular file, or leads out of the recipe's directory.
-    #[error("source `{source_name}` is not a regular file beneath the recipe's directory: `{path}`", path = path.display())]
+    #[error("source `{source_name}` is no regular file, or lies outside of the recipe's directory: `{path}`", path = path.display())]
     LocalRefused {
         /// The source.
         source_name: String,
@@ -183,18 +184,14 @@ pub enum FetchError {
         /// The directory.
         path: PathBuf,
     },
-    /// A git operation failed.
-    #[error("source `{source_name}`: git failed to {action} `{url}`")]
+    /// A git source could not be fetched or checked out.
+    #[error("git source `{source_name}` could not be fetched")]
     Git {
         /// The source.
         source_name: String,
-        /// The repository, without secrets.
-        url: String,
-        /// What was attempted, as a verb: `fetch`, `check out`.
-        action: &'static str,
         /// The failure.
         #[source]
-        problem: git2::Error,
+        problem: Box<GitProblem>,
     },
     /// A file operation failed.
     #[error("failed to {action} `{path}`", path = path.display())]

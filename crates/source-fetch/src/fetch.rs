@@ -1,18 +1,39 @@
 //! All sources of a recipe, side by side, into one tree.
 
-use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::{FutureExt, StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
+use crate::blocking;
 use crate::error::FetchError;
+use crate::plan;
 use crate::policy::{Directories, Fetched, Policy, SourceRequest};
-use crate::progress::Reporter;
+use crate::progress::{Reporter, SourceId};
+use crate::source::Location;
+use crate::staging::{Staged, Staging};
+
+mod file;
+mod repository;
+
+/// How long a cancelled fetch waits for its staging directory to be removed.
+const GRACE: Duration = Duration::from_millis(50);
+/// Longest time for a connection to be made.
+const CONNECT: Duration = Duration::from_secs(30);
 
 /// Fetches, verifies and extracts `sources`; `srcdir` appears with all of them or not at all.
 ///
+/// At most `policy.parallel` sources are worked on at a time. The files and directories of
+/// `srcdir` are the caller's own: an archive that was unpacked is hard linked from the cache,
+/// everything else is copied.
+///
+/// Dropping the future is as good as cancelling: what is left are whole cache entries, parts of
+/// downloads that the next fetch resumes, and nothing beside `srcdir`.
+///
 /// # Errors
-/// The first failure; see [`FetchError`].
-/// [`FetchError::Cancelled`] within 100 ms of `token` being cancelled.
+/// The first failure; see [`FetchError`]. With `policy.offline`, every source that is missing is
+/// named at once. [`FetchError::Cancelled`] within 100 ms of `token` being cancelled.
 pub async fn fetch_all(
     sources: &[SourceRequest],
     dirs: &Directories,
@@ -20,15 +41,133 @@ pub async fn fetch_all(
     token: &CancellationToken,
     reporter: &dyn Reporter,
 ) -> Result<Vec<Fetched>, FetchError> {
-    let _ = (sources, policy, reporter);
     if token.is_cancelled() {
         return Err(FetchError::Cancelled);
     }
-    let srcdir = dirs.srcdir.clone();
-    crate::blocking::run(token, move || create(&srcdir)).await?;
-    Ok(Vec::new())
+    plan::check(sources, policy)?;
+    let stop = token.child_token();
+    // Tells the blocking parts to stop when this future is dropped.
+    let stop_on_drop = stop.clone().drop_guard();
+    let gone = CancellationToken::new();
+    let result = {
+        let work = fetch_into(sources, dirs, policy, &stop, reporter, &gone);
+        tokio::select! {
+            biased;
+            () = token.cancelled() => Err(FetchError::Cancelled),
+            result = work => result,
+        }
+    };
+    if result.is_err() {
+        drop(stop_on_drop);
+        let _ = tokio::time::timeout(GRACE, gone.cancelled()).await;
+    }
+    result
 }
 
-fn create(path: &Path) -> Result<(), FetchError> {
-    std::fs::create_dir_all(path).map_err(FetchError::io("create", path))
+/// What every source needs.
+struct Context<'a> {
+    dirs: &'a Directories,
+    policy: &'a Policy,
+    client: reqwest::Client,
+    token: &'a CancellationToken,
+    reporter: &'a dyn Reporter,
+    staging: Arc<Staging>,
+}
+
+async fn fetch_into(
+    sources: &[SourceRequest],
+    dirs: &Directories,
+    policy: &Policy,
+    token: &CancellationToken,
+    reporter: &dyn Reporter,
+    gone: &CancellationToken,
+) -> Result<Vec<Fetched>, FetchError> {
+    let client = match &policy.client {
+        Some(client) => client.clone(),
+        None => client()?,
+    };
+    let (srcdir, gone) = (dirs.srcdir.clone(), gone.clone());
+    let staging = blocking::run(token, move || Staging::create(&srcdir, gone)).await?;
+    let context = Context {
+        dirs,
+        policy,
+        client,
+        token,
+        reporter,
+        staging: Arc::new(staging),
+    };
+    let mut done = fetch_each(&context, sources).await?;
+    done.sort_by_key(|(index, ..)| *index);
+    let (mut fetched, mut staged) = (Vec::new(), Vec::new());
+    for (_, result, files) in done {
+        fetched.push(result);
+        staged.push(files);
+    }
+    let (staging, stop) = (Arc::clone(&context.staging), token.clone());
+    blocking::run(token, move || staging.assemble(&staged, &stop)).await?;
+    // Here and not in the blocking part: once cancelled, nothing may appear any more.
+    if token.is_cancelled() {
+        return Err(FetchError::Cancelled);
+    }
+    context.staging.publish()?;
+    Ok(fetched)
+}
+
+type Done = (usize, Fetched, Staged);
+
+async fn fetch_each(
+    context: &Context<'_>,
+    sources: &[SourceRequest],
+) -> Result<Vec<Done>, FetchError> {
+    // A list of finished types and not a closure over borrowed ones: the compiler cannot see
+    // that a stream of the latter may move between threads.
+    let each: Vec<_> = sources
+        .iter()
+        .enumerate()
+        .map(|(index, request)| fetch_one(context, index, request).boxed())
+        .collect();
+    let mut running = stream::iter(each).buffer_unordered(context.policy.parallel.max(1));
+    let (mut done, mut absent) = (Vec::new(), Vec::new());
+    while let Some(result) = running.next().await {
+        match result {
+            Ok(one) => done.push(one),
+            // One message with everything that is missing saves going online once for each.
+            Err(FetchError::Offline { missing }) => absent.extend(missing),
+            Err(error) => return Err(error),
+        }
+    }
+    if absent.is_empty() {
+        return Ok(done);
+    }
+    absent.sort_unstable();
+    Err(FetchError::Offline { missing: absent })
+}
+
+async fn fetch_one(
+    context: &Context<'_>,
+    index: usize,
+    request: &SourceRequest,
+) -> Result<Done, FetchError> {
+    let id = SourceId {
+        index,
+        name: request.source.file_name().into(),
+    };
+    let (fetched, staged) = match request.source.location() {
+        Location::Git(git) => repository::fetch(context, &id, request, git).await?,
+        _ => file::fetch(context, &id, request).await?,
+    };
+    Ok((index, fetched, staged))
+}
+
+/// A client that neither decodes bodies, since digests are over what is sent, nor follows
+/// redirects, since each hop is judged and may need its own credential.
+fn client() -> Result<reqwest::Client, FetchError> {
+    reqwest::Client::builder()
+        .user_agent(concat!("worker-provisioner/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_gzip()
+        .referer(false)
+        .connect_timeout(CONNECT)
+        .build()
+        .map_err(FetchError::Client)
 }

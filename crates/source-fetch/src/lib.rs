@@ -2,16 +2,23 @@
 #![deny(missing_docs)]
 
 mod blocking;
+mod cache;
 mod checksum;
 mod credential;
 mod error;
+mod extract;
 mod fetch;
 pub mod git;
+mod http;
+mod local;
+mod plan;
 mod policy;
 mod progress;
 mod source;
 mod space;
+mod staging;
 
+pub use cache::{GarbageReport, collect_garbage};
 pub use checksum::{Algorithm, Checksum, Expected};
 pub use credential::{Credential, CredentialProvider, Credentials, Secret};
 pub use error::{ExtractProblem, FetchError, SignatureProblem, SyntaxProblem, TransferProblem};

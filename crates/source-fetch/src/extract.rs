@@ -1,0 +1,207 @@
+//! Unpacks archives the way makepkg does, by content and within limits.
+
+mod ar;
+mod format;
+mod tar;
+mod tree;
+mod zip;
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{ExtractProblem, FetchError};
+use crate::policy::ExtractLimits;
+use format::{Container, Packing};
+use tree::Tree;
+pub(crate) use tree::{Extraction, check_links, set_times, umask};
+
+/// Bytes of the beginning that tell a format.
+const HEAD: usize = 512;
+
+/// What became of a file that may be an archive.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// It was unpacked.
+    Extracted(Extraction),
+    /// It is no archive and stays as it is.
+    Kept,
+}
+
+/// Why unpacking stopped.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    Refused {
+        member: Option<String>,
+        problem: ExtractProblem,
+    },
+    Space(Box<FetchError>),
+    Cancelled,
+}
+
+impl Stop {
+    fn member(name: &[u8], problem: ExtractProblem) -> Self {
+        // A name can be as long as its record; a message need not.
+        let shown = &name[..name.len().min(512)];
+        Self::Refused {
+            member: Some(String::from_utf8_lossy(shown).into_owned()),
+            problem,
+        }
+    }
+
+    fn archive(problem: ExtractProblem) -> Self {
+        Self::Refused {
+            member: None,
+            problem,
+        }
+    }
+
+    fn read(error: io::Error) -> Self {
+        Self::archive(match error.kind() {
+            io::ErrorKind::UnexpectedEof => damaged("it ends early"),
+            _ => ExtractProblem::Io(error),
+        })
+    }
+
+    fn io(path: &Path, error: io::Error) -> Self {
+        match crate::space::io_error("create", path.to_owned(), error) {
+            full @ FetchError::NoSpace { .. } => Self::Space(Box::new(full)),
+            FetchError::Io { problem, .. } => Self::archive(ExtractProblem::Io(problem)),
+            _ => Self::Cancelled,
+        }
+    }
+
+    /// Makes the public error for the archive `name`.
+    pub(crate) fn into_error(self, name: &str) -> FetchError {
+        match self {
+            Self::Refused { member, problem } => FetchError::Extract {
+                archive: name.to_owned(),
+                member,
+                problem,
+            },
+            Self::Space(error) => *error,
+            Self::Cancelled => FetchError::Cancelled,
+        }
+    }
+}
+
+fn damaged(reason: &str) -> ExtractProblem {
+    ExtractProblem::Damaged {
+        reason: reason.to_owned(),
+    }
+}
+
+/// One file to unpack.
+#[derive(Debug, Clone)]
+pub(crate) struct Job {
+    /// Its name in `srcdir`; the extension decides for a single compressed file.
+    pub(crate) name: String,
+    /// A private directory that the members go to.
+    pub(crate) root: PathBuf,
+    pub(crate) limits: ExtractLimits,
+    pub(crate) token: CancellationToken,
+}
+
+/// Counts what is read from the packed side.
+struct Counted<R> {
+    inner: R,
+    count: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.count.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+impl<R: BufRead> BufRead for Counted<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.inner.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.count.fetch_add(amount as u64, Ordering::Relaxed);
+        self.inner.consume(amount);
+    }
+}
+
+/// Unpacks a whole file.
+pub(crate) fn from_file(job: &Job, mut file: File) -> Result<Outcome, Stop> {
+    file.seek(SeekFrom::Start(0)).map_err(Stop::read)?;
+    let head = read_head(&mut file).map_err(Stop::read)?;
+    file.seek(SeekFrom::Start(0)).map_err(Stop::read)?;
+    let size = file.metadata().map_err(Stop::read)?.len();
+    let container = format::detect(&head);
+    if let Container::Plain(packing) = container {
+        let count = Arc::new(AtomicU64::new(0));
+        let input = Counted {
+            inner: BufReader::with_capacity(256 * 1024, file),
+            count: Arc::clone(&count),
+        };
+        return unpack_stream(job, packing, input, count);
+    }
+    let packed = Arc::new(AtomicU64::new(size));
+    let mut tree = Tree::new(&job.root, &job.limits, &job.token, packed)?;
+    match container {
+        Container::Zip => zip::extract(file, &mut tree)?,
+        Container::Ar => ar::extract(&mut BufReader::new(file), &mut tree)?,
+        Container::SevenZip => {
+            return Err(Stop::archive(ExtractProblem::Unsupported { format: "7z" }));
+        }
+        Container::Unsupported(format) => {
+            return Err(Stop::archive(ExtractProblem::Unsupported { format }));
+        }
+        Container::Plain(_) => return Ok(Outcome::Kept),
+    }
+    tree.finish().map(Outcome::Extracted)
+}
+
+fn unpack_stream(
+    job: &Job,
+    packing: Packing,
+    input: impl BufRead,
+    count: Arc<AtomicU64>,
+) -> Result<Outcome, Stop> {
+    let mut content = format::decoder(packing, input).map_err(Stop::read)?;
+    let head = match read_head(&mut content) {
+        Ok(head) => head,
+        // Data that only looks compressed is kept, as `file` would not know it either.
+        Err(_) if !format::has_extension(packing, &job.name) => return Ok(Outcome::Kept),
+        Err(error) => return Err(Stop::read(error)),
+    };
+    if tar::is_tar(&head) {
+        let mut tree = Tree::new(&job.root, &job.limits, &job.token, count)?;
+        let mut content = Cursor::new(head).chain(content);
+        tar::extract(&mut content, &mut tree)?;
+        return tree.finish().map(Outcome::Extracted);
+    }
+    if !format::has_extension(packing, &job.name) {
+        return Ok(Outcome::Kept);
+    }
+    // `foo.gz` becomes `foo`; makepkg, source/file.sh.
+    let Some((stem, _)) = job
+        .name
+        .rsplit_once('.')
+        .filter(|(stem, _)| !stem.is_empty())
+    else {
+        return Ok(Outcome::Kept);
+    };
+    let mut tree = Tree::new(&job.root, &job.limits, &job.token, count)?;
+    if let Some(path) = tree.enter(stem.as_bytes())? {
+        let mut content = Cursor::new(head).chain(content);
+        tree.stream(stem.as_bytes(), &path, 0o666, &mut content)?;
+    }
+    tree.finish().map(Outcome::Extracted)
+}
+
+fn read_head(input: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut head = Vec::with_capacity(HEAD);
+    input.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
+    Ok(head)
+}

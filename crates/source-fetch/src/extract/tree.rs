@@ -1,0 +1,582 @@
+//! Writes members below one directory and nowhere else, within limits.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{AtFlags, CWD, Mode, Timespec, Timestamps};
+use tokio_util::sync::CancellationToken;
+
+use super::Stop;
+use crate::error::ExtractProblem;
+use crate::policy::ExtractLimits;
+use crate::space;
+
+/// Below this the ratio says nothing: an empty file of a few megabytes packs to almost nothing.
+const RATIO_FROM: u64 = 64 << 20;
+/// How often the room on the file system is looked at, in bytes written.
+const ROOM_STEP: u64 = 64 << 20;
+
+/// Seconds and nanoseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Mtime {
+    pub(crate) seconds: i64,
+    pub(crate) nanoseconds: u32,
+}
+
+/// What an archive was unpacked to.
+#[derive(Debug, Default)]
+pub(crate) struct Extraction {
+    pub(crate) entries: u64,
+    pub(crate) bytes: u64,
+    /// Directories, relative, with the mode and time they get once nothing moves any more.
+    pub(crate) directories: Vec<(PathBuf, Option<u32>, Mtime)>,
+    /// Symbolic links, relative.
+    pub(crate) links: Vec<PathBuf>,
+}
+
+/// Places members below a root that is private until it is whole.
+#[derive(Debug)]
+pub(crate) struct Tree<'a> {
+    root: PathBuf,
+    limits: &'a ExtractLimits,
+    token: &'a CancellationToken,
+    /// Packed bytes consumed so far.
+    packed: Arc<AtomicU64>,
+    mask: u32,
+    known: HashSet<PathBuf>,
+    folded: Option<HashMap<String, PathBuf>>,
+    directories: BTreeMap<PathBuf, (Option<u32>, Mtime)>,
+    links: HashSet<PathBuf>,
+    entries: u64,
+    bytes: u64,
+    next_room_check: u64,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Tree<'a> {
+    pub(crate) fn new(
+        root: &Path,
+        limits: &'a ExtractLimits,
+        token: &'a CancellationToken,
+        packed: Arc<AtomicU64>,
+    ) -> Result<Self, Stop> {
+        fs::create_dir_all(root).map_err(|error| Stop::io(root, error))?;
+        let folds = limits
+            .case_insensitive
+            .unwrap_or_else(|| folds_case(root).unwrap_or(false));
+        Ok(Self {
+            root: root.to_owned(),
+            limits,
+            token,
+            packed,
+            mask: umask(),
+            known: HashSet::new(),
+            folded: folds.then(HashMap::new),
+            directories: BTreeMap::new(),
+            links: HashSet::new(),
+            entries: 0,
+            bytes: 0,
+            next_room_check: 0,
+            buffer: vec![0; 128 * 1024],
+        })
+    }
+
+    /// Checks that no link leads outside and returns what was written.
+    pub(crate) fn finish(self) -> Result<Extraction, Stop> {
+        let mut links: Vec<_> = self.links.into_iter().collect();
+        links.sort_unstable();
+        check_links(&self.root, &links)?;
+        Ok(Extraction {
+            entries: self.entries,
+            bytes: self.bytes,
+            directories: self
+                .directories
+                .into_iter()
+                .map(|(path, (mode, mtime))| (path, mode, mtime))
+                .collect(),
+            links,
+        })
+    }
+
+    /// Counts one member and turns its name into a path below the root; `None` is the root.
+    pub(crate) fn enter(&mut self, name: &[u8]) -> Result<Option<PathBuf>, Stop> {
+        if self.token.is_cancelled() {
+            return Err(Stop::Cancelled);
+        }
+        self.entries += 1;
+        if self.entries > self.limits.max_entries {
+            return Err(Stop::archive(ExtractProblem::TooManyEntries {
+                limit: self.limits.max_entries,
+            }));
+        }
+        let path = relative(name).map_err(|problem| Stop::member(name, problem))?;
+        if path.as_os_str().is_empty() {
+            return Ok(None);
+        }
+        self.check_case(name, &path)?;
+        Ok(Some(path))
+    }
+
+    /// Counts bytes of content about to be written.
+    pub(crate) fn charge(&mut self, name: &[u8], count: u64) -> Result<(), Stop> {
+        if self.token.is_cancelled() {
+            return Err(Stop::Cancelled);
+        }
+        self.bytes = self.bytes.saturating_add(count);
+        if self.bytes > self.limits.max_bytes {
+            return Err(Stop::member(
+                name,
+                ExtractProblem::TooManyBytes {
+                    limit: self.limits.max_bytes,
+                },
+            ));
+        }
+        let packed = self.packed.load(Ordering::Relaxed).max(1);
+        if self.bytes > RATIO_FROM && self.bytes / packed > self.limits.max_ratio {
+            return Err(Stop::member(
+                name,
+                ExtractProblem::Ratio {
+                    limit: self.limits.max_ratio,
+                },
+            ));
+        }
+        if self.bytes >= self.next_room_check {
+            self.next_room_check = self.bytes + ROOM_STEP;
+            space::require(&self.root, count).map_err(|error| Stop::Space(Box::new(error)))?;
+        }
+        Ok(())
+    }
+
+    /// Makes a directory; its mode and time are set at the very end.
+    pub(crate) fn directory(
+        &mut self,
+        name: &[u8],
+        path: &Path,
+        mode: u32,
+        mtime: Mtime,
+    ) -> Result<(), Stop> {
+        self.ensure_directory(name, path)?;
+        let mode = mode & 0o777 & !self.mask;
+        self.directories
+            .insert(path.to_owned(), (Some(mode), mtime));
+        Ok(())
+    }
+
+    /// Writes a regular file from `content`, which must give exactly `size` bytes.
+    pub(crate) fn file(
+        &mut self,
+        name: &[u8],
+        path: &Path,
+        (mode, mtime): (u32, Mtime),
+        size: u64,
+        content: &mut dyn Read,
+    ) -> Result<(), Stop> {
+        self.sparse_file(name, path, (mode, mtime), &[(0, size)], size, content)
+    }
+
+    /// Writes a file of `real_size` bytes whose content covers `segments` (offset, length).
+    pub(crate) fn sparse_file(
+        &mut self,
+        name: &[u8],
+        path: &Path,
+        (mode, mtime): (u32, Mtime),
+        segments: &[(u64, u64)],
+        real_size: u64,
+        content: &mut dyn Read,
+    ) -> Result<(), Stop> {
+        let mut file = self.create(name, path)?;
+        let holes = real_size.saturating_sub(segments.iter().map(|(_, length)| length).sum());
+        self.charge(name, holes)?;
+        let mut position = 0;
+        for (offset, length) in segments {
+            if *offset != position {
+                file.seek(SeekFrom::Start(*offset))
+                    .map_err(|error| self.stop(name, path, error))?;
+            }
+            self.copy(name, path, &mut file, *length, content)?;
+            position = offset + length;
+        }
+        if position < real_size {
+            file.set_len(real_size)
+                .map_err(|error| self.stop(name, path, error))?;
+        }
+        self.seal(name, path, &file, mode, mtime)
+    }
+
+    /// Writes what a single compressed file holds, dated now.
+    pub(crate) fn stream(
+        &mut self,
+        name: &[u8],
+        path: &Path,
+        mode: u32,
+        content: &mut dyn Read,
+    ) -> Result<(), Stop> {
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        let mtime = Mtime {
+            seconds: i64::try_from(now.as_secs()).unwrap_or(0),
+            nanoseconds: now.subsec_nanos(),
+        };
+        self.file_until_end(name, path, (mode, mtime), content)
+    }
+
+    /// Writes a file whose content ends where the reader does.
+    pub(crate) fn file_until_end(
+        &mut self,
+        name: &[u8],
+        path: &Path,
+        (mode, mtime): (u32, Mtime),
+        content: &mut dyn Read,
+    ) -> Result<(), Stop> {
+        let mut file = self.create(name, path)?;
+        loop {
+            let mut buffer = std::mem::take(&mut self.buffer);
+            let read = read_some(content, &mut buffer);
+            let written = read.and_then(|count| file.write_all(&buffer[..count]).map(|()| count));
+            self.buffer = buffer;
+            let count = written.map_err(|error| self.stop(name, path, error))?;
+            if count == 0 {
+                break;
+            }
+            self.charge(name, count as u64)?;
+        }
+        self.seal(name, path, &file, mode, mtime)
+    }
+
+    /// Returns the most members allowed.
+    pub(crate) fn max_entries(&self) -> u64 {
+        self.limits.max_entries
+    }
+
+    /// Makes a symbolic link whose target must stay inside.
+    pub(crate) fn symlink(
+        &mut self,
+        name: &[u8],
+        path: &Path,
+        target: &[u8],
+        mtime: Mtime,
+    ) -> Result<(), Stop> {
+        let escapes = || ExtractProblem::LinkEscapes {
+            target: String::from_utf8_lossy(target).into_owned(),
+        };
+        if target.is_empty() || target.contains(&0) || target.starts_with(b"/") {
+            return Err(Stop::member(name, escapes()));
+        }
+        if climbs_out(path, target) {
+            return Err(Stop::member(name, escapes()));
+        }
+        self.clear(name, path)?;
+        let full = self.root.join(path);
+        std::os::unix::fs::symlink(OsStr::from_bytes(target), &full)
+            .map_err(|error| self.stop(name, path, error))?;
+        set_times(&full, mtime).map_err(|error| self.stop(name, path, error))?;
+        self.links.insert(path.to_owned());
+        Ok(())
+    }
+
+    /// Makes a hard link to an earlier file of the archive.
+    pub(crate) fn hard_link(
+        &mut self,
+        name: &[u8],
+        path: &Path,
+        target: &[u8],
+    ) -> Result<(), Stop> {
+        let text = || String::from_utf8_lossy(target).into_owned();
+        let inside = relative(target).map_err(|problem| {
+            let problem = match problem {
+                ExtractProblem::BadPath => ExtractProblem::LinkMissing { target: text() },
+                _ => ExtractProblem::LinkEscapes { target: text() },
+            };
+            Stop::member(name, problem)
+        })?;
+        let missing = || Stop::member(name, ExtractProblem::LinkMissing { target: text() });
+        if inside.as_os_str().is_empty() || self.walk(&inside).is_err() {
+            return Err(missing());
+        }
+        let from = self.root.join(&inside);
+        let kind = fs::symlink_metadata(&from).map_err(|_| missing())?;
+        if kind.is_dir() || inside == path {
+            return Err(missing());
+        }
+        self.clear(name, path)?;
+        // linkat without AT_SYMLINK_FOLLOW: a hard link to a link stays a link.
+        fs::hard_link(&from, self.root.join(path)).map_err(|error| self.stop(name, path, error))?;
+        if kind.is_symlink() {
+            self.links.insert(path.to_owned());
+        }
+        Ok(())
+    }
+
+    fn copy(
+        &mut self,
+        name: &[u8],
+        path: &Path,
+        file: &mut File,
+        length: u64,
+        content: &mut dyn Read,
+    ) -> Result<(), Stop> {
+        let mut left = length;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let result = (|| {
+            while left > 0 {
+                let want =
+                    usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+                let count = read_some(content, &mut buffer[..want])
+                    .map_err(|error| self.stop(name, path, error))?;
+                if count == 0 {
+                    return Err(Stop::member(name, super::damaged("it ends early")));
+                }
+                self.charge(name, count as u64)?;
+                file.write_all(&buffer[..count])
+                    .map_err(|error| self.stop(name, path, error))?;
+                left -= count as u64;
+            }
+            Ok(())
+        })();
+        self.buffer = buffer;
+        result
+    }
+
+    fn create(&mut self, name: &[u8], path: &Path) -> Result<File, Stop> {
+        self.clear(name, path)?;
+        File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(self.root.join(path))
+            .map_err(|error| self.stop(name, path, error))
+    }
+
+    fn seal(
+        &self,
+        name: &[u8],
+        path: &Path,
+        file: &File,
+        mode: u32,
+        mtime: Mtime,
+    ) -> Result<(), Stop> {
+        // Only the nine permission bits: setuid, setgid and sticky are dropped.
+        let mode = Mode::from_raw_mode(mode & 0o777 & !self.mask);
+        rustix::fs::fchmod(file, mode)
+            .and_then(|()| rustix::fs::futimens(file, &stamps(mtime)))
+            .map_err(|error| self.stop(name, path, error.into()))
+    }
+
+    /// Makes the parents of `path` and removes what an earlier member left there.
+    fn clear(&mut self, name: &[u8], path: &Path) -> Result<(), Stop> {
+        if let Some(parent) = path.parent() {
+            self.ensure_directory(name, parent)?;
+        }
+        let full = self.root.join(path);
+        match fs::symlink_metadata(&full) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(self.stop(name, path, error)),
+            Ok(meta) if meta.is_dir() => {
+                self.known.remove(path);
+                self.directories.remove(path);
+                fs::remove_dir(&full).map_err(|error| self.stop(name, path, error))
+            }
+            Ok(_) => {
+                self.links.remove(path);
+                fs::remove_file(&full).map_err(|error| self.stop(name, path, error))
+            }
+        }
+    }
+
+    fn ensure_directory(&mut self, name: &[u8], path: &Path) -> Result<(), Stop> {
+        if path.as_os_str().is_empty() || self.known.contains(path) {
+            return Ok(());
+        }
+        if let Some(parent) = path.parent() {
+            self.ensure_directory(name, parent)?;
+        }
+        let full = self.root.join(path);
+        match fs::create_dir(&full) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let meta =
+                    fs::symlink_metadata(&full).map_err(|error| self.stop(name, path, error))?;
+                if !meta.is_dir() {
+                    return Err(Stop::member(name, ExtractProblem::ThroughLink));
+                }
+            }
+            Err(error) => return Err(self.stop(name, path, error)),
+        }
+        self.known.insert(path.to_owned());
+        Ok(())
+    }
+
+    /// Checks that every parent of `path` is a directory of ours.
+    fn walk(&self, path: &Path) -> Result<(), ()> {
+        let parents = path.ancestors().skip(1);
+        for parent in parents.filter(|parent| !parent.as_os_str().is_empty()) {
+            if !self.known.contains(parent) {
+                return Err(());
+            }
+        }
+        Ok(())
+    }
+
+    fn check_case(&mut self, name: &[u8], path: &Path) -> Result<(), Stop> {
+        let Some(folded) = &mut self.folded else {
+            return Ok(());
+        };
+        for part in path.ancestors().filter(|part| !part.as_os_str().is_empty()) {
+            let key = part.to_string_lossy().to_lowercase();
+            let first = folded.entry(key).or_insert_with(|| part.to_owned());
+            if first != part {
+                let other = first.to_string_lossy().into_owned();
+                return Err(Stop::member(name, ExtractProblem::CaseCollision { other }));
+            }
+        }
+        Ok(())
+    }
+
+    fn stop(&self, name: &[u8], path: &Path, error: io::Error) -> Stop {
+        if space::is_full(&error) {
+            return Stop::Space(Box::new(space::no_space(self.root.join(path), 0)));
+        }
+        if self.token.is_cancelled() {
+            return Stop::Cancelled;
+        }
+        Stop::member(name, ExtractProblem::Io(error))
+    }
+}
+
+/// Follows each link component by component and refuses one that leaves `root` on the way.
+///
+/// The names alone do not tell: `a/../..` climbs further when `a` is itself a link.
+pub(crate) fn check_links(root: &Path, links: &[PathBuf]) -> Result<(), Stop> {
+    for link in links {
+        let mut steps = 0;
+        if !stays_inside(root, link, &mut steps) {
+            let target = fs::read_link(root.join(link)).unwrap_or_default();
+            return Err(Stop::member(
+                link.as_os_str().as_bytes(),
+                ExtractProblem::LinkEscapes {
+                    target: target.to_string_lossy().into_owned(),
+                },
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Resolves `path` below `root`; a circle or a missing file stays inside, as it leads nowhere.
+fn stays_inside(root: &Path, path: &Path, steps: &mut u32) -> bool {
+    let mut pending: Vec<std::ffi::OsString> = reversed(path);
+    let mut at = PathBuf::new();
+    while let Some(part) = pending.pop() {
+        *steps += 1;
+        if *steps > 4096 {
+            return true;
+        }
+        if part == ".." {
+            if !at.pop() {
+                return false;
+            }
+            continue;
+        }
+        let next = at.join(&part);
+        match fs::read_link(root.join(&next)) {
+            Ok(target) if target.is_absolute() => return false,
+            Ok(target) => pending.extend(reversed(&target)),
+            Err(_) => at = next,
+        }
+    }
+    true
+}
+
+fn reversed(path: &Path) -> Vec<std::ffi::OsString> {
+    path.components()
+        .rev()
+        .filter(|part| !matches!(part, Component::CurDir))
+        .map(|part| part.as_os_str().to_owned())
+        .collect()
+}
+
+/// Judges a link by names alone, before it is made.
+fn climbs_out(link: &Path, target: &[u8]) -> bool {
+    let mut depth = link.components().count() - 1;
+    for part in Path::new(OsStr::from_bytes(target)).components() {
+        match part {
+            Component::ParentDir if depth == 0 => return true,
+            Component::ParentDir => depth -= 1,
+            Component::Normal(_) => depth += 1,
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    false
+}
+
+fn relative(name: &[u8]) -> Result<PathBuf, ExtractProblem> {
+    if name.is_empty() || name.contains(&0) {
+        return Err(ExtractProblem::BadPath);
+    }
+    let mut path = PathBuf::new();
+    for part in Path::new(OsStr::from_bytes(name)).components() {
+        match part {
+            Component::Normal(part) => path.push(part),
+            Component::CurDir => {}
+            Component::ParentDir => return Err(ExtractProblem::Climbs),
+            Component::RootDir | Component::Prefix(_) => return Err(ExtractProblem::Absolute),
+        }
+    }
+    Ok(path)
+}
+
+fn read_some(content: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match content.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+fn stamps(mtime: Mtime) -> Timestamps {
+    let time = Timespec {
+        tv_sec: mtime.seconds,
+        tv_nsec: mtime.nanoseconds.into(),
+    };
+    Timestamps {
+        last_access: time,
+        last_modification: time,
+    }
+}
+
+/// Sets the time of a file, directory or link itself.
+pub(crate) fn set_times(path: &Path, mtime: Mtime) -> io::Result<()> {
+    rustix::fs::utimensat(CWD, path, &stamps(mtime), AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok(())
+}
+
+/// Asks the file system whether it tells `a` from `A`.
+fn folds_case(root: &Path) -> io::Result<bool> {
+    let probe = root.join(".case-probe");
+    File::create(&probe)?;
+    let folds = root.join(".CASE-PROBE").exists();
+    fs::remove_file(&probe)?;
+    Ok(folds)
+}
+
+/// Reads the process's file mode mask; an ordinary user's `bsdtar -x` applies it too.
+pub(crate) fn umask() -> u32 {
+    fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|status| {
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix("Umask:"))?;
+            u32::from_str_radix(line.trim(), 8).ok()
+        })
+        .unwrap_or(0o022)
+}

@@ -1,0 +1,143 @@
+//! zip, through its central directory.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+
+use zip::result::ZipError;
+use zip::{ExtraField, ZipArchive};
+
+use super::tree::{Mtime, Tree};
+use super::{Stop, damaged};
+use crate::error::ExtractProblem;
+
+const MAX_TARGET: u64 = 4096;
+const TYPE_MASK: u32 = 0o170_000;
+
+pub(super) fn extract(mut file: File, tree: &mut Tree<'_>) -> Result<(), Stop> {
+    let limit = tree.max_entries();
+    // The zip crate reads the whole directory at once, so its announced size is judged first.
+    if announced_entries(&mut file).map_err(Stop::read)? > limit {
+        return Err(Stop::archive(ExtractProblem::TooManyEntries { limit }));
+    }
+    let reader = std::io::BufReader::new(file);
+    let mut archive = ZipArchive::new(reader).map_err(|error| refuse(None, error))?;
+    for index in 0..archive.len() {
+        let mut member = archive
+            .by_index(index)
+            .map_err(|error| refuse(None, error))?;
+        let name = member.name_raw().to_vec();
+        let mode = member.unix_mode().unwrap_or(0);
+        let mtime = mtime(&member);
+        let Some(path) = tree.enter(&name)? else {
+            continue;
+        };
+        if member.encrypted() {
+            return Err(Stop::member(&name, ExtractProblem::Encrypted));
+        }
+        let kind = mode & TYPE_MASK;
+        if name.ends_with(b"/") || kind == 0o040_000 {
+            let mode = if mode & 0o777 == 0 { 0o755 } else { mode };
+            tree.directory(&name, &path, mode, mtime)?;
+            continue;
+        }
+        let special = match kind {
+            0o020_000 => Some("character device"),
+            0o060_000 => Some("block device"),
+            0o010_000 => Some("named pipe"),
+            0o140_000 => Some("socket"),
+            _ => None,
+        };
+        if let Some(kind) = special {
+            return Err(Stop::member(&name, ExtractProblem::Special { kind }));
+        }
+        if kind == 0o120_000 {
+            let mut target = Vec::new();
+            member
+                .by_ref()
+                .take(MAX_TARGET)
+                .read_to_end(&mut target)
+                .map_err(|error| Stop::member(&name, ExtractProblem::Io(error)))?;
+            tree.symlink(&name, &path, &target, mtime)?;
+            continue;
+        }
+        let mode = if mode & 0o777 == 0 { 0o644 } else { mode };
+        tree.file_until_end(&name, &path, (mode, mtime), &mut member)?;
+    }
+    Ok(())
+}
+
+fn refuse(name: Option<&[u8]>, error: ZipError) -> Stop {
+    let problem = match error {
+        ZipError::Io(error) => ExtractProblem::Io(error),
+        ZipError::UnsupportedArchive(text) if text.contains("assword") => ExtractProblem::Encrypted,
+        ZipError::InvalidPassword => ExtractProblem::Encrypted,
+        other => damaged(&other.to_string()),
+    };
+    match name {
+        Some(name) => Stop::member(name, problem),
+        None => Stop::archive(problem),
+    }
+}
+
+/// The Unix time of the extended timestamp field, or else the DOS time taken as UTC.
+fn mtime<R: Read>(member: &zip::read::ZipFile<'_, R>) -> Mtime {
+    let extended = member.extra_data_fields().find_map(|field| match field {
+        ExtraField::ExtendedTimestamp(time) => time.mod_time(),
+        _ => None,
+    });
+    let seconds = match (extended, member.last_modified()) {
+        (Some(time), _) => i64::from(time),
+        (None, Some(time)) => {
+            dos_seconds(
+                i64::from(time.year()),
+                i64::from(time.month()),
+                i64::from(time.day()),
+            ) + i64::from(time.hour()) * 3600
+                + i64::from(time.minute()) * 60
+                + i64::from(time.second())
+        }
+        (None, None) => 0,
+    };
+    Mtime {
+        seconds,
+        nanoseconds: 0,
+    }
+}
+
+/// Seconds from 1970 to a day of the proleptic Gregorian calendar.
+fn dos_seconds(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era_year = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = era_year * 365 + era_year / 4 - era_year / 100 + day_of_year;
+    (year.div_euclid(400) * 146_097 + day_of_era - 719_468) * 86_400
+}
+
+/// Largest entry count of any end record in the tail of the file.
+fn announced_entries(file: &mut File) -> std::io::Result<u64> {
+    const TAIL: u64 = 65_557 + 76;
+    let size = file.seek(SeekFrom::End(0))?;
+    let start = size.saturating_sub(TAIL);
+    file.seek(SeekFrom::Start(start))?;
+    let mut tail = Vec::new();
+    file.by_ref().take(TAIL).read_to_end(&mut tail)?;
+    file.seek(SeekFrom::Start(0))?;
+    let mut most = 0;
+    for (at, window) in tail.windows(4).enumerate() {
+        let number = |offset: usize, length: usize| {
+            tail.get(at + offset..at + offset + length)
+                .map_or(0, |bytes| {
+                    bytes
+                        .iter()
+                        .rev()
+                        .fold(0, |value, byte| (value << 8) | u64::from(*byte))
+                })
+        };
+        match window {
+            b"PK\x05\x06" => most = most.max(number(10, 2)),
+            b"PK\x06\x06" => most = most.max(number(32, 8)),
+            _ => {}
+        }
+    }
+    Ok(most)
+}

@@ -1,0 +1,322 @@
+//! Sources that are one file: beside the recipe, at a `file` URL, or downloaded.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::Context;
+use crate::blocking;
+use crate::checksum::Algorithm;
+use crate::error::FetchError;
+use crate::extract::{self, Extraction, Job, Outcome};
+use crate::http::{self, Cached, Download, Step};
+use crate::local::{self, LocalFile};
+use crate::plan;
+use crate::policy::{Fetched, Origin, SourceRequest, Verification};
+use crate::progress::{Event, SourceId};
+use crate::source::Location;
+use crate::staging::{Staged, Staging};
+
+/// A file whose content is what the recipe declares.
+struct Content {
+    /// The same content, open.
+    file: Option<File>,
+    path: PathBuf,
+    /// Whether `path` is in the cache and not in the staging directory.
+    cached: bool,
+    bytes: u64,
+    origin: Origin,
+    from_cache: bool,
+}
+
+pub(super) async fn fetch(
+    context: &Context<'_>,
+    id: &SourceId,
+    request: &SourceRequest,
+) -> Result<(Fetched, Staged), FetchError> {
+    let tell = |event| context.reporter.report(event);
+    tell(Event::Started { source: id.clone() });
+    let content = match request.source.location() {
+        Location::Http(url) => download(context, id, request, url.url()).await?,
+        Location::Local(path) => {
+            let file = LocalFile {
+                source_name: request.source.label(),
+                path: context.dirs.startdir.join(path),
+                within: Some(context.dirs.startdir.clone()),
+                max_bytes: context.policy.http.max_bytes,
+            };
+            copy(context, id, request, file).await?
+        }
+        Location::File(url) => {
+            let file = LocalFile {
+                source_name: request.source.label(),
+                path: url.url().to_file_path().unwrap_or_default(),
+                within: None,
+                max_bytes: context.policy.http.max_bytes,
+            };
+            copy(context, id, request, file).await?
+        }
+        Location::OtherVcs { vcs, .. } => {
+            return Err(FetchError::UnsupportedVcs {
+                source_name: request.source.label(),
+                vcs,
+            });
+        }
+        // Never comes here; an answer that is wrong would be worse than an error.
+        Location::Git(_) => {
+            return Err(FetchError::UnsupportedVcs {
+                source_name: request.source.label(),
+                vcs: "git",
+            });
+        }
+    };
+    if content.from_cache {
+        tell(Event::FromCache { source: id.clone() });
+    }
+    let verification = Verification {
+        skipped: plan::is_skipped(request),
+        digests: declared(request),
+        signed_by: None,
+    };
+    tell(Event::Verified {
+        source: id.clone(),
+        digests: verification.digests.clone(),
+        signed_by: None,
+    });
+    let fetched = Fetched {
+        source: request.source.clone(),
+        path: context.dirs.srcdir.join(request.source.file_name()),
+        bytes: content.bytes,
+        origin: content.origin.clone(),
+        from_cache: content.from_cache,
+        verification,
+        extracted: None,
+    };
+    let unpacked = place(context, id, request, content).await?;
+    let extracted = unpacked.as_ref().map(|(_, extraction)| {
+        tell(Event::Extracted {
+            source: id.clone(),
+            entries: extraction.entries,
+            bytes: extraction.bytes,
+        });
+        extraction.entries
+    });
+    tell(Event::Finished { source: id.clone() });
+    let staged = Staged {
+        name: request.source.file_name().to_owned(),
+        path: context.staging.file(id.index),
+        unpacked,
+    };
+    Ok((
+        Fetched {
+            extracted,
+            ..fetched
+        },
+        staged,
+    ))
+}
+
+fn declared(request: &SourceRequest) -> Vec<Algorithm> {
+    let mut kinds: Vec<_> = request
+        .checksums
+        .iter()
+        .filter(|checksum| !checksum.is_skip())
+        .map(|checksum| checksum.algorithm)
+        .collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
+}
+
+async fn download(
+    context: &Context<'_>,
+    id: &SourceId,
+    request: &SourceRequest,
+    url: &url::Url,
+) -> Result<Content, FetchError> {
+    let label = request.source.label();
+    let download = Download {
+        client: &context.client,
+        policy: context.policy,
+        url,
+        label: &label,
+        checksums: &request.checksums,
+        cache: &context.dirs.cache,
+        token: context.token,
+    };
+    let report = |step: Step<'_>| {
+        context.reporter.report(match step {
+            Step::Bytes { received, total } => Event::Bytes {
+                source: id.clone(),
+                received,
+                total,
+            },
+            Step::Retrying {
+                attempt,
+                delay,
+                problem,
+            } => Event::Retrying {
+                source: id.clone(),
+                attempt,
+                delay,
+                reason: chain(problem),
+            },
+        });
+    };
+    let Cached {
+        file,
+        path,
+        meta,
+        bytes,
+        from_cache,
+    } = download.run(&report).await?;
+    Ok(Content {
+        file: Some(file),
+        path,
+        cached: true,
+        bytes,
+        origin: Origin::Http {
+            final_url: meta.final_url,
+            tls: meta.tls,
+        },
+        from_cache,
+    })
+}
+
+/// A failure with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+async fn copy(
+    context: &Context<'_>,
+    id: &SourceId,
+    request: &SourceRequest,
+    file: LocalFile,
+) -> Result<Content, FetchError> {
+    let target = context.staging.file(id.index);
+    let algorithms = http::algorithms(&request.checksums);
+    let (done, size, notify) = (
+        Arc::new(AtomicU64::new(0)),
+        Arc::new(AtomicU64::new(0)),
+        Arc::new(Notify::new()),
+    );
+    let work = {
+        let (target, token, staging) = (
+            target.clone(),
+            context.token.clone(),
+            Arc::clone(&context.staging),
+        );
+        let (done, size, notify) = (Arc::clone(&done), Arc::clone(&size), Arc::clone(&notify));
+        blocking::run(context.token, move || {
+            let _staging: Arc<Staging> = staging;
+            local::copy(&file, &target, &algorithms, &token, &|copied, total| {
+                done.store(copied, Ordering::Relaxed);
+                size.store(total, Ordering::Relaxed);
+                notify.notify_one();
+            })
+        })
+    };
+    tokio::pin!(work);
+    let tell = || {
+        context.reporter.report(Event::Bytes {
+            source: id.clone(),
+            received: done.load(Ordering::Relaxed),
+            total: Some(size.load(Ordering::Relaxed)),
+        });
+    };
+    let (bytes, digests) = loop {
+        tokio::select! {
+            biased;
+            result = &mut work => break result?,
+            () = notify.notified() => {
+                tell();
+                tokio::select! {
+                    biased;
+                    result = &mut work => break result?,
+                    () = tokio::time::sleep(Duration::from_millis(50)) => {}
+                }
+            }
+        }
+    };
+    tell();
+    http::compare(&request.source.label(), &request.checksums, &digests)?;
+    Ok(Content {
+        file: None,
+        path: target,
+        cached: false,
+        bytes,
+        origin: Origin::File,
+        from_cache: false,
+    })
+}
+
+/// Unpacks the file and puts it into the staging directory under its own name.
+async fn place(
+    context: &Context<'_>,
+    id: &SourceId,
+    request: &SourceRequest,
+    content: Content,
+) -> Result<Option<(PathBuf, Extraction)>, FetchError> {
+    let name = request.source.file_name().to_owned();
+    let job = Job {
+        name: name.clone(),
+        root: context.staging.unpacked(id.index),
+        limits: context.policy.extract.clone(),
+        token: context.token.clone(),
+    };
+    let target = context.staging.file(id.index);
+    let (no_extract, staging) = (request.no_extract, Arc::clone(&context.staging));
+    blocking::run(context.token, move || {
+        let _staging = staging;
+        let file = match content.file {
+            Some(file) => file,
+            None => File::open(&content.path).map_err(FetchError::io("open", &content.path))?,
+        };
+        let outcome = if no_extract {
+            Outcome::Kept
+        } else {
+            let again = file
+                .try_clone()
+                .map_err(FetchError::io("open", &content.path))?;
+            extract::from_file(&job, again).map_err(|stop| stop.into_error(&name))?
+        };
+        let unpacked = match outcome {
+            Outcome::Extracted(extraction) => Some((job.root.clone(), extraction)),
+            Outcome::Kept => None,
+        };
+        if content.cached {
+            put(&content.path, file, &target, unpacked.is_some())?;
+        }
+        Ok(unpacked)
+    })
+    .await
+}
+
+/// Links an archive that was unpacked, as hardly anything touches it any more; copies what the
+/// build works on, so that it cannot reach the cache.
+fn put(cached: &Path, mut file: File, target: &Path, link: bool) -> Result<(), FetchError> {
+    if link && fs::hard_link(cached, target).is_ok() {
+        return Ok(());
+    }
+    let mut output = File::create_new(target).map_err(FetchError::io("create", target))?;
+    std::io::Seek::rewind(&mut file)
+        .and_then(|()| std::io::copy(&mut file, &mut output))
+        .map_err(FetchError::io("write", target))?;
+    let mode = 0o666 & !extract::umask();
+    output
+        .set_permissions(Permissions::from_mode(mode))
+        .map_err(FetchError::io("change the mode of", target))
+}

@@ -1,0 +1,463 @@
+//! Downloads into the cache: streamed, hashed on the way, resumed and retried.
+
+mod part;
+mod request;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::blocking;
+use crate::cache::{self, Entry, EntryLock, Meta};
+use crate::checksum::{Algorithm, Checksum, Expected, Hashers, copy_hashed};
+use crate::error::{FetchError, TransferProblem};
+use crate::policy::Policy;
+use crate::space;
+use part::Part;
+use request::{Answer, Ask, Failure};
+
+/// Less than this is no progress: a peer could keep us busy for ever with a byte at a time.
+const PROGRESS: u64 = 64 * 1024;
+/// How often bytes are told.
+const TICK: Duration = Duration::from_millis(50);
+
+/// One file to download.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Download<'a> {
+    pub(crate) client: &'a reqwest::Client,
+    pub(crate) policy: &'a Policy,
+    pub(crate) url: &'a Url,
+    /// The source in words, without secrets.
+    pub(crate) label: &'a str,
+    pub(crate) checksums: &'a [Checksum],
+    pub(crate) cache: &'a Path,
+    pub(crate) token: &'a CancellationToken,
+}
+
+/// What happens during a download.
+#[derive(Debug)]
+pub(crate) enum Step<'a> {
+    Bytes {
+        received: u64,
+        total: Option<u64>,
+    },
+    Retrying {
+        attempt: u32,
+        delay: Duration,
+        problem: &'a TransferProblem,
+    },
+}
+
+/// A file in the cache that is what the recipe declares.
+#[derive(Debug)]
+pub(crate) struct Cached {
+    /// Open, so that `gc` cannot take it away.
+    pub(crate) file: File,
+    pub(crate) path: PathBuf,
+    pub(crate) meta: Meta,
+    pub(crate) bytes: u64,
+    pub(crate) from_cache: bool,
+}
+
+type Digests = Vec<(Algorithm, Vec<u8>)>;
+
+impl Download<'_> {
+    /// Brings the file into the cache, verified.
+    ///
+    /// # Errors
+    /// See [`FetchError`]; an unverified file never gets its final name.
+    pub(crate) async fn run(
+        &self,
+        report: &(dyn Fn(Step<'_>) + Send + Sync),
+    ) -> Result<Cached, FetchError> {
+        let work = self.get(report);
+        let Some(limit) = self.policy.http.total_timeout else {
+            return work.await;
+        };
+        tokio::time::timeout(limit, work)
+            .await
+            .unwrap_or_else(|_| Err(self.failed(1, TransferProblem::Total { limit })))
+    }
+
+    async fn get(&self, report: &(dyn Fn(Step<'_>) + Send + Sync)) -> Result<Cached, FetchError> {
+        let entry = Entry::new(self.cache, self.checksums, self.url.as_str());
+        if self.policy.offline && !entry.path().exists() {
+            return Err(self.offline());
+        }
+        let lock = Arc::new(entry.lock(self.token).await?);
+        let known = self.look_up(&entry, &lock).await?;
+        match known {
+            // What declares a digest cannot have changed; the rest is asked for again.
+            Some(cached) if entry.is_content_addressed() || self.policy.offline => {
+                return Ok(cached);
+            }
+            None if self.policy.offline => return Err(self.offline()),
+            known => self.transfer(&entry, &lock, known, report).await,
+        }
+    }
+
+    /// Returns the cached file when it is whole; throws it away when it is damaged.
+    async fn look_up(
+        &self,
+        entry: &Entry,
+        lock: &Arc<EntryLock>,
+    ) -> Result<Option<Cached>, FetchError> {
+        let (entry, lock, token) = (entry.clone(), Arc::clone(lock), self.token.clone());
+        let (label, checksums) = (self.label.to_owned(), self.checksums.to_vec());
+        blocking::run(self.token, move || {
+            let _lock = lock;
+            let Ok(mut file) = File::open(entry.path()) else {
+                return Ok(None);
+            };
+            let meta = cache::read_meta(&entry.meta()).unwrap_or_default();
+            let mut hashers = Hashers::new(algorithms(&checksums));
+            let read = copy_hashed(&mut file, &mut hashers, &mut std::io::sink(), |_| {
+                cancelled(&token)
+            });
+            if token.is_cancelled() {
+                return Err(FetchError::Cancelled);
+            }
+            let bytes = match read {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    tracing::warn!(path = %entry.path().display(), %error, "unreadable cache entry");
+                    entry.evict()?;
+                    return Ok(None);
+                }
+            };
+            let digests = hashers.finish();
+            if !entry.is_intact(&digests, &meta) {
+                tracing::warn!(path = %entry.path().display(), "damaged cache entry, fetching again");
+                entry.evict()?;
+                return Ok(None);
+            }
+            compare(&label, &checksums, &digests)?;
+            entry.touch();
+            Ok(Some(Cached {
+                file,
+                path: entry.path().to_owned(),
+                meta,
+                bytes,
+                from_cache: true,
+            }))
+        })
+        .await
+    }
+
+    async fn transfer(
+        &self,
+        entry: &Entry,
+        lock: &Arc<EntryLock>,
+        known: Option<Cached>,
+        report: &(dyn Fn(Step<'_>) + Send + Sync),
+    ) -> Result<Cached, FetchError> {
+        let mut part = self.open_part(entry, lock).await?;
+        let mut may_start_again = true;
+        loop {
+            let Some((meta, mut whole)) = self.receive(&mut part, known.as_ref(), report).await?
+            else {
+                return known.ok_or_else(|| self.failed(1, TransferProblem::WrongRange));
+            };
+            let (digests, bytes) = whole.digests();
+            let Err(mismatch) = compare(self.label, self.checksums, &digests) else {
+                return self.commit(entry, lock, whole, meta, &digests, bytes).await;
+            };
+            let pieced = whole.is_pieced();
+            whole.discard()?;
+            // The file may have changed between two ranges, so it gets one more chance in one piece.
+            if !(pieced && std::mem::take(&mut may_start_again)) {
+                return Err(mismatch);
+            }
+            part = self.open_part(entry, lock).await?;
+        }
+    }
+
+    async fn open_part(&self, entry: &Entry, lock: &Arc<EntryLock>) -> Result<Part, FetchError> {
+        let (entry, lock, token) = (entry.clone(), Arc::clone(lock), self.token.clone());
+        let url_digest = cache::url_digest(self.url.as_str());
+        let algorithms = algorithms(self.checksums);
+        blocking::run(self.token, move || {
+            Part::open(entry, lock, url_digest, &algorithms, &token)
+        })
+        .await
+    }
+
+    /// Receives the whole file, in as many attempts as policy allows; nothing when `known` is
+    /// still what the server has.
+    async fn receive(
+        &self,
+        part: &mut Part,
+        known: Option<&Cached>,
+        report: &(dyn Fn(Step<'_>) + Send + Sync),
+    ) -> Result<Option<(Meta, Part)>, FetchError> {
+        let http = &self.policy.http;
+        let (mut attempt, mut in_a_row, mut highest) = (0_u32, 0_u32, part.length());
+        let told = request::Told::new(report, highest);
+        loop {
+            attempt += 1;
+            let failure = match self.attempt(part, known, &told).await {
+                Ok(Some(meta)) => {
+                    let whole = part.take();
+                    return Ok(Some((meta, whole)));
+                }
+                Ok(None) => return Ok(None),
+                Err(failure) => failure,
+            };
+            let (problem, wait) = match failure {
+                Failure::Fatal(error) => return Err(error),
+                Failure::Final(problem) => return Err(self.failed(attempt, problem)),
+                Failure::Passing(problem, wait) => (problem, wait),
+            };
+            if part.length() >= highest.saturating_add(PROGRESS) {
+                highest = part.length();
+                in_a_row = 0;
+            }
+            in_a_row += 1;
+            if in_a_row >= http.attempts.max(1) {
+                return Err(self.failed(attempt, problem));
+            }
+            if let (Some(wait), TransferProblem::Busy { status }) = (wait, &problem)
+                && wait > http.max_backoff
+            {
+                let status = *status;
+                return Err(self.failed(attempt, TransferProblem::RetryAfter { status, wait }));
+            }
+            let delay = wait.unwrap_or_else(|| backoff(http.backoff, http.max_backoff, in_a_row));
+            report(Step::Retrying {
+                attempt,
+                delay,
+                problem: &problem,
+            });
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    async fn attempt(
+        &self,
+        part: &mut Part,
+        known: Option<&Cached>,
+        told: &request::Told<'_>,
+    ) -> Result<Option<Meta>, Failure> {
+        let ask = match known {
+            Some(cached) if part.length() == 0 => Ask::IfChanged(&cached.meta),
+            _ => part.ask(),
+        };
+        let answer = self.ask(&ask).await?;
+        let (response, meta, offset) = match answer {
+            Answer::Unchanged => return Ok(None),
+            Answer::Complete(meta) => return Ok(Some(meta)),
+            Answer::StartAgain => {
+                part.restart(None).map_err(Failure::Fatal)?;
+                return Err(Failure::Passing(
+                    TransferProblem::WrongRange,
+                    Some(Duration::ZERO),
+                ));
+            }
+            Answer::Body {
+                response,
+                meta,
+                offset,
+            } => (response, meta, offset),
+        };
+        let limit = self.policy.http.max_bytes;
+        if meta.total.is_some_and(|total| total > limit) {
+            return Err(Failure::Fatal(self.too_large()));
+        }
+        if offset == 0 {
+            part.restart(Some(&meta)).map_err(Failure::Fatal)?;
+        }
+        if let Some(total) = meta.total {
+            let (path, needed) = (part.path(), total - offset.min(total));
+            blocking::run(self.token, move || space::require(&path, needed))
+                .await
+                .map_err(Failure::Fatal)?;
+        }
+        self.body(response, part, &meta, told).await?;
+        Ok(Some(meta))
+    }
+
+    async fn body(
+        &self,
+        mut response: reqwest::Response,
+        part: &mut Part,
+        meta: &Meta,
+        told: &request::Told<'_>,
+    ) -> Result<(), Failure> {
+        let http = &self.policy.http;
+        let mut writer = part.writer().map_err(Failure::Fatal)?;
+        let mut received = part.length();
+        told.bytes(received, meta.total);
+        let outcome = loop {
+            let next = response.chunk();
+            tokio::pin!(next);
+            let soon = TICK.min(http.idle_timeout);
+            let waited = match tokio::time::timeout(soon, &mut next).await {
+                Err(_) => {
+                    // A peer that pauses must not hide what came just before.
+                    told.finish(received, meta.total);
+                    tokio::time::timeout(http.idle_timeout - soon, next).await
+                }
+                in_time => in_time,
+            };
+            let chunk = match waited {
+                Err(_) => {
+                    let limit = http.idle_timeout;
+                    break Err(Failure::Passing(TransferProblem::Idle { limit }, None));
+                }
+                Ok(Err(error)) => {
+                    let problem = TransferProblem::Connection(error.without_url());
+                    break Err(Failure::Passing(problem, None));
+                }
+                Ok(Ok(None)) => break Ok(()),
+                Ok(Ok(Some(chunk))) => chunk,
+            };
+            received += chunk.len() as u64;
+            if received > http.max_bytes {
+                break Err(Failure::Fatal(self.too_large()));
+            }
+            if meta.total.is_some_and(|total| received > total) {
+                break Err(Failure::Passing(TransferProblem::WrongRange, None));
+            }
+            if !writer.write(chunk).await {
+                break Ok(());
+            }
+            told.bytes(received, meta.total);
+        };
+        // Before anything else: only the writer knows whether the disk took it all.
+        part.rejoin(writer).await.map_err(Failure::Fatal)?;
+        if matches!(outcome, Err(Failure::Fatal(_))) {
+            part.restart(None).map_err(Failure::Fatal)?;
+        }
+        outcome?;
+        if let Some(expected) = meta.total
+            && part.length() < expected
+        {
+            return Err(Failure::Passing(
+                TransferProblem::Truncated {
+                    received: part.length(),
+                    expected,
+                },
+                None,
+            ));
+        }
+        told.finish(part.length(), meta.total);
+        Ok(())
+    }
+
+    async fn commit(
+        &self,
+        entry: &Entry,
+        lock: &Arc<EntryLock>,
+        part: Part,
+        mut meta: Meta,
+        digests: &Digests,
+        bytes: u64,
+    ) -> Result<Cached, FetchError> {
+        meta.total = Some(bytes);
+        meta.sha256 = digests
+            .iter()
+            .find(|(algorithm, _)| *algorithm == Algorithm::Sha256)
+            .map(|(_, digest)| hex::encode(digest));
+        let (entry, lock) = (entry.clone(), Arc::clone(lock));
+        blocking::run(self.token, move || {
+            let _lock = lock;
+            drop(part);
+            entry.commit(&entry.part(), &meta)?;
+            let path = entry.path().to_owned();
+            let file = File::open(&path).map_err(FetchError::io("open", &path))?;
+            Ok(Cached {
+                file,
+                path,
+                meta,
+                bytes,
+                from_cache: false,
+            })
+        })
+        .await
+    }
+
+    fn failed(&self, attempts: u32, problem: TransferProblem) -> FetchError {
+        FetchError::Transfer {
+            source_name: self.label.to_owned(),
+            url: request::shown(self.url),
+            attempts,
+            problem,
+        }
+    }
+
+    fn too_large(&self) -> FetchError {
+        FetchError::TooLarge {
+            source_name: self.label.to_owned(),
+            limit: self.policy.http.max_bytes,
+        }
+    }
+
+    fn offline(&self) -> FetchError {
+        FetchError::Offline {
+            missing: vec![self.label.to_owned()],
+        }
+    }
+}
+
+/// Compares digests with what the recipe declares.
+///
+/// # Errors
+/// [`FetchError::Mismatch`] for the strongest kind that differs.
+pub(crate) fn compare(
+    label: &str,
+    checksums: &[Checksum],
+    digests: &Digests,
+) -> Result<(), FetchError> {
+    let mut declared: Vec<_> = checksums.iter().collect();
+    declared.sort_by_key(|checksum| std::cmp::Reverse(checksum.algorithm));
+    for checksum in declared {
+        let Expected::Digest(expected) = &checksum.expected else {
+            continue;
+        };
+        let got = digests
+            .iter()
+            .find(|(algorithm, _)| *algorithm == checksum.algorithm)
+            .map_or(&[][..], |(_, digest)| digest);
+        if got != expected.as_slice() {
+            return Err(FetchError::Mismatch {
+                source_name: label.to_owned(),
+                kind: checksum.algorithm,
+                expected: checksum.to_string(),
+                got: crate::checksum::digest_text(checksum.algorithm, got),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The kinds to compute: those declared, and SHA-256 when none of them names content.
+pub(crate) fn algorithms(checksums: &[Checksum]) -> Vec<Algorithm> {
+    let mut kinds: Vec<_> = checksums
+        .iter()
+        .filter(|checksum| !checksum.is_skip())
+        .map(|checksum| checksum.algorithm)
+        .collect();
+    if kinds.iter().all(|kind| *kind == Algorithm::Cksum) {
+        kinds.push(Algorithm::Sha256);
+    }
+    kinds
+}
+
+fn cancelled(token: &CancellationToken) -> std::io::Result<()> {
+    if token.is_cancelled() {
+        return Err(std::io::Error::other("cancelled"));
+    }
+    Ok(())
+}
+
+/// Doubles with each failure in a row; between half and the whole of that, so that many clients
+/// of one server do not come back together.
+fn backoff(first: Duration, longest: Duration, in_a_row: u32) -> Duration {
+    let factor = 1_u32 << in_a_row.saturating_sub(1).min(16);
+    let whole = first.saturating_mul(factor).min(longest);
+    whole.mul_f64(0.5 + fastrand::f64() / 2.0)
+}

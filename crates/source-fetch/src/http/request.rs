@@ -1,0 +1,312 @@
+//! One request, its redirects, and what the answer means.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant, SystemTime};
+
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderMap,
+    HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, LOCATION,
+    RANGE, RETRY_AFTER,
+};
+use reqwest::{Response, StatusCode};
+use url::Url;
+
+use super::part::has_validator;
+use super::{Download, Step, TICK};
+use crate::cache::Meta;
+use crate::error::{FetchError, TransferProblem};
+
+/// Most redirects followed; as many as browsers follow.
+const MAX_REDIRECTS: usize = 20;
+
+/// What a server is asked for.
+pub(super) enum Ask<'a> {
+    Whole,
+    /// The whole, unless it is still what is known.
+    IfChanged(&'a Meta),
+    /// The rest.
+    From {
+        offset: u64,
+        meta: &'a Meta,
+    },
+}
+
+/// What a server has to give.
+pub(super) enum Answer {
+    Unchanged,
+    /// There is no byte beyond the ones at hand.
+    Complete(Meta),
+    /// The range asked for does not exist.
+    StartAgain,
+    Body {
+        response: Response,
+        meta: Meta,
+        offset: u64,
+    },
+}
+
+/// Why an attempt failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Another attempt cannot help.
+    Fatal(FetchError),
+    /// Another attempt cannot help, as the transfer itself is at fault.
+    Final(TransferProblem),
+    /// Another attempt may succeed, after the wait if the server named one.
+    Passing(TransferProblem, Option<Duration>),
+}
+
+/// Passes byte counts on, not too often, never falling and never past the total.
+pub(super) struct Told<'a> {
+    report: &'a (dyn Fn(Step<'_>) + Send + Sync),
+    state: Mutex<(u64, Option<Instant>)>,
+}
+
+impl<'a> Told<'a> {
+    pub(super) fn new(report: &'a (dyn Fn(Step<'_>) + Send + Sync), received: u64) -> Self {
+        Self {
+            report,
+            state: Mutex::new((received, None)),
+        }
+    }
+
+    pub(super) fn bytes(&self, received: u64, total: Option<u64>) {
+        self.tell(received, total, false);
+    }
+
+    pub(super) fn finish(&self, received: u64, total: Option<u64>) {
+        self.tell(received, total, true);
+    }
+
+    fn tell(&self, received: u64, total: Option<u64>, last: bool) {
+        let Ok(mut state) = self.state.lock() else {
+            return;
+        };
+        let (highest, at) = *state;
+        let now = Instant::now();
+        if !last && at.is_some_and(|at| now.duration_since(at) < TICK) {
+            return;
+        }
+        let received = received.max(highest);
+        *state = (received, Some(now));
+        drop(state);
+        // After a restart the new file may be shorter than what came of the old one.
+        let total = total.filter(|total| *total >= received);
+        (self.report)(Step::Bytes { received, total });
+    }
+}
+
+impl Download<'_> {
+    /// Sends a request, follows redirects and reads the head of the answer.
+    pub(super) async fn ask(&self, ask: &Ask<'_>) -> Result<Answer, Failure> {
+        let (response, url, tls) = self.send(ask).await?;
+        let status = response.status();
+        let headers = response.headers();
+        let mut meta = Meta {
+            final_url: shown(&url),
+            tls,
+            etag: text(headers, &ETAG),
+            last_modified: text(headers, &LAST_MODIFIED),
+            last_modified_strong: is_strong(headers),
+            encoding: text(headers, &CONTENT_ENCODING),
+            ..Meta::default()
+        };
+        match (status, ask) {
+            (StatusCode::OK, _) => {
+                meta.total = length(headers).or_else(|| response.content_length());
+                Ok(Answer::Body {
+                    response,
+                    meta,
+                    offset: 0,
+                })
+            }
+            (StatusCode::NOT_MODIFIED, Ask::IfChanged(_)) => Ok(Answer::Unchanged),
+            (StatusCode::PARTIAL_CONTENT, Ask::From { offset, meta: old }) => {
+                let range = text(headers, &CONTENT_RANGE).and_then(|range| content_range(&range));
+                let fits = |(start, total): &(u64, Option<u64>)| {
+                    *start == *offset
+                        && (total.is_none() || old.total.is_none() || *total == old.total)
+                };
+                let Some((_, total)) = range.filter(fits) else {
+                    return Ok(Answer::StartAgain);
+                };
+                meta.total = total.or(old.total);
+                Ok(Answer::Body {
+                    response,
+                    meta,
+                    offset: *offset,
+                })
+            }
+            (StatusCode::RANGE_NOT_SATISFIABLE, Ask::From { offset, meta: old }) => {
+                let total = text(headers, &CONTENT_RANGE)
+                    .and_then(|range| range.trim().strip_prefix("bytes */")?.trim().parse().ok());
+                if total == Some(*offset) && old.total.is_none_or(|old| old == *offset) {
+                    meta.total = Some(*offset);
+                    return Ok(Answer::Complete(meta));
+                }
+                Ok(Answer::StartAgain)
+            }
+            _ => Err(self.refused(&url, &response)),
+        }
+    }
+
+    fn refused(&self, url: &Url, response: &Response) -> Failure {
+        let status = response.status().as_u16();
+        // RFC 9110, 15.5 and 15.6: these say that the same request may succeed later.
+        if matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504) {
+            let wait = text(response.headers(), &RETRY_AFTER).and_then(|wait| retry_after(&wait));
+            return Failure::Passing(TransferProblem::Busy { status }, wait);
+        }
+        Failure::Fatal(FetchError::Status {
+            source_name: self.label.to_owned(),
+            url: shown(url),
+            status,
+        })
+    }
+
+    async fn send(&self, ask: &Ask<'_>) -> Result<(Response, Url, bool), Failure> {
+        let mut url = self.url.clone();
+        let mut tls = url.scheme() == "https";
+        let mut seen = vec![url.clone()];
+        loop {
+            let response = self.send_once(&url, ask).await?;
+            let hop = response.status();
+            if !matches!(hop.as_u16(), 301 | 302 | 303 | 307 | 308) {
+                return Ok((response, url, tls));
+            }
+            let target = response
+                .headers()
+                .get(LOCATION)
+                .and_then(|to| std::str::from_utf8(to.as_bytes()).ok())
+                .and_then(|to| url.join(to).ok())
+                .filter(|to| matches!(to.scheme(), "http" | "https"));
+            let Some(mut target) = target else {
+                return Err(self.refused(&url, &response));
+            };
+            if url.scheme() == "https" && target.scheme() == "http" {
+                return Err(Failure::Final(TransferProblem::Downgrade));
+            }
+            // A server has no business choosing who we log in as.
+            let _ = target.set_username("");
+            let _ = target.set_password(None);
+            target.set_fragment(None);
+            if seen.contains(&target) || seen.len() > MAX_REDIRECTS {
+                let limit = MAX_REDIRECTS;
+                return Err(Failure::Final(TransferProblem::Redirects { limit }));
+            }
+            tls &= target.scheme() == "https";
+            seen.push(target.clone());
+            url = target;
+        }
+    }
+
+    async fn send_once(&self, url: &Url, ask: &Ask<'_>) -> Result<Response, Failure> {
+        let mut bare = url.clone();
+        let _ = bare.set_username("");
+        let _ = bare.set_password(None);
+        bare.set_fragment(None);
+        let mut request = self.client.get(bare);
+        // Asked anew for each host, so nothing follows a redirect to another one.
+        if let Some(value) = self
+            .policy
+            .credentials
+            .authorization(url)
+            .map_err(Failure::Fatal)?
+        {
+            request = request.header(AUTHORIZATION, value);
+        }
+        for (name, value) in conditions(ask) {
+            request = request.header(name, value);
+        }
+        let limit = self.policy.http.idle_timeout;
+        match tokio::time::timeout(limit, request.send()).await {
+            Err(_) => Err(Failure::Passing(TransferProblem::Idle { limit }, None)),
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) if error.is_builder() => Err(Failure::Final(
+                TransferProblem::Connection(error.without_url()),
+            )),
+            Ok(Err(error)) => Err(Failure::Passing(
+                TransferProblem::Connection(error.without_url()),
+                None,
+            )),
+        }
+    }
+}
+
+fn conditions(ask: &Ask<'_>) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = Vec::new();
+    let mut add = |name: HeaderName, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.push((name, value));
+        }
+    };
+    match ask {
+        Ask::Whole => {}
+        Ask::IfChanged(meta) => {
+            if let Some(tag) = &meta.etag {
+                add(IF_NONE_MATCH, tag);
+            } else if let Some(date) = &meta.last_modified {
+                add(IF_MODIFIED_SINCE, date);
+            }
+        }
+        Ask::From { offset, meta } => {
+            add(RANGE, &format!("bytes={offset}-"));
+            let strong_tag = meta.etag.as_ref().filter(|tag| !tag.starts_with("W/"));
+            if has_validator(meta)
+                && let Some(validator) = strong_tag.or(meta.last_modified.as_ref())
+            {
+                add(IF_RANGE, validator);
+            }
+        }
+    }
+    headers
+}
+
+/// The URL for people: without user, password, query and fragment.
+pub(super) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.set_fragment(None);
+    url.into()
+}
+
+fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let value = headers.get(name)?.to_str().ok()?;
+    (value.len() <= 1024).then(|| value.to_owned())
+}
+
+fn length(headers: &HeaderMap) -> Option<u64> {
+    text(headers, &CONTENT_LENGTH)?.trim().parse().ok()
+}
+
+/// RFC 9110, 8.8.2.2: a date is strong when it is at least a second before the answer's.
+fn is_strong(headers: &HeaderMap) -> bool {
+    let date = |name| httpdate::parse_http_date(&text(headers, &name)?).ok();
+    match (date(LAST_MODIFIED), date(DATE)) {
+        (Some(modified), Some(answered)) => modified + Duration::from_secs(1) <= answered,
+        _ => false,
+    }
+}
+
+/// Reads `bytes 0-9/10` as start and total.
+fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
+    let (range, total) = text.trim().strip_prefix("bytes ")?.split_once('/')?;
+    let (start, end) = range.split_once('-')?;
+    let (start, end): (u64, u64) = (start.trim().parse().ok()?, end.trim().parse().ok()?);
+    let total = match total.trim() {
+        "*" => None,
+        total => Some(total.parse().ok()?),
+    };
+    (start <= end && total.is_none_or(|total: u64| end < total)).then_some((start, total))
+}
+
+/// Reads seconds or a date; RFC 9110, 10.2.3.
+fn retry_after(text: &str) -> Option<Duration> {
+    if let Ok(seconds) = text.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text.trim()).ok()?;
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+}

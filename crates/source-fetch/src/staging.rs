@@ -1,0 +1,252 @@
+//! The private directory that becomes `srcdir`.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::error::FetchError;
+use crate::extract::{Extraction, check_links, set_times};
+
+/// Beside `srcdir`, so that a rename moves it there; removed on drop.
+///
+/// A lock on it tells a running fetch from one that was killed.
+#[derive(Debug)]
+pub(crate) struct Staging {
+    root: PathBuf,
+    srcdir: PathBuf,
+    gone: CancellationToken,
+    _lock: File,
+}
+
+/// One source in the staging directory, ready to be moved into the tree.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    /// Name in `srcdir`.
+    pub(crate) name: String,
+    /// The file or directory.
+    pub(crate) path: PathBuf,
+    /// What it was unpacked to, and where.
+    pub(crate) unpacked: Option<(PathBuf, Extraction)>,
+}
+
+impl Staging {
+    /// Makes the directory and removes those of dead fetches; `gone` is cancelled once it is removed.
+    ///
+    /// # Errors
+    /// [`FetchError::SrcdirNotEmpty`] or [`FetchError::Io`].
+    pub(crate) fn create(srcdir: &Path, gone: CancellationToken) -> Result<Self, FetchError> {
+        require_empty(srcdir)?;
+        let srcdir = std::path::absolute(srcdir).map_err(FetchError::io("resolve", srcdir))?;
+        let parent = srcdir.parent().unwrap_or(Path::new("/")).to_owned();
+        fs::create_dir_all(&parent).map_err(FetchError::io("create", &parent))?;
+        let prefix = prefix(&srcdir);
+        sweep(&parent, &prefix);
+        loop {
+            let mut name = prefix.clone();
+            name.push(format!("{:016x}", fastrand::u64(..)));
+            let root = parent.join(name);
+            let made = fs::DirBuilder::new().mode(0o700).create(&root);
+            match made {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                other => other.map_err(FetchError::io("create", &root))?,
+            }
+            // Between the two calls another fetch may have taken it for a dead one.
+            let lock = match File::open(&root) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                other => other.map_err(FetchError::io("open", &root))?,
+            };
+            if lock.try_lock().is_err() {
+                continue;
+            }
+            let staging = Self {
+                root,
+                srcdir,
+                gone,
+                _lock: lock,
+            };
+            for directory in [staging.tree(), staging.root.join("file")] {
+                fs::create_dir(&directory).map_err(FetchError::io("create", &directory))?;
+            }
+            return Ok(staging);
+        }
+    }
+
+    /// Where a source's own file or checkout goes.
+    pub(crate) fn file(&self, index: usize) -> PathBuf {
+        self.root.join("file").join(index.to_string())
+    }
+
+    /// Where a source is unpacked.
+    pub(crate) fn unpacked(&self, index: usize) -> PathBuf {
+        self.root.join("unpacked").join(index.to_string())
+    }
+
+    fn tree(&self) -> PathBuf {
+        self.root.join("tree")
+    }
+
+    /// Moves everything into one tree, in the order of the recipe; a later source overwrites
+    /// an earlier one's file, as when makepkg extracts them one after another.
+    ///
+    /// # Errors
+    /// [`FetchError::Extract`] when a link leads outside now that the sources are together,
+    /// [`FetchError::Io`] when a file is where a directory should be.
+    pub(crate) fn assemble(
+        &self,
+        sources: &[Staged],
+        token: &CancellationToken,
+    ) -> Result<(), FetchError> {
+        let tree = self.tree();
+        for source in sources {
+            let target = tree.join(&source.name);
+            fs::rename(&source.path, &target).map_err(FetchError::io("create", &target))?;
+            if let Some((root, _)) = &source.unpacked {
+                merge(root, &tree, token)?;
+            }
+        }
+        for source in sources {
+            if let Some((_, extraction)) = &source.unpacked {
+                check_links(&tree, &extraction.links)
+                    .map_err(|stop| stop.into_error(&source.name))?;
+            }
+        }
+        // Last, because a directory may be read-only and its time changes with its content.
+        for source in sources {
+            let Some((_, extraction)) = &source.unpacked else {
+                continue;
+            };
+            for (path, mode, mtime) in extraction.directories.iter().rev() {
+                let path = tree.join(path);
+                if !fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir()) {
+                    continue;
+                }
+                if let Some(mode) = mode {
+                    fs::set_permissions(&path, fs::Permissions::from_mode(*mode))
+                        .map_err(FetchError::io("change the mode of", &path))?;
+                }
+                set_times(&path, *mtime).map_err(FetchError::io("change the time of", &path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the tree `srcdir`, in one step that does not block for long.
+    ///
+    /// # Errors
+    /// [`FetchError::SrcdirNotEmpty`] when something has appeared there meanwhile.
+    pub(crate) fn publish(&self) -> Result<(), FetchError> {
+        fs::rename(self.tree(), &self.srcdir).map_err(|error| match error.kind() {
+            io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory => {
+                FetchError::SrcdirNotEmpty {
+                    path: self.srcdir.clone(),
+                }
+            }
+            _ => FetchError::io("create", &self.srcdir)(error),
+        })
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        let root = std::mem::take(&mut self.root);
+        let gone = self.gone.clone();
+        let remove = move || {
+            if let Err(error) = remove_tree(&root) {
+                tracing::warn!(path = %root.display(), %error, "failed to remove a staging directory");
+            }
+            gone.cancel();
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+            Err(_) => remove(),
+        }
+    }
+}
+
+fn require_empty(srcdir: &Path) -> Result<(), FetchError> {
+    let not_empty = || FetchError::SrcdirNotEmpty {
+        path: srcdir.to_owned(),
+    };
+    match fs::read_dir(srcdir) {
+        Ok(mut entries) => match entries.next() {
+            None => Ok(()),
+            Some(_) => Err(not_empty()),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(not_empty()),
+        Err(error) => Err(FetchError::io("list", srcdir)(error)),
+    }
+}
+
+fn prefix(srcdir: &Path) -> OsString {
+    let mut prefix = OsString::from(".");
+    prefix.push(srcdir.file_name().unwrap_or(OsStr::new("src")));
+    prefix.push(".fetch-");
+    prefix
+}
+
+/// Removes what fetches that were killed have left; a failure harms nobody.
+fn sweep(parent: &Path, prefix: &OsStr) {
+    let Ok(entries) = fs::read_dir(parent) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        if !name
+            .as_encoded_bytes()
+            .starts_with(prefix.as_encoded_bytes())
+        {
+            continue;
+        }
+        if let Ok(lock) = File::open(entry.path())
+            && lock.try_lock().is_ok()
+        {
+            let _ = remove_tree(&entry.path());
+        }
+    }
+}
+
+/// Moves what is in `from` into `to`.
+fn merge(from: &Path, to: &Path, token: &CancellationToken) -> Result<(), FetchError> {
+    if token.is_cancelled() {
+        return Err(FetchError::Cancelled);
+    }
+    for entry in fs::read_dir(from).map_err(FetchError::io("list", from))? {
+        let entry = entry.map_err(FetchError::io("list", from))?;
+        let target = to.join(entry.file_name());
+        let both_directories = entry.file_type().is_ok_and(|kind| kind.is_dir())
+            && fs::symlink_metadata(&target).is_ok_and(|meta| meta.is_dir());
+        if both_directories {
+            merge(&entry.path(), &target, token)?;
+        } else {
+            fs::rename(entry.path(), &target).map_err(FetchError::io("create", &target))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a directory with everything in it, also what is read-only.
+pub(crate) fn remove_tree(root: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(root) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            make_writable(root)?;
+            fs::remove_dir_all(root)
+        }
+        other => other,
+    }
+}
+
+fn make_writable(directory: &Path) -> io::Result<()> {
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            make_writable(&entry.path())?;
+        }
+    }
+    Ok(())
+}
