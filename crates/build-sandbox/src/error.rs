@@ -32,7 +32,7 @@ impl fmt::Display for Tail {
 /// Why a run did not succeed.
 ///
 /// The variants keep apart what the build did ([`Failed`](Self::Failed),
-/// [`Signalled`](Self::Signalled), [`LimitExceeded`](Self::LimitExceeded) and the recipe's faults),
+/// [`Signalled`](Self::Signalled), one variant for each limit and the recipe's faults),
 /// what the caller asked for ([`Cancelled`](Self::Cancelled)) and what the sandbox or the host
 /// could not do (all others).
 #[derive(Debug, thiserror::Error)]

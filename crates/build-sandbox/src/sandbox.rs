@@ -17,13 +17,13 @@ use crate::outcome::{
     CommandOutcome, Credentials, Ownership, PhaseOutcome, PhaseStatus, RunReport,
 };
 use crate::phase::Phase;
-use crate::prepare::{self, Directories, Identity, Request, io_error};
+use crate::prepare::{self, Directories, Identity, Request};
 use crate::progress::{Event, Reporter};
+use crate::recipe::recipe_text;
 use crate::run::{self, Ended, Job};
 use crate::spec::{BuildSpec, CheckPolicy, Network, check_name, invalid};
 use crate::{probe, script, sys, watch};
 
-const RECIPE_MAX: u64 = 1 << 20;
 const EVALUATE_LIMIT: Duration = Duration::from_secs(20);
 
 /// Runs recipes and commands apart from the host.
@@ -459,37 +459,6 @@ fn roots(directories: &Directories) -> Vec<PathBuf> {
             .map(PathBuf::as_path)
             .collect::<Vec<_>>(),
     )
-}
-
-/// Reads the recipe; if its version lines have to change, returns a descriptor of the new text.
-async fn recipe_text(
-    spec: &BuildSpec,
-) -> Result<(Option<std::os::fd::OwnedFd>, bool), SandboxError> {
-    let spec = spec.clone();
-    let read = spawn_blocking(move || {
-        let path = &spec.recipe;
-        let metadata = std::fs::metadata(path).map_err(io_error("read recipe", path))?;
-        if !metadata.is_file() || metadata.len() > RECIPE_MAX {
-            return Err(invalid(
-                "recipe",
-                "is no regular file or larger than 1 MiB",
-                path.display(),
-            ));
-        }
-        let text = std::fs::read(path).map_err(io_error("read recipe", path))?;
-        let Some(new) = script::replace_version(&spec, &text) else {
-            return Ok((None, false));
-        };
-        let fd = crate::sys::memory_file(&new).map_err(io_error("copy recipe", path))?;
-        Ok((Some(fd), true))
-    });
-    read.await.unwrap_or_else(|join| {
-        let source = std::io::Error::other(join);
-        Err(SandboxError::Start {
-            step: "run a blocking task",
-            source,
-        })
-    })
 }
 
 /// Sorts out ends for which the sandbox or the host is to blame.
