@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -80,33 +81,37 @@ pub(crate) enum Kept {
 
 impl Run {
     /// Runs one step and tells how it went; a dropped step counts as cancelled.
-    pub(crate) async fn step<T>(
-        &self,
+    ///
+    /// Boxed, since the compiler loses sight of [`Send`] in a dozen nested borrowing futures.
+    pub(crate) fn step<'a, T: Send + 'a>(
+        &'a self,
         phase: ProvisionPhase,
-        work: impl Future<Output = Result<T, ProvisionError>>,
-    ) -> Result<T, ProvisionError> {
-        let mut guard = StepGuard {
-            emitter: &self.emitter,
-            phase,
-            open: true,
-        };
-        self.emitter.emit(phase, Happening::Started);
-        let started = Instant::now();
-        let outcome = if self.cancel.is_cancelled() {
-            Err(ProvisionError::Cancelled)
-        } else {
-            work.await
-        };
-        guard.open = false;
-        let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.emitter.emit(
-            phase,
-            match &outcome {
-                Ok(_) => Happening::Finished { elapsed_ms },
-                Err(error) => outcome_of(error),
-            },
-        );
-        outcome
+        work: impl Future<Output = Result<T, ProvisionError>> + Send + 'a,
+    ) -> Pin<Box<dyn Future<Output = Result<T, ProvisionError>> + Send + 'a>> {
+        Box::pin(async move {
+            let mut guard = StepGuard {
+                emitter: &self.emitter,
+                phase,
+                open: true,
+            };
+            self.emitter.emit(phase, Happening::Started);
+            let started = Instant::now();
+            let outcome = if self.cancel.is_cancelled() {
+                Err(ProvisionError::Cancelled)
+            } else {
+                work.await
+            };
+            guard.open = false;
+            let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.emitter.emit(
+                phase,
+                match &outcome {
+                    Ok(_) => Happening::Finished { elapsed_ms },
+                    Err(error) => outcome_of(error),
+                },
+            );
+            outcome
+        })
     }
 
     pub(crate) async fn metadata(&self) -> Result<WorkerEntry, ProvisionError> {
