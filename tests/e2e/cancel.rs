@@ -71,11 +71,11 @@ fn a_dropped_build_leaves_nothing() {
         }
         site.assert_soon_clean().await;
         site.assert_nothing_installed();
-        let mut last = None;
+        let mut cancelled = false;
         while let Some(event) = subscription.next().await {
-            last = Some(event);
+            cancelled |= event.happening == Happening::Cancelled;
         }
-        assert_eq!(last.unwrap().happening, Happening::Cancelled);
+        assert!(cancelled, "the job's followers were not told");
     });
 }
 

@@ -112,7 +112,7 @@ fn bad_recipes_are_refused_with_their_reason() {
         (
             "setuid",
             recipe("  printf '#!/bin/sh\\n' > demo; install -Dm4755 demo \"$pkgdir/usr/bin/demo\""),
-            "set-user-id",
+            "not permitted",
         ),
         (
             "link out",

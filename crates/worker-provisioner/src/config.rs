@@ -157,14 +157,16 @@ impl Config {
                 .collect(),
             _ => system_search_path(),
         };
-        config.tool_dirs = [
-            below_home("CARGO_HOME", ".cargo").map(|cargo| cargo.join("bin")),
-            below_home("RUSTUP_HOME", ".rustup"),
-        ]
-        .into_iter()
-        .flatten()
-        .filter(|folder| folder.is_dir())
-        .collect();
+        let rustup = below_home("RUSTUP_HOME", ".rustup").filter(|folder| folder.is_dir());
+        let cargo = below_home("CARGO_HOME", ".cargo").map(|cargo| cargo.join("bin"));
+        config.tool_dirs = cargo.into_iter().chain(rustup.clone()).collect();
+        config.tool_dirs.retain(|folder| folder.is_dir());
+        // A `cargo` that rustup manages finds its toolchains by it; the build has a home of its own.
+        if let Some(rustup) = rustup.as_deref().and_then(Path::to_str) {
+            config
+                .recipe_env
+                .insert("RUSTUP_HOME".to_owned(), rustup.to_owned());
+        }
         if let Some(features) = text("RBEE_FEATURES") {
             config
                 .recipe_env

@@ -336,8 +336,7 @@ async fn provision(run: &Run) -> Result<Provisioned, ProvisionError> {
                 run.install(version, &choice, &entry, &bin_dir),
             )
             .await?;
-        run.step(Phase::Artifact, run.artifact(version, &choice))
-            .await
+        run.artifact(version, &choice)
     };
     let outcome = build_and_install.await;
     let removed = run.cleanup(workspace).await;

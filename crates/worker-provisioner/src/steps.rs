@@ -580,16 +580,22 @@ impl Run {
         Ok(version)
     }
 
-    pub(crate) async fn artifact(
+    /// The outcome. The worker is in place by now, so a cancellation comes too late.
+    pub(crate) fn artifact(
         &self,
         version: Version,
         choice: &Choice,
     ) -> Result<Provisioned, ProvisionError> {
+        let phase = ProvisionPhase::Artifact;
+        self.emitter.emit(phase, Happening::Started);
         let lost = || ProvisionError::Lost {
             id: self.request.worker_id.clone(),
         };
+        let binary = version.receipt.artifact.clone().ok_or_else(lost)?;
+        self.emitter
+            .emit(phase, Happening::Finished { elapsed_ms: 0 });
         Ok(Provisioned {
-            binary: version.receipt.artifact.clone().ok_or_else(lost)?,
+            binary,
             backend: choice.backend.clone(),
             receipt: version.receipt,
             reused: false,

@@ -13,10 +13,12 @@ use axum::{Json, Router};
 use futures_util::stream::{self, Stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use worker_provisioner::{
     Artifact as _, ArtifactCatalog as _, ArtifactProvisioner as _, FilesystemCatalog, Happening,
-    ProvisionEvent, ProvisionRequest, Subscription, WorkerBinary, WorkerProvisioner,
+    ProvisionError, ProvisionEvent, ProvisionRequest, Subscription, WorkerBinary,
+    WorkerProvisioner,
 };
 
 /// How many jobs are remembered; the oldest that has ended goes first.
@@ -51,7 +53,8 @@ struct Job {
     worker_id: String,
     cancel: CancellationToken,
     started: bool,
-    ended: bool,
+    /// The last line of the stream, once the job has ended.
+    ending: watch::Sender<Option<String>>,
 }
 
 type Shared = State<Arc<Hive>>;
@@ -91,7 +94,7 @@ async fn create_job(
     if jobs.len() >= MAX_JOBS {
         let oldest = jobs
             .iter()
-            .filter(|(_, job)| job.ended)
+            .filter(|(_, job)| job.ending.borrow().is_some())
             .min_by_key(|(_, job)| job.number);
         match oldest.map(|(id, _)| id.clone()) {
             Some(id) => jobs.remove(&id),
@@ -107,7 +110,7 @@ async fn create_job(
             worker_id,
             cancel,
             started: false,
-            ended: false,
+            ending: watch::Sender::new(None),
         },
     );
     Ok(Json(
@@ -129,7 +132,7 @@ async fn stream_job(
     State(hive): Shared,
     Path(id): Path<String>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refusal> {
-    let subscription = {
+    let cursor = {
         let mut jobs = hive.jobs();
         let job = jobs
             .get_mut(&id)
@@ -144,12 +147,9 @@ async fn stream_job(
                 job.cancel.clone(),
             ));
         }
-        subscription
+        (subscription, job.ending.subscribe())
     };
-    Ok(Sse::new(stream::unfold(
-        Some((subscription, None)),
-        next_line,
-    )))
+    Ok(Sse::new(stream::unfold(Some(cursor), next_line)))
 }
 
 async fn install(
@@ -162,29 +162,22 @@ async fn install(
         .provisioner
         .provision_and_add(&request, &hive.catalog, cancel)
         .await;
-    if let Err(error) = outcome {
-        tracing::warn!(
-            job = id,
-            error = error.chain(),
-            "the worker was not installed"
-        );
-    }
-    if let Some(job) = hive.jobs().get_mut(&id) {
-        job.ended = true;
+    let ending = match outcome {
+        Ok(_) => "[DONE]".to_owned(),
+        Err(ProvisionError::Cancelled) => "[CANCELLED]".to_owned(),
+        Err(error) => format!("[ERROR] {}", error.chain().replace(['\r', '\n'], " ")),
+    };
+    if let Some(job) = hive.jobs().get(&id) {
+        job.ending.send_replace(Some(ending));
     }
 }
 
-type Cursor = Option<(Subscription, Option<String>)>;
+type Cursor = (Subscription, watch::Receiver<Option<String>>);
 
 /// The next line of a job, and after the last one how it ended.
-async fn next_line(cursor: Cursor) -> Option<(Result<Event, Infallible>, Cursor)> {
+async fn next_line(cursor: Option<Cursor>) -> Option<(Result<Event, Infallible>, Option<Cursor>)> {
     let (mut subscription, mut ending) = cursor?;
     while let Some(event) = subscription.next().await {
-        match &event.happening {
-            Happening::Failed { error } => ending = Some(format!("[ERROR] {error}")),
-            Happening::Cancelled => ending = Some("[CANCELLED]".to_owned()),
-            _ => {}
-        }
         if let Some(text) = describe(&event) {
             return Some((
                 Ok(Event::default().data(text)),
@@ -192,8 +185,8 @@ async fn next_line(cursor: Cursor) -> Option<(Result<Event, Infallible>, Cursor)
             ));
         }
     }
-    let last = ending.unwrap_or_else(|| "[DONE]".to_owned());
-    Some((Ok(Event::default().data(last.replace('\n', " "))), None))
+    let last = ending.wait_for(Option::is_some).await.ok()?.clone()?;
+    Some((Ok(Event::default().data(last)), None))
 }
 
 fn describe(event: &ProvisionEvent) -> Option<String> {
