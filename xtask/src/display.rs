@@ -43,7 +43,7 @@ impl Reporter for Plain {
             Happening::Progress { .. } | Happening::Started if !self.verbose => {}
             happening => {
                 if let Some(text) = describe(happening) {
-                    eprintln!("{:<14} {text}", phase);
+                    eprintln!("{phase:<14} {text}");
                 }
             }
         }

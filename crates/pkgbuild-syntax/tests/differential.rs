@@ -90,16 +90,15 @@ fn srcinfo_is_makepkgs() {
 fn oracle_is_makepkg() {
     let Some(oracle) = Oracle::new() else { return };
     let all = cases();
-    let chosen: Vec<Case> = match std::env::var("DIFFERENTIAL_MAKEPKG").as_deref() {
-        Ok("all") => all,
-        _ => {
-            let day = std::time::SystemTime::now()
-                .duration_since(std::time::UNIX_EPOCH)
-                .map_or(0, |elapsed| elapsed.as_secs() / 86_400);
-            let first = usize::try_from(day).unwrap_or(0) * SAMPLE;
-            let chosen = (first..first + SAMPLE).map(|index| all[index % all.len()].clone());
-            chosen.collect()
-        }
+    let chosen: Vec<Case> = if let Ok("all") = std::env::var("DIFFERENTIAL_MAKEPKG").as_deref() {
+        all
+    } else {
+        let day = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |elapsed| elapsed.as_secs() / 86_400);
+        let first = usize::try_from(day).unwrap_or(0) * SAMPLE;
+        let chosen = (first..first + SAMPLE).map(|index| all[index % all.len()].clone());
+        chosen.collect()
     };
     for (case, fast) in chosen.iter().zip(oracle.run(&chosen)) {
         let real = oracle.run_makepkg(case);

@@ -161,10 +161,10 @@ fn main() {
             let place = Place::new();
             let request = request(url, branch("main"), history);
             ours.push(timed(|| {
-                drop(runtime.block_on(place.provide(&request, "a")).unwrap())
+                drop(runtime.block_on(place.provide(&request, "a")).unwrap());
             }));
             again.push(timed(|| {
-                drop(runtime.block_on(place.provide(&request, "b")).unwrap())
+                drop(runtime.block_on(place.provide(&request, "b")).unwrap());
             }));
         }
         let (ours, theirs, again) = (median(&mut ours), median(&mut theirs), median(&mut again));

@@ -27,7 +27,7 @@ pub enum Algorithm {
     Sha384,
     /// SHA-512.
     Sha512,
-    /// BLAKE2b with 512 bits.
+    /// `BLAKE2b` with 512 bits.
     B2,
 }
 

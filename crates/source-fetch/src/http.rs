@@ -92,10 +92,8 @@ impl Download<'_> {
         let known = self.look_up(&entry, &lock).await?;
         match known {
             // What declares a digest cannot have changed; the rest is asked for again.
-            Some(cached) if entry.is_content_addressed() || self.policy.offline => {
-                return Ok(cached);
-            }
-            None if self.policy.offline => return Err(self.offline()),
+            Some(cached) if entry.is_content_addressed() || self.policy.offline => Ok(cached),
+            None if self.policy.offline => Err(self.offline()),
             known => self.transfer(&entry, &lock, known, report).await,
         }
     }
@@ -299,7 +297,7 @@ impl Download<'_> {
                 Err(_) => {
                     // A peer that pauses must not hide what came just before.
                     told.finish(received, meta.total);
-                    tokio::time::timeout(http.idle_timeout - soon, next).await
+                    tokio::time::timeout(http.idle_timeout.checked_sub(soon).unwrap(), next).await
                 }
                 in_time => in_time,
             };

@@ -70,7 +70,7 @@ pub struct Policy {
     pub extract: ExtractLimits,
     /// What hosts ask for.
     pub credentials: Credentials,
-    /// OpenPGP certificates, armoured or binary, that signatures are verified with.
+    /// `OpenPGP` certificates, armoured or binary, that signatures are verified with.
     pub keyring: Option<PathBuf>,
     /// The recipe's `validpgpkeys`: full fingerprints of primary keys.
     pub valid_pgp_keys: Vec<String>,
@@ -114,11 +114,11 @@ impl Default for HttpPolicy {
     fn default() -> Self {
         Self {
             max_bytes: 32 << 30,
-            idle_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_mins(1),
             total_timeout: None,
             attempts: 5,
             backoff: Duration::from_millis(500),
-            max_backoff: Duration::from_secs(60),
+            max_backoff: Duration::from_mins(1),
         }
     }
 }

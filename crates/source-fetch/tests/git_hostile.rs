@@ -427,15 +427,14 @@ async fn damaged_packs_are_refused() {
         .unwrap()
         .map(|e| e.unwrap().path())
         .find(|p| p.extension().unwrap() == "pack");
-    let whole = match pack {
-        Some(pack) => fs::read(pack).unwrap(),
-        None => {
-            git(&other, &["repack", "-adq"]);
-            let mut files = fs::read_dir(other.join("objects/pack"))
-                .unwrap()
-                .map(|e| e.unwrap().path());
-            fs::read(files.find(|p| p.extension().unwrap() == "pack").unwrap()).unwrap()
-        }
+    let whole = if let Some(pack) = pack {
+        fs::read(pack).unwrap()
+    } else {
+        git(&other, &["repack", "-adq"]);
+        let mut files = fs::read_dir(other.join("objects/pack"))
+            .unwrap()
+            .map(|e| e.unwrap().path());
+        fs::read(files.find(|p| p.extension().unwrap() == "pack").unwrap()).unwrap()
     };
     let mut flipped = whole.clone();
     flipped[whole.len() / 2] ^= 0xff;

@@ -123,7 +123,7 @@ async fn ssh_fetches_and_explains_its_failures() {
         .await;
     match unknown {
         Err(GitProblem::Ssh { stderr, .. }) => {
-            assert!(stderr.contains("Host key verification failed"), "{stderr}")
+            assert!(stderr.contains("Host key verification failed"), "{stderr}");
         }
         other => panic!("{other:?}"),
     }

@@ -146,7 +146,7 @@ pub(crate) fn check(found: &Found) -> Result<(), ProvisionError> {
 /// Whether a program of a package tree works only beside the other files of the tree.
 ///
 /// A program that looks for libraries relative to itself (ld.so(8), "$ORIGIN"; dyld(1),
-/// "@loader_path") does, and so may a script with files of its own beside it.
+/// "@`loader_path`") does, and so may a script with files of its own beside it.
 pub(crate) fn needs_its_tree(tree: &Path, program: &Path) -> bool {
     let Ok(file) = File::open(program) else {
         return false;

@@ -128,7 +128,7 @@ impl Config {
             parallel_builds: 1,
             minimum_verification: Verification::Nothing,
             trial: true,
-            phase_timeout: Duration::from_secs(6 * 60 * 60),
+            phase_timeout: Duration::from_hours(6),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::store::sha256_of;
 const TEMPORARY_PREFIX: &str = ".worker-provisioner-";
 
 /// A temporary file that nobody has touched for this long has no living owner.
-const STALE: Duration = Duration::from_secs(60 * 60);
+const STALE: Duration = Duration::from_hours(1);
 
 /// Where binaries go and how that was decided.
 #[derive(Debug, Clone, PartialEq, Eq)]

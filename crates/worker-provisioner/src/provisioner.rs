@@ -318,17 +318,16 @@ async fn provision(run: &Run) -> Result<Provisioned, ProvisionError> {
     let workspace = run.step(Phase::Workspace, run.workspace(&recipe)).await?;
     let build_and_install = async {
         let bin_dir = run.step(Phase::Preflight, run.preflight()).await?;
-        let version = match kept {
-            Some(Kept::Built(version)) => version,
-            _ => {
-                let _slot = run.build_slot().await?;
-                let sources = run
-                    .step(Phase::Sources, run.fetch(&package, &workspace))
-                    .await?;
-                let built = run.build(&package, &workspace, &choice).await?;
-                let store = run.store(&recipe, &choice, built, &sources, &workspace);
-                run.step(Phase::Binary, store).await?
-            }
+        let version = if let Some(Kept::Built(version)) = kept {
+            version
+        } else {
+            let _slot = run.build_slot().await?;
+            let sources = run
+                .step(Phase::Sources, run.fetch(&package, &workspace))
+                .await?;
+            let built = run.build(&package, &workspace, &choice).await?;
+            let store = run.store(&recipe, &choice, built, &sources, &workspace);
+            run.step(Phase::Binary, store).await?
         };
         let version = run
             .step(

@@ -624,7 +624,7 @@ impl Run {
     fn catalog_error(&self, source: CatalogError) -> ProvisionError {
         let id = self.request.worker_id.clone();
         match source {
-            CatalogError::Cancelled { .. } => ProvisionError::Cancelled,
+            CatalogError::Cancelled => ProvisionError::Cancelled,
             source @ CatalogError::NotFound { .. } => ProvisionError::UnknownWorker {
                 id,
                 source: Arc::new(source),

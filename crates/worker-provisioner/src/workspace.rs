@@ -144,7 +144,7 @@ pub(crate) fn sweep(temp_dir: &Path) -> u64 {
             match remove_tree(&temp_dir.join(folder)) {
                 Ok(()) => swept += 1,
                 Err(error) => {
-                    tracing::warn!(%error, folder, "a stale build folder was not removed")
+                    tracing::warn!(%error, folder, "a stale build folder was not removed");
                 }
             }
         }

@@ -438,7 +438,7 @@ impl Shell {
                     ..
                 } if !self.state.options.noglob => {
                     if let Some(names) = glob::expand(self, &pattern)? {
-                        fields.extend(names.into_iter().map(Ok))
+                        fields.extend(names.into_iter().map(Ok));
                     } else {
                         self.fuel.store(text.len())?;
                         fields.push(Ok(text));

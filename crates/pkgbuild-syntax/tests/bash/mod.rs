@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use pkgbuild_syntax::{Environment, Evaluated, Evaluation, evaluate, parse};
 
 /// What one snippet leaves: its outcome, then a line for each variable that begins with `v`.
-pub type Dump = Vec<String>;
+pub(crate) type Dump = Vec<String>;
 
 /// Dumps the variables as `ours` does. Sources the snippet as makepkg would.
 const PRELUDE: &str = r#"
@@ -49,7 +49,7 @@ _run() {
 "#;
 
 /// Whether a bash is installed whose behaviour the evaluator promises.
-pub fn has_bash() -> bool {
+pub(crate) fn has_bash() -> bool {
     let version = Command::new("bash")
         .args(["-c", "echo ${BASH_VERSINFO[0]}.${BASH_VERSINFO[1]}"])
         .output();
@@ -61,7 +61,7 @@ pub fn has_bash() -> bool {
 }
 
 /// Runs every snippet in one bash process.
-pub fn in_bash(snippets: &[String]) -> Vec<Dump> {
+pub(crate) fn in_bash(snippets: &[String]) -> Vec<Dump> {
     // File name expansion finds nothing here.
     let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("empty");
     std::fs::create_dir_all(&directory).expect("a folder of our own");
@@ -136,13 +136,13 @@ fn quoted(text: &str) -> String {
 }
 
 /// Evaluates a snippet and dumps its variables; dynamic ones show as `<dynamic>`.
-pub fn ours(snippet: &str) -> Dump {
+pub(crate) fn ours(snippet: &str) -> Dump {
     let parse = parse(snippet);
     let evaluation = evaluate(&parse.file, &Environment::default());
     dump(&evaluation)
 }
 
-pub fn dump(evaluation: &Evaluation) -> Dump {
+pub(crate) fn dump(evaluation: &Evaluation) -> Dump {
     let outcome = match (evaluation.uncertain(), evaluation.failure()) {
         (Some(reason), _) => format!("<dynamic> {reason}"),
         (None, None) => "ok".to_owned(),
@@ -170,7 +170,7 @@ pub fn dump(evaluation: &Evaluation) -> Dump {
                     match value {
                         Evaluated::Known(text) => line.push_str(&quoted(&text)),
                         Evaluated::Dynamic(reason) => {
-                            write!(line, "<dynamic> {reason}").expect("fits")
+                            write!(line, "<dynamic> {reason}").expect("fits");
                         }
                     }
                 }
@@ -184,7 +184,7 @@ pub fn dump(evaluation: &Evaluation) -> Dump {
 }
 
 /// Whether our dump says nothing else than bash's, unknown parts left aside.
-pub fn agrees(ours: &Dump, bash: &Dump) -> bool {
+pub(crate) fn agrees(ours: &Dump, bash: &Dump) -> bool {
     if bash.is_empty() {
         // bash itself crashed.
         return true;

@@ -18,7 +18,7 @@ const INSTALL: &str = "case.install";
 
 /// One recipe.
 #[derive(Clone, Debug)]
-pub struct Case {
+pub(crate) struct Case {
     /// The file it comes from and its title.
     pub name: String,
     /// The recipe.
@@ -29,7 +29,7 @@ pub struct Case {
 
 /// All recipes: in each file of `tests/recipes` a line `## title` begins one. Behind the title,
 /// `!full` stands for a recipe without the usual head and `!dynamic` for one that cannot be known.
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recipes");
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()
@@ -59,7 +59,7 @@ fn read(file: &Path) -> Vec<Case> {
 }
 
 /// Each construct together with another: what a recipe says and then what a second one adds.
-pub fn pairs(cases: &[Case]) -> Vec<Case> {
+pub(crate) fn pairs(cases: &[Case]) -> Vec<Case> {
     let plain: Vec<&Case> = cases
         .iter()
         .filter(|case| case.text.starts_with(HEAD) && !case.dynamic)
@@ -83,7 +83,7 @@ pub fn pairs(cases: &[Case]) -> Vec<Case> {
 
 /// What makepkg did with a recipe.
 #[derive(Debug)]
-pub struct Printed {
+pub(crate) struct Printed {
     pub success: bool,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
@@ -91,13 +91,13 @@ pub struct Printed {
 
 /// makepkg, run as an ordinary user in folders of its own.
 #[derive(Debug)]
-pub struct Oracle {
+pub(crate) struct Oracle {
     folder: TempDir,
 }
 
 impl Oracle {
     /// `None`, with a message on standard error, where makepkg 6.0.2 is not installed.
-    pub fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         let version = Command::new("makepkg").arg("--version").output();
         let found =
             version.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("6.0.2"));
@@ -114,7 +114,7 @@ impl Oracle {
     }
 
     /// Runs makepkg's code over all recipes, in two processes.
-    pub fn run(&self, cases: &[Case]) -> Vec<Printed> {
+    pub(crate) fn run(&self, cases: &[Case]) -> Vec<Printed> {
         let half = cases.len().div_ceil(2);
         let (first, second) = cases.split_at(half);
         std::thread::scope(|scope| {
@@ -165,7 +165,7 @@ impl Oracle {
     }
 
     /// Runs the real program over one recipe.
-    pub fn run_makepkg(&self, case: &Case) -> Printed {
+    pub(crate) fn run_makepkg(&self, case: &Case) -> Printed {
         let work = TempDir::new_in(self.folder.path()).unwrap();
         open_to_all(work.path());
         let folder = work.path().join("recipe");

@@ -16,11 +16,11 @@ use source_fetch::git::{
 use tokio_util::sync::CancellationToken;
 
 /// Runs `git` in `directory`, away from every configuration of the machine; returns what it printed.
-pub fn git(directory: &Path, arguments: &[&str]) -> String {
+pub(crate) fn git(directory: &Path, arguments: &[&str]) -> String {
     git_with(directory, arguments, b"")
 }
 
-pub fn git_with(directory: &Path, arguments: &[&str], input: &[u8]) -> String {
+pub(crate) fn git_with(directory: &Path, arguments: &[&str], input: &[u8]) -> String {
     let mut child = isolated("git")
         .args(arguments)
         .current_dir(directory)
@@ -40,7 +40,7 @@ pub fn git_with(directory: &Path, arguments: &[&str], input: &[u8]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-pub fn isolated(program: &str) -> Command {
+pub(crate) fn isolated(program: &str) -> Command {
     let mut command = Command::new(program);
     command
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
@@ -55,7 +55,7 @@ pub fn isolated(program: &str) -> Command {
 }
 
 /// A repository with tags, a second branch, an executable, links and odd names, in `root/name.git`.
-pub fn sample(root: &Path, name: &str) -> PathBuf {
+pub(crate) fn sample(root: &Path, name: &str) -> PathBuf {
     let work = root.join(format!("{name}-work"));
     fs::create_dir_all(&work).unwrap();
     git(&work, &["init", "-q", "-b", "main"]);
@@ -100,12 +100,12 @@ pub fn sample(root: &Path, name: &str) -> PathBuf {
     bare
 }
 
-pub fn work_of(bare: &Path) -> PathBuf {
+pub(crate) fn work_of(bare: &Path) -> PathBuf {
     PathBuf::from(bare.to_str().unwrap().replace(".git", "-work"))
 }
 
 /// Adds a commit to the working repository behind a sample and pushes it.
-pub fn advance(bare: &Path, text: &str) -> String {
+pub(crate) fn advance(bare: &Path, text: &str) -> String {
     let work = work_of(bare);
     fs::write(work.join("README"), text).unwrap();
     git(&work, &["commit", "-q", "-a", "-m", text]);
@@ -118,7 +118,7 @@ pub fn advance(bare: &Path, text: &str) -> String {
 
 /// One request as the server saw it.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub(crate) struct Seen {
     pub method: String,
     pub target: String,
     pub headers: Vec<(String, String)>,
@@ -126,20 +126,20 @@ pub struct Seen {
 }
 
 impl Seen {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
             .find(|(n, _)| n.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.as_str())
     }
 
-    pub fn is_fetch(&self) -> bool {
+    pub(crate) fn is_fetch(&self) -> bool {
         String::from_utf8_lossy(&self.body).contains("want ")
     }
 }
 
 /// What to do with a request.
-pub enum Action {
+pub(crate) enum Action {
     /// `git http-backend`, as it is.
     Backend,
     /// The same without telling it about protocol version 2.
@@ -156,7 +156,7 @@ pub enum Action {
     },
 }
 
-pub struct Server {
+pub(crate) struct Server {
     pub address: SocketAddr,
     shared: Arc<Shared>,
 }
@@ -173,7 +173,10 @@ struct Shared {
 }
 
 impl Server {
-    pub fn start(root: &Path, choose: impl Fn(&Seen) -> Action + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(
+        root: &Path,
+        choose: impl Fn(&Seen) -> Action + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
@@ -203,20 +206,20 @@ impl Server {
         Self { address, shared }
     }
 
-    pub fn plain(root: &Path) -> Self {
+    pub(crate) fn plain(root: &Path) -> Self {
         Self::start(root, |_| Action::Backend)
     }
 
-    pub fn url(&self, name: &str) -> String {
+    pub(crate) fn url(&self, name: &str) -> String {
         format!("http://{}/{name}", self.address)
     }
 
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.shared.seen.lock().unwrap().clone()
     }
 
     /// Waits until a client is being kept waiting.
-    pub fn wait_for_stall(&self) {
+    pub(crate) fn wait_for_stall(&self) {
         let mut stalled = self.shared.stalled.lock().unwrap();
         while *stalled == 0 {
             stalled = self.shared.stalling.wait(stalled).unwrap();
@@ -352,14 +355,14 @@ fn backend(
 }
 
 /// A cache and a place for checkouts.
-pub struct Place {
+pub(crate) struct Place {
     pub directory: tempfile::TempDir,
     pub options: GitOptions,
     pub token: CancellationToken,
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
@@ -372,24 +375,24 @@ impl Place {
         }
     }
 
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         self.directory.path()
     }
 
-    pub fn cache(&self) -> PathBuf {
+    pub(crate) fn cache(&self) -> PathBuf {
         self.root().join("cache")
     }
 
-    pub fn srcdir(&self) -> PathBuf {
+    pub(crate) fn srcdir(&self) -> PathBuf {
         self.root().join("srcdir")
     }
 
-    pub async fn fetch(&self, request: &GitRequest) -> Result<GitRevision, GitProblem> {
+    pub(crate) async fn fetch(&self, request: &GitRequest) -> Result<GitRevision, GitProblem> {
         git::fetch(request, &self.cache(), &self.options, &self.token, &|_| {}).await
     }
 
     /// Fetches and checks out to `srcdir/<name>`.
-    pub async fn provide(
+    pub(crate) async fn provide(
         &self,
         request: &GitRequest,
         name: &str,
@@ -401,7 +404,7 @@ impl Place {
     }
 
     /// Whatever lies beside finished things: nothing may be left after a failure.
-    pub fn leftovers(&self) -> Vec<PathBuf> {
+    pub(crate) fn leftovers(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let mut open = vec![self.srcdir(), self.cache()];
         while let Some(directory) = open.pop() {
@@ -421,7 +424,7 @@ impl Place {
     }
 }
 
-pub fn request(url: &str, reference: GitReference, history: History) -> GitRequest {
+pub(crate) fn request(url: &str, reference: GitReference, history: History) -> GitRequest {
     GitRequest {
         url: url.to_owned(),
         reference,
@@ -430,20 +433,20 @@ pub fn request(url: &str, reference: GitReference, history: History) -> GitReque
     }
 }
 
-pub fn branch(name: &str) -> GitReference {
+pub(crate) fn branch(name: &str) -> GitReference {
     GitReference::Branch(name.to_owned())
 }
 
-pub fn tag(name: &str) -> GitReference {
+pub(crate) fn tag(name: &str) -> GitReference {
     GitReference::Tag(name.to_owned())
 }
 
-pub fn commit(id: &str) -> GitReference {
+pub(crate) fn commit(id: &str) -> GitReference {
     GitReference::Commit(id.to_owned())
 }
 
 /// Every file below `top` but `.git`: path, mode, and link target or content.
-pub fn listing(top: &Path) -> Vec<(PathBuf, u32, Vec<u8>)> {
+pub(crate) fn listing(top: &Path) -> Vec<(PathBuf, u32, Vec<u8>)> {
     use std::os::unix::fs::PermissionsExt;
     let mut found = Vec::new();
     let mut open = vec![top.to_owned()];
@@ -474,7 +477,7 @@ pub fn listing(top: &Path) -> Vec<(PathBuf, u32, Vec<u8>)> {
 }
 
 /// A process that ends with the test.
-pub struct Running(pub std::process::Child);
+pub(crate) struct Running(pub std::process::Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -484,7 +487,7 @@ impl Drop for Running {
 }
 
 /// What every checkout must be: clean, whole, and on its own.
-pub fn assert_sound(checkout: &Path) {
+pub(crate) fn assert_sound(checkout: &Path) {
     assert_eq!(git(checkout, &["status", "--porcelain"]), "");
     git(checkout, &["fsck", "--strict"]);
     assert!(!checkout.join(".git/objects/info/alternates").exists());

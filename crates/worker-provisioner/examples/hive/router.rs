@@ -25,7 +25,10 @@ use worker_provisioner::{
 const MAX_JOBS: usize = 1_000;
 
 /// Routes that install, list and remove workers.
-pub fn router(provisioner: WorkerProvisioner, catalog: FilesystemCatalog<WorkerBinary>) -> Router {
+pub(super) fn router(
+    provisioner: WorkerProvisioner,
+    catalog: FilesystemCatalog<WorkerBinary>,
+) -> Router {
     let hive = Arc::new(Hive {
         provisioner,
         catalog,

@@ -395,7 +395,7 @@ fn print(shell: &mut Shell, args: &[Arg<'_>]) -> Result<Outcome, Stop> {
         };
         let name = field.clone()?;
         if let Some(text) = shell.declaration(&name, false)? {
-            shell.write(&format!("{text}\n"))?
+            shell.write(&format!("{text}\n"))?;
         } else {
             shell.complain();
             status = 1;

@@ -34,7 +34,7 @@ pub(super) fn read(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> 
         if letters == "-" {
             break;
         }
-        let mut letters = letters.char_indices();
+        let letters = letters.char_indices();
         for (at, letter) in letters {
             match letter {
                 'r' => options.raw = true,

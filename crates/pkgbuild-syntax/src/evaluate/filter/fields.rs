@@ -46,7 +46,7 @@ pub(super) fn cut(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
         } else if arg.starts_with("--") {
             return Err(shell.unsupported("cut", arg));
         } else {
-            let mut letters = arg[1..].char_indices();
+            let letters = arg[1..].char_indices();
             for (at, letter) in letters {
                 match letter {
                     's' => only_delimited = true,
