@@ -108,40 +108,61 @@ fn srcinfo(text: &[u8], folder: &Path, environment: &Environment) -> Outcome {
     }
 }
 
-/// How many files beside the recipe are read for it.
-const MAX_FILES: usize = 8;
+/// The longest file beside a recipe that is read for it, in bytes.
+const MAX_FILE: u64 = 1 << 20;
 
-/// Evaluates, and again with the files beside the recipe that it turned out to ask for.
+/// How many times a recipe is evaluated, each time with one more file known to be missing.
+const MAX_ROUNDS: usize = 4;
+
+/// Evaluates without any file first, which does for nearly every recipe; one that looks at files
+/// is evaluated again with those that stand beside it.
 pub(crate) fn with_files(
     folder: &Path,
     environment: &Environment,
     evaluate: impl Fn(&Environment) -> Evaluation,
 ) -> Evaluation {
-    let mut environment = environment.clone();
-    let mut evaluation = evaluate(&environment);
-    let mut tried: Vec<String> = Vec::new();
-    while tried.len() < MAX_FILES {
-        let asked = evaluation
+    let mut evaluation = evaluate(environment);
+    if !evaluation.looks_at_files() {
+        return evaluation;
+    }
+    let mut environment = add_files(folder, environment.clone());
+    for _ in 0..MAX_ROUNDS {
+        evaluation = evaluate(&environment);
+        let missing = evaluation
             .dynamic()
             .iter()
             .find_map(|reason| match &reason.kind {
-                DynamicKind::File(path) if !tried.contains(path) => Some(path.clone()),
+                DynamicKind::File(path) if is_missing(folder, path) => Some(path.clone()),
                 _ => None,
             });
-        let Some(path) = asked else { break };
-        if is_beside(&path)
-            && let Ok(contents) = fs::read(folder.join(&path))
-        {
-            environment = environment.with_file(path.as_str(), contents);
-            evaluation = evaluate(&environment);
+        match missing {
+            Some(path) => environment = environment.with_missing_file(path),
+            None => break,
         }
-        tried.push(path);
     }
     evaluation
 }
 
-fn is_beside(path: &str) -> bool {
-    !path.starts_with('/') && !path.split('/').any(|part| part == "..")
+fn is_missing(folder: &Path, path: &str) -> bool {
+    let found = folder.join(path).symlink_metadata();
+    found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+fn add_files(folder: &Path, mut environment: Environment) -> Environment {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries {
+        let path = entry.path();
+        let length = fs::metadata(&path)
+            .ok()
+            .filter(fs::Metadata::is_file)
+            .map(|file| file.len());
+        if let (Some(0..=MAX_FILE), Ok(name)) = (length, entry.file_name().into_string())
+            && let Ok(contents) = fs::read(&path)
+        {
+            environment = environment.with_file(name, contents);
+        }
+    }
+    environment
 }
 
 fn batch(folder: &Path, out: &Path, environment: &Environment) -> anyhow::Result<ExitCode> {

@@ -248,16 +248,24 @@ impl Evaluation {
         })
     }
 
-    /// Whether the variable is an indexed or associative array, as `${name@a}` tells.
+    /// Whether the variable is an indexed array, as an `a` in `${name@a}` tells.
     pub fn is_array(&self, name: &str) -> bool {
         let content = self.variable(name).map(|variable| &variable.content);
-        matches!(content, Some(Content::Array(_) | Content::Assoc(_)))
+        matches!(content, Some(Content::Array(_)))
     }
 
     /// Whether the variable is an indexed array with a gap before its last element.
     pub fn is_sparse(&self, name: &str) -> bool {
-        let _ = name;
-        false
+        match self.variable(name).map(|variable| &variable.content) {
+            Some(Content::Array(array)) => i64::try_from(array.len()) != Ok(array.end()),
+            _ => false,
+        }
+    }
+
+    /// Whether the recipe looked for a file beside it, or expanded a pattern of file names: then
+    /// the outcome depends on the files that the [`Environment`] was given.
+    pub fn looks_at_files(&self) -> bool {
+        self.shell.looks_at_files
     }
 
     /// The last assignment to a variable.

@@ -32,6 +32,7 @@ pub(crate) struct Facts {
     pub(crate) variables: BTreeMap<String, String>,
     pub(crate) commands: BTreeSet<String>,
     pub(crate) files: BTreeMap<String, Vec<u8>>,
+    pub(crate) missing: BTreeSet<String>,
     pub(crate) directory: Option<String>,
     pub(crate) uname: Option<Uname>,
     pub(crate) nproc: Option<u32>,
@@ -98,6 +99,7 @@ impl Default for Environment {
                     .map(|name| (*name).to_owned())
                     .collect(),
                 files: BTreeMap::new(),
+                missing: BTreeSet::new(),
                 directory: None,
                 uname: None,
                 nproc: None,
@@ -230,6 +232,15 @@ impl Environment {
     pub fn with_file(self, path: impl Into<String>, contents: impl Into<Vec<u8>>) -> Self {
         self.change(|facts| {
             facts.files.insert(path.into(), contents.into());
+        })
+    }
+
+    /// Tells that a file, by the path as the recipe gives it, does not exist: reading it then fails,
+    /// where the value would be dynamic otherwise.
+    #[must_use]
+    pub fn with_missing_file(self, path: impl Into<String>) -> Self {
+        self.change(|facts| {
+            facts.missing.insert(path.into());
         })
     }
 

@@ -188,6 +188,7 @@ impl Shell {
         {
             return Err(reason);
         }
+        self.looks_at_files = true;
         let directory = self.environment.facts.directory.clone();
         let relative = match directory.as_deref().and_then(|dir| path.strip_prefix(dir)) {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => rest.trim_start_matches('/'),
@@ -213,9 +214,16 @@ impl Shell {
         if matches!(path, "/dev/stdin" | "/dev/fd/0") {
             return self.read_all();
         }
-        let relative = self.recipe_path(path)?;
         let facts = self.environment.facts.clone();
+        let missing = || Stop::failed(format!("{path}: No such file or directory"));
+        if facts.missing.contains(path) {
+            return Err(missing());
+        }
+        let relative = self.recipe_path(path)?;
         let Some(bytes) = facts.files.get(&relative) else {
+            if facts.missing.contains(&relative) {
+                return Err(missing());
+            }
             return Err(self.reason(DynamicKind::File(path.to_owned())).into());
         };
         let text = self.utf8(bytes)?;

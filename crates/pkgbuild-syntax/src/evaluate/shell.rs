@@ -44,6 +44,8 @@ pub(crate) struct Shell {
     /// Loops that are running in the current function.
     pub(crate) loops: u32,
     pub(crate) reasons: Vec<DynamicReason>,
+    /// A file beside the recipe was looked for.
+    pub(crate) looks_at_files: bool,
     /// The current command in the evaluated file.
     pub(crate) span: Span,
     /// Overrides `span` while a text from elsewhere runs.
@@ -73,6 +75,7 @@ impl Shell {
             doubt: Doubt::default(),
             loops: 0,
             reasons: Vec::new(),
+            looks_at_files: false,
             span: Span::default(),
             anchor: None,
             failure: None,

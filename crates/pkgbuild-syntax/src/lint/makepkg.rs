@@ -98,8 +98,16 @@ impl<'recipe> Lint<'recipe> {
     }
 
     /// `declare -p name` succeeds.
-    fn is_declared(&self, name: &str) -> bool {
-        self.recipe.evaluation.array(name).is_some() || self.recipe.evaluation.is_array(name)
+    fn is_declared(&mut self, name: &str) -> bool {
+        match self.recipe.evaluation.array(name) {
+            Some(Evaluated::Known(_)) => true,
+            // Nor is it known whether it is set at all, or a list.
+            Some(Evaluated::Dynamic(reason)) => {
+                self.findings.undecided.push(reason);
+                false
+            }
+            None => self.recipe.evaluation.is_array(name),
+        }
     }
 
     /// The architectures, each once; `lint_arch` deals with the odd ones.
