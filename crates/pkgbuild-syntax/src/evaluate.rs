@@ -365,6 +365,18 @@ impl Evaluation {
         }
     }
 
+    /// Makes a variable unknown, kind and all.
+    pub(crate) fn forget(&mut self, name: &str, reason: DynamicReason) {
+        self.prepare();
+        let variable = Variable {
+            content: Content::Dynamic(reason.into()),
+            ..Variable::default()
+        };
+        if let Some(scope) = self.shell.state.scopes.last_mut() {
+            scope.variables.insert(name.into(), variable);
+        }
+    }
+
     /// Sets a variable to an indexed array, whatever it held; where makepkg itself would do so.
     pub fn assign_array<S: Into<String>>(
         &mut self,

@@ -6,12 +6,51 @@ use super::{
     Array, ArrayField, ArrayKey, Metadata, Overrides, Package, PackageError, StringField, Value,
 };
 use crate::arch::Arch;
-use crate::evaluate::{DynamicReason, Evaluated, Evaluation};
+use crate::evaluate::{DynamicKind, DynamicReason, Evaluated, Evaluation};
 use crate::span::Span;
 use crate::tree;
 
 /// The variable that makepkg collects a field in while it evaluates lines of a function.
 const OUTPUT: &str = "outvalue";
+
+/// Variables that makepkg's functions have as their own, with other values from one moment to the
+/// next, while they evaluate lines of a package function.
+const BUSY: &[&str] = &[
+    "a",
+    "all_list",
+    "arch_override",
+    "attr",
+    "attr_regex",
+    "attrname",
+    "backup_list",
+    "bad",
+    "changelog_list",
+    "decl",
+    "dest",
+    "file",
+    "func",
+    "funcname",
+    "i",
+    "install_list",
+    "isarray",
+    "keys",
+    "kopt",
+    "list",
+    "name",
+    "options_list",
+    "out",
+    "outputvar",
+    "package_arch",
+    "pkg",
+    "pkgname_backup",
+    "r",
+    "ref",
+    "ret",
+    "src",
+    "v",
+    "values",
+    "ver",
+];
 
 /// A package together with what lints need beyond it.
 #[derive(Debug)]
@@ -50,6 +89,14 @@ impl FunctionLines {
         })
     }
 
+    /// The first line that also does something else than to assign a field.
+    fn surprise(&self) -> Option<&Line> {
+        let lines = self.0.as_deref().unwrap_or_default();
+        lines
+            .iter()
+            .find(|line| is_field(&line.name) && !line.is_plain())
+    }
+
     /// The lines that assign the field.
     pub(crate) fn matching(&self, name: &str) -> impl Iterator<Item = &Line> {
         let lines = self.0.as_deref().unwrap_or_default();
@@ -74,6 +121,32 @@ impl Line {
             rest: rest.to_owned(),
         })
     }
+}
+
+impl Line {
+    /// Whether it has no effect but on the one variable in front. makepkg evaluates each line
+    /// several times and keeps what else it does, so that a second assignment, for example,
+    /// changes the fields of all packages.
+    fn is_plain(&self) -> bool {
+        let parsed = crate::parse::parse(format!("{OUTPUT}{}", self.rest));
+        // A line that is cut off in the middle is for the evaluation.
+        if !parsed.errors.is_empty() {
+            return true;
+        }
+        match parsed.file.commands().statements.as_slice() {
+            [statement] => match &statement.command {
+                tree::Command::Simple(simple) => {
+                    simple.assignments.len() == 1 || !simple.arguments.is_empty()
+                }
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+}
+
+fn is_field(name: &str) -> bool {
+    name.parse::<ArrayKey>().is_ok() || name.parse::<StringField>().is_ok()
 }
 
 /// `[[:space:]]` in the locale C.UTF-8.
@@ -109,8 +182,11 @@ impl<'evaluation> Recipe<'evaluation> {
         let mut functions = Vec::with_capacity(names.len());
         let mut overrides = Vec::with_capacity(names.len());
         let mut scratch = Scratch::new(evaluation);
+        let mut uncertain = evaluation.uncertain().cloned();
         for pkgname in names {
             let lines = FunctionLines::read(evaluation, &pkgname);
+            uncertain =
+                uncertain.or_else(|| Some(surprise(lines.surprise()?, evaluation, &pkgname)));
             let metadata = scratch.metadata(&pkgname, &lines, &common)?;
             functions.push(lines);
             overrides.push(Overrides { pkgname, metadata });
@@ -126,13 +202,27 @@ impl<'evaluation> Recipe<'evaluation> {
             overrides,
             functions: defined_functions(evaluation),
             printed,
-            uncertain: evaluation.uncertain().cloned(),
+            uncertain,
         };
         Ok(Self {
             evaluation,
             package,
             functions,
         })
+    }
+}
+
+fn surprise(line: &Line, evaluation: &Evaluation, pkgname: &str) -> DynamicReason {
+    let function = format!("package_{pkgname}");
+    let own = evaluation
+        .function(&function)
+        .or_else(|| evaluation.function("package"));
+    DynamicReason {
+        kind: DynamicKind::Unsupported {
+            what: format!("{}{}", line.name, line.rest),
+            detail: "the line does more than to assign the field".to_owned(),
+        },
+        span: own.and_then(Evaluated::known).unwrap_or_default(),
     }
 }
 
@@ -300,7 +390,7 @@ impl<'evaluation> Scratch<'evaluation> {
             .into_iter()
             .filter(|field| field.overridable())
         {
-            if self.apply(pkgname, lines, field.name(), None, false)? {
+            if self.apply(pkgname, lines, field.name(), false)? {
                 let value = match self.shell().scalar(OUTPUT) {
                     None => Value::default(),
                     Some(Evaluated::Known(text)) => Value::known(text),
@@ -313,7 +403,7 @@ impl<'evaluation> Scratch<'evaluation> {
             .into_iter()
             .filter(|field| field.in_package_section());
         for field in sections {
-            if self.apply(pkgname, lines, field.name(), None, true)? {
+            if self.apply(pkgname, lines, field.name(), true)? {
                 let array = self.output();
                 metadata.arrays.insert(ArrayKey::common(field), array);
             }
@@ -330,7 +420,7 @@ impl<'evaluation> Scratch<'evaluation> {
         for arch in arches.iter().filter(|arch| !arch.is_any()) {
             for field in ArrayField::SUFFIXED {
                 let name = arch.suffixed(field.name());
-                if self.apply(pkgname, lines, &name, Some(arch), true)? {
+                if self.apply(pkgname, lines, &name, true)? {
                     let key = ArrayKey::suffixed(field, arch.clone());
                     let array = self.output();
                     metadata.arrays.insert(key, array);
@@ -342,7 +432,19 @@ impl<'evaluation> Scratch<'evaluation> {
 
     fn shell(&mut self) -> &mut Evaluation {
         let evaluation = self.evaluation;
-        self.shell.get_or_insert_with(|| evaluation.clone())
+        self.shell.get_or_insert_with(|| {
+            let mut shell = evaluation.clone();
+            for name in BUSY {
+                let kind = DynamicKind::Unsupported {
+                    what: format!("${name}"),
+                    detail: "makepkg uses the variable itself while it reads package functions"
+                        .to_owned(),
+                };
+                let span = Span::default();
+                shell.forget(name, DynamicReason { kind, span });
+            }
+            shell
+        })
     }
 
     fn output(&mut self) -> Array {
@@ -368,7 +470,6 @@ impl<'evaluation> Scratch<'evaluation> {
         pkgname: &str,
         lines: &FunctionLines,
         name: &str,
-        arch: Option<&Arch>,
         is_array: bool,
     ) -> Result<bool, PackageError> {
         let mut matching = lines
@@ -379,14 +480,8 @@ impl<'evaluation> Scratch<'evaluation> {
             return Ok(false);
         }
         let shell = self.shell();
-        // The names that makepkg's functions have as local variables at that moment.
-        shell.eval("unset -v pkgname pkg a attr outvalue");
+        shell.eval("unset -v pkgname outvalue");
         shell.assign("pkgname", pkgname);
-        shell.assign("pkg", pkgname);
-        shell.assign("attr", name);
-        if let Some(arch) = arch {
-            shell.assign("a", arch.as_str());
-        }
         shell.eval(&if is_array {
             format!(
                 "{OUTPUT}=(); ! declare -p {name} &> /dev/null || {OUTPUT}=(\"${{{name}[@]}}\")"

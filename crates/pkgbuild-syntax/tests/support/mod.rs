@@ -25,10 +25,13 @@ pub(crate) struct Case {
     pub text: String,
     /// A value in its `.SRCINFO` depends on a program.
     pub dynamic: bool,
+    /// It may be known or not, only never wrong.
+    pub(crate) either: bool,
 }
 
 /// All recipes: in each file of `tests/recipes` a line `## title` begins one. Behind the title,
-/// `!full` stands for a recipe without the usual head and `!dynamic` for one that cannot be known.
+/// `!full` stands for a recipe without the usual head, `!dynamic` for one that cannot be known, and
+/// `!either` for one that need not be known.
 pub(crate) fn cases() -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recipes");
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
@@ -53,6 +56,7 @@ fn read(file: &Path) -> Vec<Case> {
                 name: format!("{group}: {title}"),
                 text: format!("{}{body}\n", if full { "" } else { HEAD }),
                 dynamic: title.contains("!dynamic"),
+                either: title.contains("!either"),
             }
         })
         .collect()
@@ -62,7 +66,7 @@ fn read(file: &Path) -> Vec<Case> {
 pub(crate) fn pairs(cases: &[Case]) -> Vec<Case> {
     let plain: Vec<&Case> = cases
         .iter()
-        .filter(|case| case.text.starts_with(HEAD) && !case.dynamic)
+        .filter(|case| case.text.starts_with(HEAD) && !case.dynamic && !case.either)
         .collect();
     // A step that shares no factor with the count meets every recipe once.
     let step = 97;
@@ -76,6 +80,7 @@ pub(crate) fn pairs(cases: &[Case]) -> Vec<Case> {
                 name: format!("{} + {}", first.name, second.name),
                 text: format!("{}{}", first.text, &second.text[HEAD.len()..]),
                 dynamic: false,
+                either: false,
             }
         })
         .collect()
