@@ -16,7 +16,11 @@ fn findings(text: &str) -> Vec<Diagnostic> {
 const CASES: &[(&str, Code, &str)] = &[
     ("arch=(any x86_64)", Code::ArchAnyMixed, "any"),
     ("arch=('x86-64')", Code::ArchInvalid, "'x86-64'"),
-    ("arch=(any)\ndepends_any=(x)", Code::ArchAnySuffix, "depends_any=(x)"),
+    (
+        "arch=(any)\ndepends_any=(x)",
+        Code::ArchAnySuffix,
+        "depends_any=(x)",
+    ),
     ("url_x86_64=x", Code::ArchSuffix, "url_x86_64=x"),
     ("backup=(etc/a /etc/b)", Code::BackupAbsolute, "/etc/b"),
     ("changelog=x", Code::ChangelogMissing, "changelog=x"),
@@ -29,23 +33,59 @@ const CASES: &[(&str, Code, &str)] = &[
     ("makedepends=('b=1/2')", Code::PkgverInvalid, "'b=1/2'"),
     ("provides=('b>=1')", Code::ProvidesComparison, "'b>=1'"),
     ("options=(fast)", Code::OptionUnknown, "fast"),
-    ("package() { :; }\npackage_a() { :; }", Code::PackageFunctionConflict, "package() { :; }"),
-    ("build() { :; }", Code::PackageFunctionMissing, "build() { :; }"),
+    (
+        "package() { :; }\npackage_a() { :; }",
+        Code::PackageFunctionConflict,
+        "package() { :; }",
+    ),
+    (
+        "build() { :; }",
+        Code::PackageFunctionMissing,
+        "build() { :; }",
+    ),
     ("package() {\n  pkgver=2\n}", Code::OverrideForbidden, ""),
     ("source=(a b)\nunset 'source[0]'", Code::SourceSparse, "*"),
     ("depends=b", Code::NotAnArray, "depends=b"),
     ("url=(b)", Code::NotAString, "url=(b)"),
-    ("source=(b c)\nb2sums=(SKIP)", Code::ChecksumCount, "b2sums=(SKIP)"),
+    (
+        "source=(b c)\nb2sums=(SKIP)",
+        Code::ChecksumCount,
+        "b2sums=(SKIP)",
+    ),
     ("source=(b)\nsha256sums=(123)", Code::ChecksumInvalid, "123"),
     ("source=(b)", Code::ChecksumMissing, "b"),
-    ("source=(https://x.org/b)\nsha256sums=(SKIP)", Code::ChecksumSkipped, "https://x.org/b"),
-    ("source=(git+https://x.org/b#tag=1)\ncksums=(1)", Code::ChecksumVersionControl, "git+https://x.org/b#tag=1"),
+    (
+        "source=(https://x.org/b)\nsha256sums=(SKIP)",
+        Code::ChecksumSkipped,
+        "https://x.org/b",
+    ),
+    (
+        "source=(git+https://x.org/b#tag=1)\ncksums=(1)",
+        Code::ChecksumVersionControl,
+        "git+https://x.org/b#tag=1",
+    ),
     ("source=(b)\ncksums=(1)", Code::ChecksumWeak, "b"),
     ("source=(b b)\ncksums=(1 1)", Code::DuplicateName, "b"),
-    ("source=(http://x.org/b)\nsha256sums=(SKIP)", Code::SourceUnprotected, "http://x.org/b"),
-    ("source=(git://x.org/b#tag=1)\nsha256sums=(SKIP)", Code::SourceUnprotected, "git://x.org/b#tag=1"),
-    ("source=(git+https://x.org/b#branch=m)\nsha256sums=(SKIP)", Code::SourceMoving, "git+https://x.org/b#branch=m"),
-    ("source=(../b)\nsha256sums=(SKIP)", Code::SourceEscapes, "../b"),
+    (
+        "source=(http://x.org/b)\nsha256sums=(SKIP)",
+        Code::SourceUnprotected,
+        "http://x.org/b",
+    ),
+    (
+        "source=(git://x.org/b#tag=1)\nsha256sums=(SKIP)",
+        Code::SourceUnprotected,
+        "git://x.org/b#tag=1",
+    ),
+    (
+        "source=(git+https://x.org/b#branch=m)\nsha256sums=(SKIP)",
+        Code::SourceMoving,
+        "git+https://x.org/b#branch=m",
+    ),
+    (
+        "source=(../b)\nsha256sums=(SKIP)",
+        Code::SourceEscapes,
+        "../b",
+    ),
     ("install=../x", Code::PathEscapes, "install=../x"),
     ("_x=$(curl x) || true", Code::TopLevelCommand, "*"),
     ("pkgdesc=$(curl x)", Code::ValueUnknown, "*"),
@@ -60,14 +100,22 @@ fn every_rule_finds_its_case() {
             .iter()
             .find(|found| found.code == *code)
             .unwrap_or_else(|| panic!("{addition}: {code} is not among {found:?}"));
-        assert!(!diagnostic.fix.is_empty() && !diagnostic.fix.contains('\n'), "{diagnostic:?}");
-        let at = diagnostic.span.map_or("", |span| text[span.range()].trim_end());
+        assert!(
+            !diagnostic.fix.is_empty() && !diagnostic.fix.contains('\n'),
+            "{diagnostic:?}"
+        );
+        let at = diagnostic
+            .span
+            .map_or("", |span| text[span.range()].trim_end());
         if *place != "*" {
             assert_eq!(at, *place, "{addition}: {diagnostic:?}");
         }
     }
     for code in Code::ALL {
-        assert!(CASES.iter().any(|(_, tested, _)| tested == code), "{code} has no case");
+        assert!(
+            CASES.iter().any(|(_, tested, _)| tested == code),
+            "{code} has no case"
+        );
     }
 }
 

@@ -5,7 +5,8 @@
 mod support;
 
 use pkgbuild_syntax::{
-    Arch, ArrayField, Environment, Package, PackageError, SrcinfoError, StringField, evaluate, parse,
+    Arch, ArrayField, Environment, Package, PackageError, SrcinfoError, StringField, evaluate,
+    parse,
 };
 use proptest::prelude::*;
 
@@ -30,7 +31,12 @@ fn all_recipes() {
         let read = Package::from_srcinfo(&written).unwrap();
         assert_eq!(read.srcinfo().unwrap(), written, "{}", case.name);
         let json = serde_json::to_string(&read).unwrap();
-        assert_eq!(serde_json::from_str::<Package>(&json).unwrap(), read, "{}", case.name);
+        assert_eq!(
+            serde_json::from_str::<Package>(&json).unwrap(),
+            read,
+            "{}",
+            case.name
+        );
         count += 1;
     }
     assert!(count > 200, "only {count} recipes have a .SRCINFO");
@@ -47,11 +53,22 @@ fn fields_survive() {
     assert_eq!(read.overrides, package.overrides);
     assert_eq!(read.version().unwrap(), "3:1-2");
     let riscv64: Arch = "riscv64".parse().unwrap();
-    assert_eq!(read.array(ArrayField::Depends, &riscv64).unwrap(), ["x", "y", "z>=1"]);
-    let of = |name: &str| read.array_of(name, ArrayField::Depends, &Arch::any()).unwrap();
+    assert_eq!(
+        read.array(ArrayField::Depends, &riscv64).unwrap(),
+        ["x", "y", "z>=1"]
+    );
+    let of = |name: &str| {
+        read.array_of(name, ArrayField::Depends, &Arch::any())
+            .unwrap()
+    };
     assert_eq!(of("a"), ["x", "w"]);
     assert!(of("b").is_empty());
-    let url = read.overrides("a").unwrap().metadata.string(StringField::Url).unwrap();
+    let url = read
+        .overrides("a")
+        .unwrap()
+        .metadata
+        .string(StringField::Url)
+        .unwrap();
     assert_eq!(url.get(), Ok("https://a.org"));
 }
 
@@ -65,7 +82,10 @@ fn sources_meet_their_checksums() {
         .sources
         .iter()
         .map(|source| {
-            let sums = source.checksums.iter().map(|sum| format!("{}:{}", sum.algorithm, sum.digest));
+            let sums = source
+                .checksums
+                .iter()
+                .map(|sum| format!("{}:{}", sum.algorithm, sum.digest));
             let span = source.span.unwrap();
             (&text[span.range()], sums.collect::<Vec<_>>().join(" "))
         })
@@ -84,11 +104,17 @@ fn sources_meet_their_checksums() {
 fn mismatches_are_errors_with_a_place() {
     let text = "pkgname=a\npkgver=1\npkgrel=1\narch=(any)\nsource=(a b)\nsha256sums=(SKIP)\n";
     let error = package(text).resolve(&Arch::any()).unwrap_err();
-    assert_eq!(error.to_string(), "`sha256sums` has 1 elements for 2 sources in `source`");
+    assert_eq!(
+        error.to_string(),
+        "`sha256sums` has 1 elements for 2 sources in `source`"
+    );
     assert!(text[error.span().unwrap().range()].starts_with("sha256sums="));
     let other = package("pkgname=a\npkgver=1\npkgrel=1\narch=(i686)\n");
     let error = other.resolve(&"x86_64".parse().unwrap()).unwrap_err();
-    assert!(matches!(error, PackageError::Architecture { .. }), "{error}");
+    assert!(
+        matches!(error, PackageError::Architecture { .. }),
+        "{error}"
+    );
 }
 
 #[test]
@@ -100,22 +126,41 @@ fn only_what_is_asked_for_must_be_known() {
     let PackageError::Dynamic { reasons } = package.srcinfo().unwrap_err() else {
         panic!("expected a dynamic value");
     };
-    let reasons: Vec<_> = reasons.iter().map(|reason| reason.describe(text.as_bytes())).collect();
-    assert_eq!(reasons, ["`curl` would have to run, line 5", "`wget` would have to run, line 6"]);
+    let reasons: Vec<_> = reasons
+        .iter()
+        .map(|reason| reason.describe(text.as_bytes()))
+        .collect();
+    assert_eq!(
+        reasons,
+        [
+            "`curl` would have to run, line 5",
+            "`wget` would have to run, line 6"
+        ]
+    );
 }
 
 #[test]
 fn refused() {
     type Expected = fn(&SrcinfoError) -> bool;
     let cases: [(&str, Expected); 7] = [
-        ("", |error| matches!(error, SrcinfoError::NoPkgbase { line: 1 })),
-        ("pkgname = a", |error| matches!(error, SrcinfoError::NoPkgbase { line: 1 })),
-        ("pkgbase = a\nnonsense", |error| matches!(error, SrcinfoError::Line { line: 2, .. })),
-        ("pkgbase = a\npkgbase = b", |error| matches!(error, SrcinfoError::Twice { line: 2, .. })),
+        ("", |error| {
+            matches!(error, SrcinfoError::NoPkgbase { line: 1 })
+        }),
+        ("pkgname = a", |error| {
+            matches!(error, SrcinfoError::NoPkgbase { line: 1 })
+        }),
+        ("pkgbase = a\nnonsense", |error| {
+            matches!(error, SrcinfoError::Line { line: 2, .. })
+        }),
+        ("pkgbase = a\npkgbase = b", |error| {
+            matches!(error, SrcinfoError::Twice { line: 2, .. })
+        }),
         ("pkgbase = a\n\tpkgver = 1\n\tpkgver = 1", |error| {
             matches!(error, SrcinfoError::Twice { line: 3, .. })
         }),
-        ("pkgbase = a\n\tcolour = red", |error| matches!(error, SrcinfoError::Field { line: 2, .. })),
+        ("pkgbase = a\n\tcolour = red", |error| {
+            matches!(error, SrcinfoError::Field { line: 2, .. })
+        }),
         ("pkgbase = a\npkgname = a\n\tpkgver = 1", |error| {
             matches!(error, SrcinfoError::Field { line: 3, .. })
         }),

@@ -18,7 +18,7 @@ pub enum PackageError {
     /// A value that was asked for can only be found out by running the recipe.
     #[error("only running the recipe would tell: {}", Reasons(reasons))]
     Dynamic {
-        /// All reasons, each once.
+        /// All reasons, each once, in the order of the text.
         reasons: Vec<DynamicReason>,
     },
     /// A field without which there is no package has no value.
@@ -65,6 +65,7 @@ impl PackageError {
                 unique.push(reason.clone());
             }
         }
+        unique.sort_by_key(|reason| reason.span);
         Self::Dynamic { reasons: unique }
     }
 
