@@ -172,6 +172,8 @@ fn refused() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn any_text_is_read_or_refused(text in "(pkgbase|pkgname|\\tdepends(_x|_)?|\\tpkgver|#|.*)( = .*|=|)\n{0,8}") {
         let _ = Package::from_srcinfo(&text);

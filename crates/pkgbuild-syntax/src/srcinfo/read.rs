@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use thiserror::Error;
 
 use crate::package::{
-    Array, ArrayField, ArrayKey, Metadata, Overrides, Package, StringField, Value,
+    Array, ArrayField, ArrayKey, Metadata, Overrides, Package, StringField, Value, is_space,
 };
 
 /// Longest `.SRCINFO` that is read, in bytes. The longest real ones stay below 1 MB.
@@ -74,10 +74,10 @@ pub(crate) fn read(text: &str) -> Result<Package, SrcinfoError> {
     let mut names: Vec<String> = Vec::new();
     let mut begun = false;
     let mut last = 0;
-    for (index, line) in text.lines().enumerate() {
+    for (index, line) in text.split('\n').enumerate() {
         let number = index + 1;
         last = number;
-        let content = line.trim_matches([' ', '\t']);
+        let content = line.trim_matches(is_space);
         if content.is_empty() || content.starts_with('#') {
             continue;
         }
