@@ -130,7 +130,8 @@ fn all(as_json: bool, answer: &Answer<WorkerList>, host: Option<&Host>) -> Strin
         ]);
     }
     let mut text = format!(
-        "{table}\n{}",
+        "{}\n{}",
+        table.trim_fmt(),
         origin(&answer.url, answer.freshness, answer.cause.as_ref())
     );
     for error in &list.rejected {
@@ -191,7 +192,7 @@ fn one(as_json: bool, answer: &Answer<WorkerEntry>, host: Option<&Host>) -> Stri
         ]);
     }
     let from = origin(&answer.url, answer.freshness, answer.cause.as_ref());
-    format!("{facts}\n{variants}\n{from}")
+    format!("{}\n\n{}\n{from}", facts.trim_fmt(), variants.trim_fmt())
 }
 
 fn describe(entry: &WorkerEntry, host: Option<&Host>) -> Value {
@@ -238,7 +239,7 @@ fn chain(error: &CatalogError) -> String {
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled)
         .set_header(header.to_vec());
     table

@@ -209,3 +209,69 @@ impl Bases {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn bases(config: &CatalogConfig) -> Bases {
+        Bases::new(config).unwrap()
+    }
+
+    #[test]
+    fn trailing_slashes_and_prefixes_make_no_difference() {
+        for base in ["http://h", "http://h/", "http://h//", " http://h "] {
+            let bases = bases(&CatalogConfig::new([base]));
+            assert_eq!(bases.first().shown(), "http://h");
+            let url = bases.first().join("workers/w").unwrap();
+            assert_eq!(url.as_str(), "http://h/workers/w");
+        }
+        let bases = bases(&CatalogConfig::new(["http://h/below/"]));
+        let url = bases.first().join("workers/w").unwrap();
+        assert_eq!(url.as_str(), "http://h/below/workers/w");
+        assert_eq!(bases.path_below(&url).as_deref(), Some("workers/w"));
+        let outside = Url::parse("http://h/workers/w").unwrap();
+        assert_eq!(bases.path_below(&outside), None);
+    }
+
+    #[test]
+    fn credentials_belong_to_their_origin() {
+        let bases = bases(&CatalogConfig {
+            token: Some(Token::new("sesame")),
+            other_origins: OtherOrigins::AllowAny,
+            ..CatalogConfig::new(["https://h:8443"])
+        });
+        let http = reqwest::Client::new();
+        for (url, sent) in [
+            ("https://h:8443/x", true),
+            ("https://h/x", false),
+            ("http://h:8443/x", false),
+            ("https://h.evil.example:8443/x", false),
+            ("https://sub.h:8443/x", false),
+        ] {
+            let url = Url::parse(url).unwrap();
+            assert!(bases.allows(&url));
+            let request = bases.authorize(&url, http.get(url.clone())).build();
+            let headers = request.unwrap().headers().clone();
+            assert_eq!(headers.contains_key("authorization"), sent, "{url}");
+            assert_eq!(bases.identity(&url).is_empty(), !sent, "{url}");
+        }
+    }
+
+    #[test]
+    fn no_password_is_shown() {
+        for text in [
+            "user:secret@h:80",
+            "ftp://user:secret@h",
+            "http://user:secret@h:99999",
+            "http://user:secret@h/?secret",
+        ] {
+            let config = CatalogConfig::new([text]);
+            let error = Bases::new(&config).unwrap_err();
+            for shown in [error.to_string(), format!("{error:?} {config:?}")] {
+                assert!(!shown.contains("secret"), "{shown}");
+            }
+        }
+    }
+}

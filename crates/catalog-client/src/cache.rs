@@ -72,7 +72,7 @@ impl Store {
             .read_to_end(&mut bytes)
             .ok()?;
         let (seal, rest) = bytes.split_at_checked(DIGEST_CHARS)?;
-        if seal != digest(rest.get(1..)?).as_bytes() {
+        if seal != digest(rest.strip_prefix(b"\n")?).as_bytes() {
             tracing::debug!(%url, "ignoring a damaged cache file");
             return None;
         }
@@ -168,4 +168,78 @@ fn private_dir(dir: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn kept(body: &str) -> Kept {
+        let request = http::Request::new(());
+        let response = http::Response::new(());
+        Kept {
+            policy: CachePolicy::new(&request, &response),
+            content_type: Some("text/plain".to_owned()),
+            body: body.as_bytes().to_vec(),
+            stored: SystemTime::now(),
+        }
+    }
+
+    #[test]
+    fn gives_back_what_was_kept_to_whom_it_was_kept_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path(), 8);
+        store.save("u", "me", &kept("a\nb")).unwrap();
+        assert_eq!(store.load("u", "me", 3).unwrap().body, b"a\nb");
+        assert!(store.load("u", "me", 2).is_none(), "over the limit");
+        assert!(store.load("u", "you", 3).is_none());
+        assert!(store.load("v", "me", 3).is_none());
+    }
+
+    #[test]
+    fn one_wrong_byte_anywhere_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path(), 8);
+        store.save("u", "", &kept("body")).unwrap();
+        let path = store.path("u", "");
+        let good = fs::read(&path).unwrap();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            fs::write(&path, &bad).unwrap();
+            assert!(store.load("u", "", 99).is_none(), "byte {at}");
+            fs::write(&path, &good[..at]).unwrap();
+            assert!(store.load("u", "", 99).is_none(), "cut at {at}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_no_answer() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(&dir.path().join("new"), 8);
+        store.save("u", "", &kept("body")).unwrap();
+        let mode = fs::metadata(&store.dir).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        let path = store.path("u", "");
+        fs::remove_file(&path).unwrap();
+        symlink("/dev/zero", &path).unwrap();
+        assert!(store.load("u", "", 99).is_none());
+    }
+
+    #[test]
+    fn abandoned_partial_files_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path(), 8);
+        store.save("u", "", &kept("body")).unwrap();
+        let (old, new) = (store.dir.join(".partial-a"), store.dir.join(".partial-b"));
+        fs::write(&new, "").unwrap();
+        let file = fs::File::create(&old).unwrap();
+        file.set_modified(SystemTime::now() - 2 * ABANDONED)
+            .unwrap();
+        store.save("v", "", &kept("body")).unwrap();
+        assert!(!old.exists() && new.exists());
+    }
 }

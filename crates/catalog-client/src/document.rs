@@ -126,3 +126,44 @@ fn reason(error: &serde_json::Error) -> String {
         None => text,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn errors_are_placed_in_the_whole_document() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Part {
+            #[expect(dead_code, reason = "only decoded")]
+            id: String,
+        }
+        let text = "{\n  \"workers\": [\n {\"id\": 7}]}";
+        let document = Document::new("u", text.as_bytes()).unwrap();
+        let part = &document.text[text.find("{\"id").unwrap()..text.len() - 2];
+        let error = document.decode::<Part>(part, "workers[0]").unwrap_err();
+        match error {
+            CatalogError::MalformedEntry {
+                path, line, column, ..
+            } => assert_eq!((path.as_str(), line, column), ("workers[0].id", 3, 9)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_byte_that_is_no_text_has_a_place() {
+        let error = Document::new("u", b"{\n \"a\": \"\xff\"}").err().unwrap();
+        assert!(
+            matches!(
+                error,
+                CatalogError::MalformedEntry {
+                    line: 2,
+                    column: 8,
+                    ..
+                }
+            ),
+            "{error:?}"
+        );
+    }
+}

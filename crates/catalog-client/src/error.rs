@@ -391,3 +391,32 @@ fn each(failures: &[CatalogError]) -> String {
     text.pop();
     text
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn text_from_outside_does_not_steer_the_terminal() {
+        for (text, shown) in [
+            ("plain ä", "plain ä"),
+            ("\u{1b}[2J", "\\u{1b}[2J"),
+            ("a\nb", "a\\u{a}b"),
+            ("\u{202e}x\u{200b}", "\\u{202e}x\\u{200b}"),
+            ("123456789", "12345678…"),
+        ] {
+            assert_eq!(printable(text, 8), shown);
+        }
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        let available: Vec<_> = (0..5_000).map(|n| format!("w{n}")).collect();
+        let text = offers(&available);
+        assert!(
+            text.len() < 300 && text.ends_with("`w19` and 4980 more"),
+            "{text}"
+        );
+    }
+}

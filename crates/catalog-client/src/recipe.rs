@@ -130,3 +130,40 @@ pub(crate) fn text(url: &str, body: &[u8]) -> Result<String, CatalogError> {
     }
     Ok(text.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    use crate::config::CatalogConfig;
+
+    #[test]
+    fn references_are_found_below_the_base_url() {
+        let bases = Bases::new(&CatalogConfig::new(["http://h/a", "https://m"])).unwrap();
+        for (reference, path) in [
+            ("/pkgbuilds/x", "pkgbuilds/x"),
+            ("pkgbuilds/x", "pkgbuilds/x"),
+            ("/x?y=..", "x?y=.."),
+            ("/a..b/...", "a..b/..."),
+            (":80/@x", ":80/@x"),
+            ("http://h/a/x", "x"),
+            ("http://H:80/a/x#y", "x"),
+            ("https://m/x", "x"),
+        ] {
+            let target = locate(&bases, reference).unwrap();
+            assert_eq!(target, Target::Path(path.to_owned()), "{reference}");
+        }
+        // The catalog's own origin, outside its path.
+        let beside = "http://h/b/x";
+        let target = locate(&bases, beside).unwrap();
+        assert_eq!(target, Target::Url(beside.parse().unwrap()));
+        for reference in ["http://h:81/a/x", "https://h/a/x", "http:evil", "//evil/x"] {
+            let error = locate(&bases, reference).unwrap_err();
+            assert!(
+                matches!(error, CatalogError::OtherOrigin { .. }),
+                "{reference}: {error:?}"
+            );
+        }
+    }
+}

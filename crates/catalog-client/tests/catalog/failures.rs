@@ -104,6 +104,7 @@ async fn a_recipe_reference_cannot_leave_the_catalog() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn what_is_refused_without_asking() {
     let mut report = String::new();
     let mut note = |name: &str, error: &CatalogError, expected: &str| {

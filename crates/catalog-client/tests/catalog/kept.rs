@@ -224,9 +224,11 @@ async fn answers_for_one_token_are_not_given_to_another() {
     }
 }
 
+type Damage = fn(Vec<u8>) -> Vec<u8>;
+
 #[tokio::test]
 async fn damaged_files_are_asked_for_again() {
-    let damages: [(&str, fn(Vec<u8>) -> Vec<u8>); 6] = [
+    let damages: [(&str, Damage); 6] = [
         ("emptied", |_| Vec::new()),
         ("cut", |mut bytes| {
             bytes.truncate(bytes.len() - 5);

@@ -2,6 +2,7 @@
 
 use super::*;
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub fn status_cases() -> Vec<Case> {
     let refused = |name, status, body: &str| get_raw(name, reply(status, JSON, body), "Refused");
     let location = |to: &str| reply("302 Found", &format!("Location: {to}\r\n"), "");

@@ -2,6 +2,7 @@
 
 use super::*;
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub fn transport_cases() -> Vec<Case> {
     let stalled = |name, steps, hurry| Case(name, Call::Get, hurry, steps, "TimedOut");
     let open = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n";
