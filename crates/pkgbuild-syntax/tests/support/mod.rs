@@ -1,6 +1,7 @@
 //! The recipes of `tests/recipes` and makepkg to compare with.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
+#![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::fs;
 use std::io::Write as _;
