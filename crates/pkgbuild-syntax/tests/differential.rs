@@ -13,7 +13,6 @@ use support::{Case, Oracle, Printed, cases, pairs};
 /// Recipes that go through the real program on an ordinary run.
 const SAMPLE: usize = 4;
 
-#[derive(Debug)]
 enum Ours {
     Srcinfo(String),
     Dynamic(String),
@@ -52,7 +51,8 @@ fn difference(case: &Case, printed: &Printed) -> Option<String> {
         case.text,
         match &ours {
             Ours::Srcinfo(text) => text.clone(),
-            other => format!("{other:?}"),
+            Ours::Dynamic(reason) => format!("dynamic: {reason}"),
+            Ours::Refused(reason) => format!("refused: {reason}"),
         },
         if printed.success {
             "success"
