@@ -97,6 +97,8 @@ pub struct Config {
     pub minimum_verification: Verification,
     /// Whether a new binary must run (`--version`, else `--help`) before it replaces an old one.
     pub trial: bool,
+    /// How long a cancelled build may take to end by itself before it is killed.
+    pub grace: Duration,
     /// The longest time one recipe function may take.
     pub phase_timeout: Duration,
 }
@@ -128,6 +130,7 @@ impl Config {
             parallel_builds: 1,
             minimum_verification: Verification::Nothing,
             trial: true,
+            grace: Duration::from_millis(500),
             phase_timeout: Duration::from_hours(6),
         }
     }

@@ -496,6 +496,7 @@ pub(crate) fn build_spec(
     if !config.build_network {
         spec.network = NetworkPolicy::NONE;
     }
+    spec.grace = config.grace;
     spec.limits.wall = config.phase_timeout;
     spec.check = match config.check {
         CheckPolicy::Run => build_sandbox::CheckPolicy::Run,
