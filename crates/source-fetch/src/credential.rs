@@ -60,6 +60,16 @@ pub trait CredentialProvider: Send + Sync + fmt::Debug {
 pub struct Credentials {
     provider: Option<Arc<dyn CredentialProvider>>,
     bearer: BTreeMap<String, String>,
+    netrc: Vec<Login>,
+}
+
+/// One `machine` of a netrc file.
+#[derive(Debug, Clone)]
+struct Login {
+    /// Nothing for `default`.
+    host: Option<String>,
+    user: String,
+    password: Secret,
 }
 
 impl Credentials {
@@ -85,7 +95,51 @@ impl Credentials {
     }
 }
 
+/// Reads the text of a netrc file as curl(1) does; a `macdef` ends it.
+fn parse_netrc(text: &str) -> Vec<Login> {
+    let mut logins: Vec<Login> = Vec::new();
+    let lines = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'));
+    let mut words = lines.flat_map(str::split_whitespace);
+    while let Some(word) = words.next() {
+        let begun = match word {
+            "machine" => Some(words.next().unwrap_or_default().to_ascii_lowercase()),
+            "default" => None,
+            "macdef" => break,
+            _ => {
+                let value = words.next().unwrap_or_default();
+                match (word, logins.last_mut()) {
+                    ("login", Some(login)) => value.clone_into(&mut login.user),
+                    ("password", Some(login)) => login.password = Secret::new(value),
+                    _ => {}
+                }
+                continue;
+            }
+        };
+        logins.push(Login {
+            host: begun,
+            user: String::new(),
+            password: Secret::new(""),
+        });
+    }
+    logins
+}
+
 impl Credentials {
+    /// Takes the text of a `.netrc` file: `machine`, `login` and `password`.
+    ///
+    /// Its `default` entry is not used, as it would send a password to every host a recipe
+    /// names.
+    #[must_use]
+    pub fn with_netrc(mut self, text: &str) -> Self {
+        self.netrc = parse_netrc(text)
+            .into_iter()
+            .filter(|login| login.host.is_some())
+            .collect();
+        self
+    }
+
     /// Returns the `Authorization` header for a request, marked as sensitive.
     ///
     /// What a recipe writes into the URL itself comes first.
@@ -118,7 +172,14 @@ impl Credentials {
             .and_then(|host| self.bearer.get(&host))
             .or_else(|| self.bearer.get(host));
         let Some(variable) = variable else {
-            return Ok(None);
+            let found = self
+                .netrc
+                .iter()
+                .find(|login| login.host.as_deref() == Some(host));
+            return Ok(found.map(|login| Credential::Basic {
+                user: login.user.clone(),
+                password: login.password.clone(),
+            }));
         };
         match std::env::var(variable) {
             Ok(token) if !token.trim().is_empty() => {
@@ -156,4 +217,50 @@ fn decode(text: &str) -> String {
         .next()
         .map(|(_, value)| value.into_owned())
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn sent(credentials: &Credentials, url: &str) -> Option<String> {
+        let value = credentials.authorization(&url.parse().unwrap()).unwrap()?;
+        assert!(value.is_sensitive());
+        Some(value.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn netrc_logins_go_to_their_host() {
+        let text = "# login of the office\nmachine A.example.org login me password s3cret\n\
+                    machine b.example.org\n  password p login u\n\
+                    default login anonymous password x\nmacdef init\nmachine c.example.org login c";
+        let credentials = Credentials::default().with_netrc(text);
+        let cases = [
+            ("https://a.example.org/x", Some("Basic bWU6czNjcmV0")),
+            ("https://b.example.org/x", Some("Basic dTpw")),
+            ("https://c.example.org/x", None),
+            ("https://xa.example.org/x", None),
+            ("https://u:p%40@a.example.org/x", Some("Basic dTpwQA==")),
+        ];
+        for (url, expected) in cases {
+            assert_eq!(sent(&credentials, url).as_deref(), expected, "{url}");
+        }
+        assert!(!format!("{credentials:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn a_token_with_a_line_break_is_refused_without_being_shown() {
+        #[derive(Debug)]
+        struct Bad;
+        impl CredentialProvider for Bad {
+            fn credential(&self, _: &Url) -> Result<Option<Credential>, FetchError> {
+                Ok(Some(Credential::Bearer(Secret::new("a\nb-secret"))))
+            }
+        }
+        let credentials = Credentials::default().with_provider(Arc::new(Bad));
+        let url = "https://example.org".parse().unwrap();
+        let error = credentials.authorization(&url).unwrap_err();
+        assert!(!format!("{error:?}{error}").contains("secret"));
+    }
 }

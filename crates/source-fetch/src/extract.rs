@@ -179,6 +179,7 @@ fn unpack_stream(
         let mut tree = Tree::new(&job.root, &job.limits, &job.token, count)?;
         let mut content = Cursor::new(head).chain(content);
         tar::extract(&mut content, &mut tree)?;
+        drain(&mut content, packing, &mut tree)?;
         return tree.finish().map(Outcome::Extracted);
     }
     if !format::has_extension(packing, &job.name) {
@@ -198,6 +199,24 @@ fn unpack_stream(
         tree.stream(stem.as_bytes(), &path, 0o666, &mut content)?;
     }
     tree.finish().map(Outcome::Extracted)
+}
+
+/// Reads what follows the archive, so that the stream's own checksum is compared.
+fn drain(content: &mut dyn Read, packing: Packing, tree: &mut Tree<'_>) -> Result<(), Stop> {
+    if packing == Packing::None {
+        return Ok(());
+    }
+    let mut buffer = [0; 16 * 1024];
+    loop {
+        match content.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => tree.charge(b"", count as u64)?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // gzip(1) and bzip2(1) ignore what is no further stream; padded archives are common.
+            Err(error) if format::is_trailing_garbage(packing, &error) => return Ok(()),
+            Err(error) => return Err(Stop::read(error)),
+        }
+    }
 }
 
 fn read_head(input: &mut impl Read) -> io::Result<Vec<u8>> {

@@ -155,8 +155,9 @@ impl Download<'_> {
     ) -> Result<Cached, FetchError> {
         let mut part = self.open_part(entry, lock).await?;
         let mut may_start_again = true;
+        let told = request::Told::new(report, part.length());
         loop {
-            let Some((meta, mut whole)) = self.receive(&mut part, known.as_ref(), report).await?
+            let Some((meta, mut whole)) = self.receive(&mut part, known.as_ref(), &told).await?
             else {
                 return known.ok_or_else(|| self.failed(1, TransferProblem::WrongRange));
             };
@@ -190,14 +191,13 @@ impl Download<'_> {
         &self,
         part: &mut Part,
         known: Option<&Cached>,
-        report: &(dyn Fn(Step<'_>) + Send + Sync),
+        told: &request::Told<'_>,
     ) -> Result<Option<(Meta, Part)>, FetchError> {
         let http = &self.policy.http;
         let (mut attempt, mut in_a_row, mut highest) = (0_u32, 0_u32, part.length());
-        let told = request::Told::new(report, highest);
         loop {
             attempt += 1;
-            let failure = match self.attempt(part, known, &told).await {
+            let failure = match self.attempt(part, known, told).await {
                 Ok(Some(meta)) => {
                     let whole = part.take();
                     return Ok(Some((meta, whole)));
@@ -213,8 +213,9 @@ impl Download<'_> {
             if part.length() >= highest.saturating_add(PROGRESS) {
                 highest = part.length();
                 in_a_row = 0;
+            } else {
+                in_a_row += 1;
             }
-            in_a_row += 1;
             if in_a_row >= http.attempts.max(1) {
                 return Err(self.failed(attempt, problem));
             }
@@ -225,7 +226,7 @@ impl Download<'_> {
                 return Err(self.failed(attempt, TransferProblem::RetryAfter { status, wait }));
             }
             let delay = wait.unwrap_or_else(|| backoff(http.backoff, http.max_backoff, in_a_row));
-            report(Step::Retrying {
+            told.report(Step::Retrying {
                 attempt,
                 delay,
                 problem: &problem,

@@ -102,3 +102,13 @@ pub(super) fn decoder<'a>(
         Packing::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(input)),
     })
 }
+
+/// Tells whether a decoder stopped at something after its last stream.
+pub(super) fn is_trailing_garbage(packing: Packing, error: &io::Error) -> bool {
+    let text = error.to_string();
+    match packing {
+        Packing::Gzip => text.contains("invalid gzip header"),
+        Packing::Bzip2 => text.contains("header"),
+        _ => false,
+    }
+}

@@ -447,6 +447,10 @@ impl<'a> Tree<'a> {
         if self.token.is_cancelled() {
             return Stop::Cancelled;
         }
+        // A decoder whose input breaks off says so while its output is copied.
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            return Stop::member(name, super::damaged("it ends early"));
+        }
         Stop::member(name, ExtractProblem::Io(error))
     }
 }

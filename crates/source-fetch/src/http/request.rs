@@ -70,6 +70,10 @@ impl<'a> Told<'a> {
         }
     }
 
+    pub(super) fn report(&self, step: Step<'_>) {
+        (self.report)(step);
+    }
+
     pub(super) fn bytes(&self, received: u64, total: Option<u64>) {
         self.tell(received, total, false);
     }

@@ -1,6 +1,8 @@
 //! A web server that misbehaves on demand, and the fetch around it.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod archive;
+
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
