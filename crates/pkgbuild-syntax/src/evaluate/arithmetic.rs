@@ -221,6 +221,8 @@ impl Parser<'_> {
     }
 
     fn apply(&self, token: &str, left: i64, right: i64) -> Result<i64, Stop> {
+        // The processor takes the shift count modulo 64, and bash leaves it to it.
+        let shift = u32::try_from(right & 63).unwrap_or(0);
         Ok(match token {
             "**" => return self.power(left, right),
             "*" => left.wrapping_mul(right),
@@ -234,9 +236,8 @@ impl Parser<'_> {
             "%" => left.wrapping_rem(right),
             "+" => left.wrapping_add(right),
             "-" => left.wrapping_sub(right),
-            // The processor takes the shift count modulo 64, and bash leaves it to it.
-            "<<" => left.wrapping_shl((right & 63) as u32),
-            ">>" => left.wrapping_shr((right & 63) as u32),
+            "<<" => left.wrapping_shl(shift),
+            ">>" => left.wrapping_shr(shift),
             "<" => i64::from(left < right),
             ">" => i64::from(left > right),
             "<=" => i64::from(left <= right),

@@ -300,14 +300,14 @@ impl Shell {
             return Ok(Flow::Next);
         }
         if let Some(reason) = unknown_name {
-            return self.unknown_command(&reason);
+            return Ok(self.unknown_command(&reason));
         }
         let name = match args.first() {
             Some(Arg::Field(Ok(name))) => name.clone(),
-            Some(Arg::Field(Err(reason))) => return self.unknown_command(&reason.clone()),
+            Some(Arg::Field(Err(reason))) => return Ok(self.unknown_command(&reason.clone())),
             Some(Arg::Assignment(_)) => return Ok(Flow::Next),
             None => match unknown {
-                Some(reason) => return self.unknown_command(&reason),
+                Some(reason) => return Ok(self.unknown_command(&reason)),
                 None => return Ok(Flow::Next),
             },
         };
@@ -425,10 +425,10 @@ impl Shell {
         Ok(Flow::Next)
     }
 
-    fn unknown_command(&mut self, reason: &Reason) -> Result<Flow, Stop> {
+    fn unknown_command(&mut self, reason: &Reason) -> Flow {
         self.forget_everything(reason);
         self.status = Err(reason.clone());
-        Ok(Flow::Next)
+        Flow::Next
     }
 
     fn call_function(&mut self, function: &FunctionValue, call: &Call<'_>) -> Result<Flow, Stop> {
@@ -529,7 +529,7 @@ fn worst(statuses: &[Status]) -> Status {
     for status in statuses {
         match status {
             Ok(0) => {}
-            Ok(_) => last = status.clone(),
+            Ok(_) => last.clone_from(status),
             Err(reason) => return Err(reason.clone()),
         }
     }

@@ -156,8 +156,7 @@ impl Shell {
         let mut doubtful = 0;
         let mut status = Ok(0);
         match self.evaluate_arithmetic(file, initial) {
-            Ok(_) => {}
-            Err(Stop::Dynamic(_)) => {}
+            Ok(_) | Err(Stop::Dynamic(_)) => {}
             Err(stop) => return Err(stop),
         }
         loop {
@@ -186,7 +185,7 @@ impl Shell {
                 Err(stop) => return Err(stop),
             };
             if status.is_ok() {
-                status = self.status.clone();
+                status.clone_from(&self.status);
             }
             match flow {
                 Flow::Next | Flow::Continue(1) => {}
@@ -231,7 +230,7 @@ impl Shell {
                 Ok(code) if (code == 0) == until => break,
                 Ok(_) => {
                     let flow = self.list(file, body)?;
-                    status = self.status.clone();
+                    status.clone_from(&self.status);
                     flow
                 }
                 Err(reason) => {
@@ -244,7 +243,7 @@ impl Shell {
             match flow {
                 Flow::Next | Flow::Continue(1) => {}
                 Flow::Break(1) => {
-                    status = self.status.clone();
+                    status.clone_from(&self.status);
                     break;
                 }
                 flow => return Ok(outer(flow)),

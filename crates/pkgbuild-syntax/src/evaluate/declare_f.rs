@@ -7,10 +7,10 @@ use super::quote;
 use super::scope::FunctionValue;
 use crate::span::Span;
 use crate::tree::{
-    AndOrOperator, Argument, ArrayLiteral, Assignment, BinaryOperator, CaseEnd, Command, Compound,
-    CompoundCommand, Condition, ConditionKind, Descriptor, File, Function, IfArm, List, Operation,
-    ParameterExpansion, Redirect, RedirectOperator, RedirectTarget, SimpleCommand, Statement,
-    Subscript, SubstitutionBody, Terminator, UnaryOperator, Value, Word, WordPart,
+    AndOrOperator, Argument, ArrayLiteral, Assignment, BinaryOperator, CaseArm, CaseEnd, Command,
+    Compound, CompoundCommand, Condition, ConditionKind, Descriptor, File, Function, IfArm, List,
+    Operation, ParameterExpansion, Redirect, RedirectOperator, RedirectTarget, SimpleCommand,
+    Statement, Subscript, SubstitutionBody, Terminator, UnaryOperator, Value, Word, WordPart,
 };
 
 /// The text that `declare -f name` prints.
@@ -322,31 +322,7 @@ impl<'f> Printer<'f> {
                 self.out.push_str(" do\n");
                 self.loop_body(body);
             }
-            Compound::Case { word, arms } => {
-                let _ = write!(self.out, "case {} in ", word_text(self.file, word));
-                self.indentation += 1;
-                for arm in arms {
-                    self.newline("");
-                    let patterns: Vec<String> = arm
-                        .patterns
-                        .iter()
-                        .map(|word| word_text(self.file, word))
-                        .collect();
-                    let _ = writeln!(self.out, "{})", patterns.join(" | "));
-                    self.indentation += 1;
-                    self.skip_indent = false;
-                    self.list(&arm.body);
-                    self.documents();
-                    self.indentation -= 1;
-                    self.newline(match arm.end {
-                        CaseEnd::Break => ";;",
-                        CaseEnd::FallThrough => ";&",
-                        CaseEnd::Continue => ";;&",
-                    });
-                }
-                self.indentation -= 1;
-                self.newline("esac");
-            }
+            Compound::Case { word, arms } => self.case(word, arms),
             Compound::Condition(condition) => {
                 let text = condition_text(self.file, condition);
                 let _ = write!(self.out, "[[ {text} ]]");
@@ -357,6 +333,32 @@ impl<'f> Printer<'f> {
             }
         }
         self.redirects(&command.redirects);
+    }
+
+    fn case(&mut self, word: &Word, arms: &[CaseArm]) {
+        let _ = write!(self.out, "case {} in ", word_text(self.file, word));
+        self.indentation += 1;
+        for arm in arms {
+            self.newline("");
+            let patterns: Vec<String> = arm
+                .patterns
+                .iter()
+                .map(|word| word_text(self.file, word))
+                .collect();
+            let _ = writeln!(self.out, "{})", patterns.join(" | "));
+            self.indentation += 1;
+            self.skip_indent = false;
+            self.list(&arm.body);
+            self.documents();
+            self.indentation -= 1;
+            self.newline(match arm.end {
+                CaseEnd::Break => ";;",
+                CaseEnd::FallThrough => ";&",
+                CaseEnd::Continue => ";;&",
+            });
+        }
+        self.indentation -= 1;
+        self.newline("esac");
     }
 
     fn conditional(&mut self, arms: &[IfArm], otherwise: Option<&List>) {

@@ -108,7 +108,6 @@ impl Change {
         let fuel = &mut shell.fuel;
         fuel.spend(1 + text.len() as u64 / 32)?;
         Ok(match self {
-            Self::Keep => text,
             Self::Prefix { pattern, longest } => match pattern.prefix(&text, *longest, fuel)? {
                 Some(length) => text[length..].to_owned(),
                 None => text,
@@ -117,7 +116,7 @@ impl Change {
                 Some(length) => text[..text.len() - length].to_owned(),
                 None => text,
             },
-            Self::Replace { pattern: None, .. } => text,
+            Self::Keep | Self::Replace { pattern: None, .. } => text,
             Self::Replace {
                 pattern: Some(pattern),
                 anchor,
@@ -228,10 +227,9 @@ fn recased(c: char, change: CaseChange) -> char {
     let upper = || one(Box::new(c.to_uppercase()));
     let lower = || one(Box::new(c.to_lowercase()));
     match change {
-        CaseChange::Upper => upper(),
         CaseChange::Lower => lower(),
         CaseChange::Toggle if c.is_uppercase() => lower(),
-        CaseChange::Toggle => upper(),
+        CaseChange::Upper | CaseChange::Toggle => upper(),
     }
 }
 

@@ -89,7 +89,7 @@ impl Shell {
             _ => {}
         }
         let subject = if expansion.indirect {
-            self.indirect(subject)?
+            self.indirect(&subject)?
         } else {
             subject
         };
@@ -107,11 +107,11 @@ impl Shell {
     }
 
     /// What `${!x}` reads.
-    fn indirect(&mut self, subject: Subject) -> Result<Subject, Stop> {
+    fn indirect(&mut self, subject: &Subject) -> Result<Subject, Stop> {
         if let Subject::Variable {
             name,
             subscript: None,
-        } = &subject
+        } = subject
             && self.is_reference(name)
         {
             // For a name reference `${!x}` is the name itself.
@@ -121,7 +121,7 @@ impl Shell {
                 subscript: None,
             });
         }
-        let target = match self.read(&subject)? {
+        let target = match self.read(subject)? {
             Reading::One(Some(value)) => value?,
             Reading::One(None) => return Err(Stop::failed("invalid indirect expansion")),
             Reading::Many { items, .. } => {
@@ -234,7 +234,9 @@ impl Shell {
             match self.variable(&name).map(|variable| &variable.content) {
                 None | Some(Content::Unset) => Vec::new(),
                 // An unknown scalar may be unset, which makes no field at all.
-                Some(Content::Scalar(Err(reason))) => return Err(reason.clone().into()),
+                Some(Content::Scalar(Err(reason)) | Content::Dynamic(reason)) => {
+                    return Err(reason.clone().into());
+                }
                 Some(Content::Scalar(value)) => vec![value.clone()],
                 Some(Content::Array(array)) => {
                     array.iter().map(|(_, value)| value.clone()).collect()
@@ -242,7 +244,6 @@ impl Shell {
                 Some(Content::Assoc(assoc)) => {
                     assoc.iter().map(|(_, value)| value.clone()).collect()
                 }
-                Some(Content::Dynamic(reason)) => return Err(reason.clone().into()),
             },
         )
     }
@@ -307,13 +308,14 @@ impl Shell {
         let name = self.referent(name)?;
         let keys: Vec<String> = match self.variable(&name).map(|variable| &variable.content) {
             None | Some(Content::Unset) => Vec::new(),
-            Some(Content::Scalar(Err(reason))) => return Err(reason.clone().into()),
+            Some(Content::Scalar(Err(reason)) | Content::Dynamic(reason)) => {
+                return Err(reason.clone().into());
+            }
             Some(Content::Scalar(Ok(_))) => vec!["0".to_owned()],
             Some(Content::Array(array)) => {
                 array.iter().map(|(index, _)| index.to_string()).collect()
             }
             Some(Content::Assoc(assoc)) => assoc.iter().map(|(key, _)| key.to_owned()).collect(),
-            Some(Content::Dynamic(reason)) => return Err(reason.clone().into()),
         };
         self.fuel
             .store(keys.iter().map(|key| key.len() + 24).sum())?;
@@ -453,13 +455,13 @@ impl Shell {
         let reading = self.read(&subject)?;
         match operation {
             Operation::Default { or_empty, word } => {
-                if self.is_set(&reading, *or_empty)? {
+                if Self::is_set(&reading, *or_empty)? {
                     return self.emit(reading, mode, pieces);
                 }
                 return self.operand_pieces(file, word, mode, pieces);
             }
             Operation::Alternative { or_empty, word } => {
-                if self.is_set(&reading, *or_empty)? {
+                if Self::is_set(&reading, *or_empty)? {
                     return self.operand_pieces(file, word, mode, pieces);
                 }
                 // An unset array gives no field at all, an unset scalar an empty one.
@@ -469,7 +471,7 @@ impl Shell {
                 return Ok(());
             }
             Operation::Assign { or_empty, word } => {
-                if self.is_set(&reading, *or_empty)? {
+                if Self::is_set(&reading, *or_empty)? {
                     return self.emit(reading, mode, pieces);
                 }
                 let value = super::assign::known(self.operand_text(file, word, mode))?;
@@ -498,7 +500,7 @@ impl Shell {
                 return Ok(());
             }
             Operation::Error { or_empty, word } => {
-                let set = self.is_set(&reading, *or_empty);
+                let set = Self::is_set(&reading, *or_empty);
                 if let Err(Stop::Dynamic(reason)) = &set {
                     // Whether the shell survives this is as unknown as the value.
                     self.doubt.stuck_file.get_or_insert_with(|| reason.clone());
@@ -558,7 +560,7 @@ impl Shell {
     }
 
     /// Whether a parameter counts as set, or as set and not empty.
-    fn is_set(&mut self, reading: &Reading, or_empty: bool) -> Result<bool, Stop> {
+    fn is_set(reading: &Reading, or_empty: bool) -> Result<bool, Stop> {
         match reading {
             Reading::One(None) => Ok(false),
             Reading::One(Some(Err(reason))) => Err(reason.clone().into()),

@@ -472,7 +472,9 @@ impl Run<'_> {
                 let mut seen = vec![false; self.text.len() + 1];
                 self.fuel.spend(seen.len() as u64 / 8)?;
                 if kind == GroupKind::Repeat {
-                    from.iter().for_each(|&at| seen[at] = true);
+                    for &at in &from {
+                        seen[at] = true;
+                    }
                 }
                 let mut frontier = from;
                 while !frontier.is_empty() {

@@ -87,6 +87,10 @@ pub(crate) fn escapes(shell: &mut Shell, text: &str, zero: bool) -> Result<(Stri
     }
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one flag of a conversion"
+)]
 #[derive(Debug, Clone, Default)]
 struct Spec {
     left: bool,
@@ -166,7 +170,7 @@ fn once(
             return Ok(true);
         };
         rest = &rest[conversion.len_utf8()..];
-        while matches!(conversion, 'h' | 'l' | 'j' | 'z' | 't' | 'L') {
+        if matches!(conversion, 'h' | 'l' | 'j' | 'z' | 't' | 'L') {
             return Err(shell.unsupported("printf", "a length modifier"));
         }
         let (text, stopped) = convert(shell, conversion, &spec, args, status)?;

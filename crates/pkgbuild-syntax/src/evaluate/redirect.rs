@@ -82,20 +82,12 @@ impl Shell {
                     let bytes = document.static_text(file).unwrap_or_default();
                     self.utf8(&bytes).map(str::to_owned)
                 } else {
-                    match self.quoted_text(file, document.parts()) {
-                        Ok(text) => Ok(text),
-                        Err(Stop::Dynamic(reason)) => Err(reason),
-                        Err(stop) => return Err(stop),
-                    }
+                    known_or_dynamic(self.quoted_text(file, document.parts()))?
                 };
                 self.input_text(descriptor.unwrap_or(0), text);
                 return Ok(None);
             }
-            RedirectTarget::Word(word) => match self.operand(file, word) {
-                Ok(text) => Ok(text),
-                Err(Stop::Dynamic(reason)) => Err(reason),
-                Err(stop) => return Err(stop),
-            },
+            RedirectTarget::Word(word) => known_or_dynamic(self.operand(file, word))?,
         };
         match redirect.operator {
             RedirectOperator::HereString => {
@@ -144,15 +136,15 @@ impl Shell {
                         .set_target(descriptor.unwrap_or(1), Target::Closed);
                     return Ok(None);
                 }
-                self.write_file(&[1, 2], &word)
+                Ok(self.write_file(&[1, 2], &word))
             }
             RedirectOperator::WriteBoth | RedirectOperator::AppendBoth => {
                 let path = target?;
-                self.write_file(&[1, 2], &path)
+                Ok(self.write_file(&[1, 2], &path))
             }
             RedirectOperator::Write | RedirectOperator::Append | RedirectOperator::Clobber => {
                 let path = target?;
-                self.write_file(&[descriptor.unwrap_or(1)], &path)
+                Ok(self.write_file(&[descriptor.unwrap_or(1)], &path))
             }
             RedirectOperator::ReadWrite => {
                 Err(self.unsupported("<>", "reading and writing a file"))
@@ -161,7 +153,7 @@ impl Shell {
     }
 
     /// Leads descriptors to a file, of which only those that keep nothing are harmless.
-    fn write_file(&mut self, descriptors: &[u32], path: &str) -> Result<Option<Reason>, Stop> {
+    fn write_file(&mut self, descriptors: &[u32], path: &str) -> Option<Reason> {
         let target = match path {
             "/dev/stdout" | "/dev/fd/1" => self.streams.target(1),
             "/dev/stderr" | "/dev/fd/2" => self.streams.target(2),
@@ -171,11 +163,11 @@ impl Shell {
             self.streams.set_target(*descriptor, target.clone());
         }
         if path.starts_with("/dev/") && path != "/dev/full" {
-            return Ok(None);
+            return None;
         }
         let reason = self.reason(DynamicKind::File(path.to_owned()));
         self.state.files_changed = Some(reason.clone());
-        Ok(Some(reason))
+        Some(reason)
     }
 
     /// The path of a file beside the recipe, relative to its folder.
@@ -245,5 +237,14 @@ fn input_descriptor(redirect: &Redirect) -> Option<u32> {
         None => reads.then_some(0),
         Some(Descriptor::Number(number)) => reads.then_some(number),
         Some(Descriptor::Variable(_)) => None,
+    }
+}
+
+/// Parts a text that is not known from the failures that end the run.
+fn known_or_dynamic(text: Result<String, Stop>) -> Result<Result<String, Reason>, Stop> {
+    match text {
+        Ok(text) => Ok(Ok(text)),
+        Err(Stop::Dynamic(reason)) => Ok(Err(reason)),
+        Err(stop) => Err(stop),
     }
 }

@@ -148,6 +148,10 @@ struct Translated {
 }
 
 /// Rewrites a POSIX expression in the engine's syntax.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one match over the special characters, whose arms share the state"
+)]
 fn translate(pattern: &str, extended: bool) -> Option<Translated> {
     let chars: Vec<char> = pattern.chars().collect();
     let mut out = Translated {
@@ -215,13 +219,7 @@ fn translate(pattern: &str, extended: bool) -> Option<Translated> {
                 (atom, after_group) = (false, false);
             }
             ')' => {
-                if open == 0 {
-                    if extended {
-                        return None;
-                    }
-                    return None;
-                }
-                open -= 1;
+                open = open.checked_sub(1)?;
                 out.text.push(')');
                 (atom, after_group) = (true, true);
             }
@@ -325,9 +323,9 @@ fn bracket(chars: &[char], from: usize, out: &mut String) -> Option<usize> {
         if c == '[' && matches!(chars.get(at + 1), Some('.' | '=')) {
             return None;
         }
-        if matches!(c, '[' | ']' | '\\' | '&' | '~' | '^') {
-            out.push('\\');
-        } else if c == '-' && (at == first || chars.get(at + 1) == Some(&']')) {
+        if matches!(c, '[' | ']' | '\\' | '&' | '~' | '^')
+            || c == '-' && (at == first || chars.get(at + 1) == Some(&']'))
+        {
             out.push('\\');
         }
         out.push(c);

@@ -183,7 +183,7 @@ impl Shell {
                     attributes,
                     ..
                 }) if attributes.reference => match content {
-                    Content::Scalar(Ok(target)) if !target.is_empty() => name = target.clone(),
+                    Content::Scalar(Ok(target)) if !target.is_empty() => name.clone_from(target),
                     Content::Scalar(Err(reason)) | Content::Dynamic(reason) => {
                         return Err(reason.clone().into());
                     }
@@ -220,9 +220,8 @@ impl Shell {
                     Some((array, subscript)) => self.element(array, subscript).unwrap_or(None),
                     None => self.scalar(&target),
                 },
-                Ok(_) => None,
                 Err(Stop::Dynamic(reason)) => Some(Err(reason)),
-                Err(_) => None,
+                Ok(_) | Err(_) => None,
             };
         }
         match &self.variable(name)?.content {

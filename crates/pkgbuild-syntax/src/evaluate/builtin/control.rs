@@ -6,10 +6,18 @@ use crate::evaluate::scope::List;
 use crate::evaluate::shell::{Flow, Shell};
 use crate::tree::{Assignment, File, Value};
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the table of builtins fixes the signature"
+)]
 pub(super) fn succeed(_: &mut Shell, _: &Call<'_>) -> Result<Outcome, Stop> {
     Ok(0.into())
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the table of builtins fixes the signature"
+)]
 pub(super) fn fail(_: &mut Shell, _: &Call<'_>) -> Result<Outcome, Stop> {
     Ok(1.into())
 }
@@ -18,10 +26,12 @@ pub(super) fn unsupported(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome,
     Err(shell.unsupported(call.name, "the builtin depends on a running shell"))
 }
 
-pub(super) fn alias(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> {
-    let _ = call;
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the table of builtins fixes the signature"
+)]
+pub(super) fn alias(_: &mut Shell, _: &Call<'_>) -> Result<Outcome, Stop> {
     // Aliases are not expanded in scripts unless `shopt -s expand_aliases`, which is refused.
-    let _ = shell;
     Ok(0.into())
 }
 
@@ -74,6 +84,10 @@ fn wanted_status(shell: &mut Shell, call: &Call<'_>) -> crate::evaluate::shell::
     }
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the table of builtins fixes the signature"
+)]
 pub(super) fn return_function(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> {
     let status = wanted_status(shell, call);
     Ok(Outcome {
@@ -82,6 +96,10 @@ pub(super) fn return_function(shell: &mut Shell, call: &Call<'_>) -> Result<Outc
     })
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the table of builtins fixes the signature"
+)]
 pub(super) fn exit(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> {
     let status = wanted_status(shell, call);
     Ok(Outcome {

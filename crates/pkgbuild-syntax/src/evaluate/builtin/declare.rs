@@ -7,6 +7,7 @@ use crate::evaluate::quote;
 use crate::evaluate::scope::{Array, Attributes, Content, Variable};
 use crate::evaluate::shell::{Shell, is_name, split_subscript};
 use crate::tree::{Assignment, Command, Value};
+use std::fmt::Write as _;
 
 #[derive(Debug, Clone, Copy, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one flag of declare")]
@@ -574,7 +575,7 @@ impl Shell {
                 let mut parts = String::new();
                 for (key, value) in assoc.iter() {
                     let value = quote::declared(&value.clone()?);
-                    parts.push_str(&format!("[{}]={value} ", quote::key(key)));
+                    let _ = write!(parts, "[{}]={value} ", quote::key(key));
                 }
                 format!("declare {flags} {name}=({parts})")
             }

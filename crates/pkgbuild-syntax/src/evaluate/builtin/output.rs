@@ -92,6 +92,10 @@ pub(super) fn printf(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop
 }
 
 /// Functions of makepkg that print with colours that the terminal decides.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the table of builtins fixes the signature"
+)]
 pub(super) fn stdout_unknown(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> {
     let stop = shell.unsupported(call.name, "makepkg decides how it prints");
     if let Stop::Dynamic(reason) = &stop {

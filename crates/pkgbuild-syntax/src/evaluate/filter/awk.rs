@@ -50,10 +50,14 @@ pub(super) fn awk(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
         match *arg {
-            "-F" => separator = rest.next().copied().unwrap_or(" ").to_owned(),
+            "-F" => rest
+                .next()
+                .copied()
+                .unwrap_or(" ")
+                .clone_into(&mut separator),
             "-v" => match rest.next().and_then(|text| text.split_once('=')) {
                 Some((name, value)) if !value.contains('\\') => match name {
-                    "FS" => separator = value.to_owned(),
+                    "FS" => value.clone_into(&mut separator),
                     "OFS" | "ORS" | "RS" | "NF" | "NR" => {
                         return Err(shell.unsupported("awk", format!("-v {name}")));
                     }
@@ -61,7 +65,9 @@ pub(super) fn awk(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
                 },
                 _ => return Err(shell.unsupported("awk", "-v")),
             },
-            arg if program.is_none() && arg.starts_with("-F") => separator = arg[2..].to_owned(),
+            arg if program.is_none() && arg.starts_with("-F") => {
+                arg[2..].clone_into(&mut separator);
+            }
             arg if program.is_none() && arg.starts_with('-') => {
                 return Err(shell.unsupported("awk", arg));
             }

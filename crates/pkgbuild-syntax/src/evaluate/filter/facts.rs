@@ -2,6 +2,7 @@
 
 use crate::evaluate::dynamic::{DynamicKind, Stop};
 use crate::evaluate::shell::Shell;
+use std::fmt::Write as _;
 
 pub(super) fn nproc(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
     if !args.is_empty() {
@@ -62,7 +63,11 @@ pub(super) fn seq(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
     while let Some(arg) = rest.next() {
         match *arg {
             "-w" | "--equal-width" => equal = true,
-            "-s" => separator = rest.next().copied().unwrap_or("").to_owned(),
+            "-s" => rest
+                .next()
+                .copied()
+                .unwrap_or("")
+                .clone_into(&mut separator),
             arg => match arg.parse::<i64>() {
                 Ok(number) => numbers.push(number),
                 Err(_) => return Err(shell.unsupported("seq", arg)),
@@ -97,7 +102,7 @@ pub(super) fn seq(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
             out.push_str(&separator);
         }
         any = true;
-        out.push_str(&format!("{current:0width$}"));
+        let _ = write!(out, "{current:0width$}");
         match current.checked_add(step) {
             Some(next) => current = next,
             None => break,
@@ -253,17 +258,27 @@ fn strftime(format: &str, seconds: i64) -> Option<String> {
             'C' => out.push_str(&number(year.div_euclid(100), 2)),
             'm' => out.push_str(&number(month, 2)),
             'd' => out.push_str(&number(day, 2)),
-            'e' if !unpadded => out.push_str(&format!("{day:2}")),
+            'e' if !unpadded => {
+                let _ = write!(out, "{day:2}");
+            }
             'H' => out.push_str(&number(hour, 2)),
             'I' => out.push_str(&number((hour + 11) % 12 + 1, 2)),
             'M' => out.push_str(&number(minute, 2)),
             'S' => out.push_str(&number(second, 2)),
             'j' => out.push_str(&number(day_of_year, 3)),
             's' => out.push_str(&seconds.to_string()),
-            'F' => out.push_str(&format!("{year}-{month:02}-{day:02}")),
-            'T' => out.push_str(&format!("{hour:02}:{minute:02}:{second:02}")),
-            'R' => out.push_str(&format!("{hour:02}:{minute:02}")),
-            'D' => out.push_str(&format!("{month:02}/{day:02}/{:02}", year.rem_euclid(100))),
+            'F' => {
+                let _ = write!(out, "{year}-{month:02}-{day:02}");
+            }
+            'T' => {
+                let _ = write!(out, "{hour:02}:{minute:02}:{second:02}");
+            }
+            'R' => {
+                let _ = write!(out, "{hour:02}:{minute:02}");
+            }
+            'D' => {
+                let _ = write!(out, "{month:02}/{day:02}/{:02}", year.rem_euclid(100));
+            }
             'u' => out.push_str(&(if weekday == 0 { 7 } else { weekday }).to_string()),
             'w' => out.push_str(&weekday.to_string()),
             'a' => out.push_str(&DAYS[weekday][..3]),

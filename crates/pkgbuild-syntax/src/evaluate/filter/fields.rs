@@ -34,7 +34,7 @@ pub(super) fn cut(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
         if arg == "-" || !arg.starts_with('-') {
             files.push(arg);
         } else if let Some(value) = arg.strip_prefix("--delimiter=") {
-            delimiter = value.to_owned();
+            value.clone_into(&mut delimiter);
         } else if let Some(value) = arg.strip_prefix("--fields=") {
             (kind, list) = ('f', value.to_owned());
         } else if let Some(value) = arg.strip_prefix("--output-delimiter=") {
@@ -58,7 +58,7 @@ pub(super) fn cut(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
                             joined
                         };
                         if letter == 'd' {
-                            delimiter = value.to_owned();
+                            value.clone_into(&mut delimiter);
                         } else {
                             (kind, list) = (letter, value.to_owned());
                         }

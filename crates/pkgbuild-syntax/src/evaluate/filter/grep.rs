@@ -28,33 +28,44 @@ struct Flags {
     limit: Option<usize>,
 }
 
-fn run(shell: &mut Shell, args: &[&str], mut kind: char) -> Result<i32, Stop> {
-    let mut flags = Flags::default();
-    let mut patterns: Vec<&str> = Vec::new();
-    let mut files = Vec::new();
+struct Request<'a> {
+    flags: Flags,
+    kind: char,
+    patterns: Vec<&'a str>,
+    files: Vec<&'a str>,
+}
+
+fn request<'a>(shell: &mut Shell, args: &[&'a str], kind: char) -> Result<Request<'a>, Stop> {
+    let mut request = Request {
+        flags: Flags::default(),
+        kind,
+        patterns: Vec::new(),
+        files: Vec::new(),
+    };
+    let flags = &mut request.flags;
     let mut rest = args.iter();
-    let mut options = true;
+    let mut more = true;
     while let Some(arg) = rest.next() {
         let arg = *arg;
-        if !options || arg == "-" || !arg.starts_with('-') {
-            files.push(arg);
+        if !more || arg == "-" || !arg.starts_with('-') {
+            request.files.push(arg);
             continue;
         }
         match arg {
-            "--" => options = false,
+            "--" => more = false,
             "--quiet" | "--silent" => flags.quiet = true,
             "--invert-match" => flags.invert = true,
             "--ignore-case" => flags.fold = true,
             "--only-matching" => flags.only = true,
             "--count" => flags.count = true,
-            "--extended-regexp" => kind = 'E',
-            "--fixed-strings" => kind = 'F',
+            "--extended-regexp" => request.kind = 'E',
+            "--fixed-strings" => request.kind = 'F',
             _ if arg.starts_with("--color") => {}
             _ if arg.starts_with("--") => return Err(shell.unsupported("grep", arg)),
             _ => {
                 for (at, letter) in arg.char_indices().skip(1) {
                     match letter {
-                        'E' | 'F' | 'G' => kind = letter,
+                        'E' | 'F' | 'G' => request.kind = letter,
                         'v' => flags.invert = true,
                         'q' => flags.quiet = true,
                         'c' => flags.count = true,
@@ -70,7 +81,7 @@ fn run(shell: &mut Shell, args: &[&str], mut kind: char) -> Result<i32, Stop> {
                                 joined
                             };
                             if letter == 'e' {
-                                patterns.push(value);
+                                request.patterns.push(value);
                             } else {
                                 flags.limit = value.parse().ok();
                             }
@@ -82,6 +93,16 @@ fn run(shell: &mut Shell, args: &[&str], mut kind: char) -> Result<i32, Stop> {
             }
         }
     }
+    Ok(request)
+}
+
+fn run(shell: &mut Shell, args: &[&str], kind: char) -> Result<i32, Stop> {
+    let Request {
+        flags,
+        kind,
+        mut patterns,
+        mut files,
+    } = request(shell, args, kind)?;
     if patterns.is_empty() {
         if files.is_empty() {
             shell.complain();

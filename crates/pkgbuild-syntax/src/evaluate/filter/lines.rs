@@ -29,25 +29,25 @@ fn count<'a>(
         match arg {
             "-n" | "-c" => {
                 bytes = arg == "-c";
-                number = rest.next().copied().unwrap_or("").to_owned();
+                rest.next().copied().unwrap_or("").clone_into(&mut number);
             }
             _ if arg.starts_with("-n") || arg.starts_with("-c") => {
                 bytes = arg.starts_with("-c");
-                number = arg[2..].to_owned();
+                arg[2..].clone_into(&mut number);
             }
-            _ if arg.starts_with("--lines=") => number = arg[8..].to_owned(),
+            _ if arg.starts_with("--lines=") => arg[8..].clone_into(&mut number),
             _ if arg.starts_with("--bytes=") => {
                 bytes = true;
-                number = arg[8..].to_owned();
+                arg[8..].clone_into(&mut number);
             }
             "-" => files.push(arg),
             _ if arg.starts_with('-') => {
                 if !arg[1..].bytes().all(|byte| byte.is_ascii_digit()) {
                     return Err(shell.unsupported(name, arg));
                 }
-                number = arg[1..].to_owned();
+                arg[1..].clone_into(&mut number);
             }
-            _ if name == "tail" && arg.starts_with('+') => number = arg.to_owned(),
+            _ if name == "tail" && arg.starts_with('+') => arg.clone_into(&mut number),
             _ => files.push(arg),
         }
     }

@@ -37,25 +37,37 @@ struct Command {
     inside: bool,
 }
 
-pub(super) fn sed(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
-    let (mut quiet, mut extended) = (false, false);
-    let mut scripts: Vec<&str> = Vec::new();
-    let mut files = Vec::new();
+#[derive(Default)]
+struct Options<'a> {
+    quiet: bool,
+    extended: bool,
+    scripts: Vec<&'a str>,
+    files: Vec<&'a str>,
+}
+
+fn options<'a>(shell: &mut Shell, args: &[&'a str]) -> Result<Options<'a>, Stop> {
+    let mut options = Options::default();
+    let Options {
+        quiet,
+        extended,
+        scripts,
+        files,
+    } = &mut options;
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
         match *arg {
-            "-n" | "--quiet" | "--silent" => quiet = true,
-            "-E" | "-r" | "--regexp-extended" => extended = true,
+            "-n" | "--quiet" | "--silent" => *quiet = true,
+            "-E" | "-r" | "--regexp-extended" => *extended = true,
             "-e" | "--expression" => scripts.extend(rest.next()),
             "-ne" | "-en" => {
-                quiet = true;
+                *quiet = true;
                 scripts.extend(rest.next());
             }
             "-re" | "-Ee" => {
-                extended = true;
+                *extended = true;
                 scripts.extend(rest.next());
             }
-            "-nr" | "-nE" | "-rn" | "-En" => (quiet, extended) = (true, true),
+            "-nr" | "-nE" | "-rn" | "-En" => (*quiet, *extended) = (true, true),
             "-" => files.push("-"),
             arg if arg.starts_with("--expression=") => scripts.push(&arg[13..]),
             arg if arg.starts_with("-e") => scripts.push(&arg[2..]),
@@ -63,6 +75,16 @@ pub(super) fn sed(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
             arg => files.push(arg),
         }
     }
+    Ok(options)
+}
+
+pub(super) fn sed(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
+    let Options {
+        quiet,
+        extended,
+        mut scripts,
+        mut files,
+    } = options(shell, args)?;
     if scripts.is_empty() {
         if files.is_empty() {
             shell.complain();
@@ -103,14 +125,7 @@ pub(super) fn sed(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
                     break;
                 }
                 Action::Translate(map) => {
-                    space = space
-                        .chars()
-                        .map(|c| {
-                            map.iter()
-                                .find(|(from, _)| *from == c)
-                                .map_or(c, |(_, to)| *to)
-                        })
-                        .collect();
+                    space = translated(&space, map);
                 }
                 Action::Substitute {
                     regex,
@@ -119,15 +134,15 @@ pub(super) fn sed(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
                     print,
                     nth,
                 } => match substituted(shell, &space, regex, with, *all, *nth)? {
-                    Some(Some(changed)) => {
+                    Substituted::Changed(changed) => {
                         space = changed;
                         if *print {
                             out.push_str(&space);
                             out.push('\n');
                         }
                     }
-                    Some(None) => {}
-                    None => {
+                    Substituted::Unchanged => {}
+                    Substituted::Ambiguous => {
                         return Err(
                             shell.unsupported("sed", "an expression with several possible matches")
                         );
@@ -147,7 +162,22 @@ pub(super) fn sed(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
     Ok(0)
 }
 
-/// `None` when ambiguous, `Some(None)` when nothing matched.
+fn translated(text: &str, map: &[(char, char)]) -> String {
+    text.chars()
+        .map(|c| {
+            map.iter()
+                .find(|(from, _)| *from == c)
+                .map_or(c, |(_, to)| *to)
+        })
+        .collect()
+}
+
+enum Substituted {
+    Changed(String),
+    Unchanged,
+    Ambiguous,
+}
+
 fn substituted(
     shell: &mut Shell,
     text: &str,
@@ -155,14 +185,14 @@ fn substituted(
     with: &[Part],
     all: bool,
     nth: usize,
-) -> Result<Option<Option<String>>, Stop> {
+) -> Result<Substituted, Stop> {
     let mut out = String::new();
     let (mut at, mut copied, mut count, mut changed) = (0, 0, 0, false);
     while at <= text.len() {
         shell.fuel.spend(1 + (text.len() - at) as u64)?;
         let groups = match regex.groups_at(text, at) {
             Groups::None => break,
-            Groups::Ambiguous => return Ok(None),
+            Groups::Ambiguous => return Ok(Substituted::Ambiguous),
             Groups::Found(groups) => groups,
         };
         let Some(Some(range)) = groups.first().cloned() else {
@@ -199,10 +229,10 @@ fn substituted(
         };
     }
     if !changed {
-        return Ok(Some(None));
+        return Ok(Substituted::Unchanged);
     }
     out.push_str(&text[copied..]);
-    Ok(Some(Some(out)))
+    Ok(Substituted::Changed(out))
 }
 
 impl Command {
