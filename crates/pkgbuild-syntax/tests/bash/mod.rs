@@ -22,8 +22,8 @@ _dump() {
     local _name _value _line
     for _name in ${!v@}; do
         local -n _ref=$_name
-        if [[ ${_ref@a} == *[aA]* ]]; then _line="$_name@"; else _line="$_name="; fi
-        if [[ $_line == *@ ]]; then
+        if [[ ${_ref@a} == *a* ]]; then _line="$_name@"; else _line="$_name="; fi
+        if [[ ${_ref@a} == *[aA]* ]]; then
             for _value in "${_ref[@]}"; do _line+=" ${_value@Q}"; done
         else
             [[ -v $_name ]] || { unset -n _ref; continue; }
