@@ -5,6 +5,8 @@
 //! few recipes, other ones each day, go through the real program too. `DIFFERENTIAL_MAKEPKG=all`
 //! sends all of them through it.
 
+#![allow(clippy::print_stderr)]
+
 mod support;
 
 use pkgbuild_syntax::{Environment, PrintError, evaluate, parse, printsrcinfo};

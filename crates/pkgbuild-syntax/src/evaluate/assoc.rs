@@ -83,7 +83,7 @@ impl Assoc {
         if let Some(entries) = self.table.get_mut(&bucket)
             && let Some(at) = entries.iter().position(|(known, _)| known == key)
         {
-            let _ = entries.remove(at);
+            drop(entries.remove(at));
             self.entries -= 1;
         }
     }

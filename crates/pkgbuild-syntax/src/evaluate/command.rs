@@ -23,12 +23,8 @@ impl Shell {
             match self.statement(file, statement) {
                 Ok(Flow::Next) => {}
                 Ok(flow) => return Ok(flow),
-                Err(Stop::Failed {
-                    message,
-                    fatal: false,
-                }) => {
+                Err(Stop::Failed { fatal: false, .. }) => {
                     self.complain();
-                    let _ = message;
                     self.status = Ok(1);
                     let rest = &file.source()[statement.span.end as usize..];
                     let line = rest
@@ -188,9 +184,8 @@ impl Shell {
         let stuck = std::mem::replace(&mut self.doubt, doubt);
         match result {
             Ok(_) => {}
-            Err(Stop::Failed { message, fatal }) => {
+            Err(Stop::Failed { fatal, .. }) => {
                 self.complain();
-                let _ = message;
                 self.status = Ok(if fatal { 127 } else { 1 });
             }
             Err(Stop::Dynamic(reason)) => self.status = Err(reason),

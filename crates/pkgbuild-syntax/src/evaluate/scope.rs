@@ -86,7 +86,7 @@ impl Array {
 
     pub(crate) fn remove(&mut self, index: i64) {
         if let Ok(at) = self.slot(index) {
-            let _ = self.items.remove(at);
+            drop(self.items.remove(at));
         }
     }
 
