@@ -2,7 +2,8 @@
 
 use e2e_tests::sample;
 use tokio_util::sync::CancellationToken;
-use worker_provisioner::{FlavorPreference, Happening, ProvisionPhase, ProvisionRequest};
+use worker_provisioner::ProvisionPhase as Phase;
+use worker_provisioner::{FlavorPreference, Happening, ProvisionRequest};
 
 use crate::support::{Site, run};
 
@@ -29,7 +30,6 @@ fn every_step_of_a_source_build_is_told_in_order() {
         }
         assert!(early.next().await.is_none());
 
-        use ProvisionPhase as Phase;
         let finished: Vec<_> = events
             .iter()
             .filter(|event| matches!(event.happening, Happening::Finished { .. }))

@@ -258,7 +258,8 @@ fn protocol(problem: &GitProblem) -> &ProtocolError {
 
 #[tokio::test]
 async fn answers_that_are_not_git_are_refused() {
-    let cases: [(&'static str, &[u8], fn(&ProtocolError) -> bool); 14] = [
+    type Case = (&'static str, &'static [u8], fn(&ProtocolError) -> bool);
+    let cases: [Case; 14] = [
         ("text/html", b"<html>", |e| matches!(e, ProtocolError::ContentType(_))),
         ("text/plain", b"0123 refs/heads/main\n", |e| matches!(e, ProtocolError::ContentType(_))),
         (ADVERTISEMENT, b"", |e| *e == ProtocolError::Truncated),

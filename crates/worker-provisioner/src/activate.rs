@@ -34,7 +34,7 @@ pub(crate) fn activate(
     version.receipt.artifact = Some(artifact(prepared.target().to_owned(), prepared.size));
     version.receipt.installed_sha256 = Some(prepared.sha256.clone());
     // Recorded first: were it the other way round, a crash would leave a file nobody knows.
-    store.record(&version)?;
+    version.record()?;
     prepared.commit()?;
     store.make_current(&version)?;
     Ok(version)

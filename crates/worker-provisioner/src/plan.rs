@@ -42,7 +42,7 @@ pub(crate) fn catalog_config(config: &Config) -> CatalogConfig {
     catalog.token = config.catalog_token.clone().map(Token::new);
     catalog.cache_dir = Some(config.cache_dir.join("catalog"));
     catalog.offline = config.offline;
-    catalog.user_agent = concat!("worker-provisioner/", env!("CARGO_PKG_VERSION")).to_owned();
+    concat!("worker-provisioner/", env!("CARGO_PKG_VERSION")).clone_into(&mut catalog.user_agent);
     catalog
 }
 

@@ -76,7 +76,7 @@ pub(crate) enum Kept {
     /// The worker is installed and intact.
     Installed(Box<Provisioned>),
     /// The package is built and stored, but not in place.
-    Built(Version),
+    Built(Box<Version>),
 }
 
 impl Run {
@@ -307,7 +307,7 @@ impl Run {
                         reused: true,
                     }))
                 }
-                _ => Kept::Built(version),
+                _ => Kept::Built(Box::new(version)),
             }))
         })
         .await?;

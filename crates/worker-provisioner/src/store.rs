@@ -49,6 +49,11 @@ impl Version {
         self.tree().join(&self.receipt.program)
     }
 
+    /// Writes the receipt anew.
+    pub(crate) fn record(&self) -> Result<(), ProvisionError> {
+        write_receipt(&self.folder, &self.receipt)
+    }
+
     fn name(&self) -> String {
         self.folder
             .file_name()
@@ -238,11 +243,6 @@ impl Store {
             folder: version,
             receipt,
         })
-    }
-
-    /// Writes the receipt of `version` anew.
-    pub(crate) fn record(&self, version: &Version) -> Result<(), ProvisionError> {
-        write_receipt(&version.folder, &version.receipt)
     }
 
     /// Makes `version` the installed one.

@@ -1,6 +1,7 @@
 //! Repositories made by the real `git`, and an HTTP server round `git http-backend` that can misbehave.
 #![allow(dead_code, clippy::unwrap_used)]
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -275,7 +276,7 @@ fn serve(shared: &Shared, mut stream: TcpStream) -> std::io::Result<()> {
                 body.len()
             );
             for (name, value) in headers {
-                head.push_str(&format!("{name}: {value}\r\n"));
+                let _ = write!(head, "{name}: {value}\r\n");
             }
             stream.write_all(format!("{head}\r\n").as_bytes())?;
             stream.write_all(&body)
@@ -333,7 +334,9 @@ fn backend(
         match line.trim_end() {
             "" => break,
             line if line.starts_with("Status: ") => line[8..].clone_into(&mut status),
-            line => head.push_str(&format!("{line}\r\n")),
+            line => {
+                let _ = write!(head, "{line}\r\n");
+            }
         }
     }
     let written = stream
