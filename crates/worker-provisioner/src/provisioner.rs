@@ -319,7 +319,7 @@ async fn provision(run: &Run) -> Result<Provisioned, ProvisionError> {
     let build_and_install = async {
         let bin_dir = run.step(Phase::Preflight, run.preflight()).await?;
         let version = if let Some(Kept::Built(version)) = kept {
-            version
+            *version
         } else {
             let _slot = run.build_slot().await?;
             let sources = run
