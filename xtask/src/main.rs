@@ -4,6 +4,7 @@
 mod catalog;
 mod display;
 mod e2e;
+mod fetch;
 mod installed;
 mod interrupt;
 mod lint;
@@ -29,6 +30,7 @@ enum Command {
     E2e(e2e::E2e),
     Provision(provision::Provision),
     Catalog(catalog::Catalog),
+    Fetch(fetch::Fetch),
     #[command(flatten)]
     Installed(installed::Installed),
     Srcinfo(srcinfo::Args),
@@ -51,6 +53,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::E2e(command) => block_on(command.run()),
         Command::Provision(command) => block_on(command.run()),
         Command::Catalog(command) => block_on(command.run()),
+        Command::Fetch(command) => block_on(command.run()),
         Command::Installed(command) => block_on(command.run()),
         Command::Srcinfo(args) => srcinfo::run(&args),
         Command::Lint(args) => lint::run(&args),

@@ -271,8 +271,7 @@ pub fn collect_garbage(
     for kind in list(&cache.join("files"))? {
         for shelf in list(&kind)? {
             for path in list(&shelf)? {
-                let name = path.to_string_lossy().into_owned();
-                if Path::new(&name).extension().is_none() || name.ends_with(".part") {
+                if path.extension().is_none_or(|ending| ending == "part") {
                     found.extend(describe(path));
                 }
             }

@@ -164,6 +164,9 @@ pub(crate) fn digest_text(algorithm: Algorithm, digest: &[u8]) -> String {
     }
 }
 
+/// Digests of one file, by kind.
+pub(crate) type Digests = Vec<(Algorithm, Vec<u8>)>;
+
 /// Computes several digests of the same bytes in one pass.
 pub(crate) struct Hashers(Vec<(Algorithm, Hasher)>);
 
@@ -206,7 +209,7 @@ impl Hashers {
         }
     }
 
-    pub(crate) fn finish(self) -> Vec<(Algorithm, Vec<u8>)> {
+    pub(crate) fn finish(self) -> Digests {
         self.0
             .into_iter()
             .map(|(algorithm, hasher)| (algorithm, hasher.finish()))

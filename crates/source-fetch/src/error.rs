@@ -327,6 +327,9 @@ pub enum TransferProblem {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignatureProblem {
+    /// Signatures cannot be verified by this version, and an unverified one must not pass.
+    #[error("verifying signatures is not supported yet")]
+    Unsupported,
     /// No keyring was named.
     #[error("no keyring file is configured")]
     NoKeyring,

@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::blocking;
 use crate::cache::{self, Entry, EntryLock, Meta};
-use crate::checksum::{Algorithm, Checksum, Expected, Hashers, copy_hashed};
+use crate::checksum::{Algorithm, Checksum, Digests, Expected, Hashers, copy_hashed};
 use crate::error::{FetchError, TransferProblem};
 use crate::policy::Policy;
 use crate::space;
@@ -62,8 +62,6 @@ pub(crate) struct Cached {
     pub(crate) bytes: u64,
     pub(crate) from_cache: bool,
 }
-
-type Digests = Vec<(Algorithm, Vec<u8>)>;
 
 impl Download<'_> {
     /// Brings the file into the cache, verified.
@@ -298,7 +296,7 @@ impl Download<'_> {
                 Err(_) => {
                     // A peer that pauses must not hide what came just before.
                     told.finish(received, meta.total);
-                    tokio::time::timeout(http.idle_timeout.checked_sub(soon).unwrap(), next).await
+                    tokio::time::timeout(http.idle_timeout.saturating_sub(soon), next).await
                 }
                 in_time => in_time,
             };

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use tokio_util::sync::CancellationToken;
 
-use crate::checksum::{Algorithm, Hashers, copy_hashed};
+use crate::checksum::{Algorithm, Digests, Hashers, copy_hashed};
 use crate::error::FetchError;
 use crate::space;
 
@@ -33,7 +33,7 @@ pub(crate) fn copy(
     algorithms: &[Algorithm],
     token: &CancellationToken,
     step: &dyn Fn(u64, u64),
-) -> Result<(u64, Vec<(Algorithm, Vec<u8>)>), FetchError> {
+) -> Result<(u64, Digests), FetchError> {
     let mut file = open(local)?;
     let meta = file
         .metadata()

@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 
 use crate::checksum::Expected;
-use crate::error::FetchError;
+use crate::error::{FetchError, SignatureProblem};
 use crate::policy::{Policy, SourceRequest};
 use crate::source::Location;
 
 /// Checks a list of sources without touching disk or network.
 ///
 /// # Errors
-/// [`FetchError::UnsupportedVcs`], [`FetchError::NoDigest`], [`FetchError::DuplicateName`].
+/// [`FetchError::UnsupportedVcs`], [`FetchError::NoDigest`], [`FetchError::Signature`],
+/// [`FetchError::DuplicateName`].
 pub(crate) fn check(sources: &[SourceRequest], policy: &Policy) -> Result<(), FetchError> {
     let mut names: HashMap<&str, &SourceRequest> = HashMap::new();
     for request in sources {
@@ -26,6 +27,16 @@ pub(crate) fn check(sources: &[SourceRequest], policy: &Policy) -> Result<(), Fe
                 source_name: source.label(),
             });
         }
+        if is_signed(request) {
+            let problem = match policy.keyring {
+                Some(_) => SignatureProblem::Unsupported,
+                None => SignatureProblem::NoKeyring,
+            };
+            return Err(FetchError::Signature {
+                source_name: source.label(),
+                problem,
+            });
+        }
         if let Some(first) = names.insert(source.file_name(), request) {
             return Err(FetchError::DuplicateName {
                 name: source.file_name().to_owned(),
@@ -35,6 +46,18 @@ pub(crate) fn check(sources: &[SourceRequest], policy: &Policy) -> Result<(), Fe
         }
     }
     Ok(())
+}
+
+/// Tells whether makepkg would verify a signature: integrity/verify_signature.sh, `source_has_signatures`.
+fn is_signed(request: &SourceRequest) -> bool {
+    match request.source.location() {
+        Location::Git(git) => git.signed(),
+        _ => request
+            .source
+            .file_name()
+            .rsplit_once('.')
+            .is_some_and(|(_, ending)| matches!(ending, "sig" | "sign" | "asc")),
+    }
 }
 
 /// Tells whether nothing but `SKIP` is declared.

@@ -145,6 +145,14 @@ async fn refusals_come_before_any_transfer() {
             "needs `fossil`",
         ),
         (
+            vec![skipped("a"), skipped("a.sig")],
+            "`a.sig` is not accepted",
+        ),
+        (
+            vec![plain("git+https://example.org/a.git?signed")],
+            "is not accepted: no keyring",
+        ),
+        (
             vec![skipped("a"), skipped(&format!("{url}/a"))],
             "are both named `a`",
         ),

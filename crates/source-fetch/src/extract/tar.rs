@@ -184,7 +184,7 @@ fn gnu_sparse(
         next.sparse.iter().try_for_each(&mut add)?;
         more = next.is_extended();
     }
-    write_sparse(input, tree, member, path, segments, real_size, member.size)
+    write_sparse(input, tree, member, path, &segments, real_size, member.size)
 }
 
 /// The pax forms 0.0, 0.1 (map in the records) and 1.0 (map before the content).
@@ -208,7 +208,7 @@ fn pax_sparse(
             .size
             .checked_sub(used)
             .ok_or_else(|| bad("a sparse map is too long"))?;
-        return write_sparse(input, tree, member, path, segments, real_size, left);
+        return write_sparse(input, tree, member, path, &segments, real_size, left);
     }
     if sparse.offsets.len() != sparse.lengths.len() {
         return Err(bad("a sparse map has an odd number of entries"));
@@ -223,7 +223,7 @@ fn pax_sparse(
         tree,
         member,
         path,
-        segments.collect(),
+        &segments.collect::<Vec<_>>(),
         real_size,
         member.size,
     )
@@ -234,14 +234,14 @@ fn write_sparse(
     tree: &mut Tree<'_>,
     member: &Member,
     path: &std::path::Path,
-    segments: Vec<(u64, u64)>,
+    segments: &[(u64, u64)],
     real_size: u64,
     stored: u64,
 ) -> Result<(), Stop> {
     let bad = || Stop::member(&member.name, damaged("a sparse map does not fit the file"));
     let mut end = 0_u64;
     let mut sum = 0_u64;
-    for (offset, length) in &segments {
+    for (offset, length) in segments {
         if *offset < end {
             return Err(bad());
         }
@@ -252,7 +252,7 @@ fn write_sparse(
         return Err(bad());
     }
     let attributes = (member.mode, member.mtime);
-    tree.sparse_file(&member.name, path, attributes, &segments, real_size, input)?;
+    tree.sparse_file(&member.name, path, attributes, segments, real_size, input)?;
     skip(input, padding(stored))
 }
 

@@ -36,7 +36,7 @@ pub(super) fn extract(mut file: File, tree: &mut Tree<'_>) -> Result<(), Stop> {
         }
         let kind = mode & TYPE_MASK;
         if name.ends_with(b"/") || kind == 0o040_000 {
-            let mode = if mode & 0o777 == 0 { 0o755 } else { mode };
+            let mode = with_default(mode, 0o755);
             tree.directory(&name, &path, mode, mtime)?;
             continue;
         }
@@ -60,10 +60,18 @@ pub(super) fn extract(mut file: File, tree: &mut Tree<'_>) -> Result<(), Stop> {
             tree.symlink(&name, &path, &target, mtime)?;
             continue;
         }
-        let mode = if mode & 0o777 == 0 { 0o644 } else { mode };
+        let mode = with_default(mode, 0o644);
         tree.file_until_end(&name, &path, (mode, mtime), &mut member)?;
     }
     Ok(())
+}
+
+/// A zip made elsewhere than on Unix holds no permissions.
+fn with_default(mode: u32, default: u32) -> u32 {
+    match mode & 0o777 {
+        0 => default,
+        _ => mode,
+    }
 }
 
 fn refuse(name: Option<&[u8]>, error: ZipError) -> Stop {

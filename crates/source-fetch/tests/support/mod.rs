@@ -60,10 +60,10 @@ pub fn reply(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Reply {
     let mut has_length = false;
     for (name, value) in headers {
         has_length |= matches!(*name, "content-length" | "transfer-encoding");
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head += &[name, ": ", value, "\r\n"].concat();
     }
     if !has_length && status != 304 {
-        head.push_str(&format!("content-length: {}\r\n", body.len()));
+        head += &["content-length: ", &body.len().to_string(), "\r\n"].concat();
     }
     let mut bytes = (head + "\r\n").into_bytes();
     bytes.extend_from_slice(body);

@@ -1,0 +1,251 @@
+//! `cargo xtask fetch`: the sources of a recipe, verified, in a directory.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Mutex;
+
+use anyhow::{Context as _, Result, bail};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use pkgbuild_syntax::{Arch, Environment, Package, evaluate, parse};
+use serde_json::{Value, json};
+use source_fetch::{
+    Checksum, Directories, Event, FetchError, Policy, Reporter, Source, SourceRequest, fetch_all,
+    git::{History, required_history},
+};
+
+use crate::interrupt;
+use crate::srcinfo::with_files;
+
+/// Fetch, verify and extract the sources of a recipe.
+///
+/// Exit status: 0 when all of them are in the directory, 1 when one could not be had, 130 when
+/// cancelled; nothing is in the directory then.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Fetch {
+    /// The recipe.
+    file: PathBuf,
+    /// Where the sources appear; must not exist or be empty.
+    #[arg(long, value_name = "DIR")]
+    srcdir: PathBuf,
+    /// The architecture to build for, as `CARCH` in makepkg.conf.
+    #[arg(long, value_name = "ARCH", default_value = "x86_64")]
+    carch: String,
+    /// Downloads kept between runs [default: the user's cache folder].
+    #[arg(long, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
+    /// Use the cache alone.
+    #[arg(long)]
+    offline: bool,
+    /// One JSON event a line on standard output; the last line is the result or the error.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Fetch {
+    pub(crate) async fn run(self) -> Result<ExitCode> {
+        let token = interrupt::token()?;
+        let (requests, valid_pgp_keys) = self.requests()?;
+        let directories = Directories {
+            srcdir: self.srcdir.clone(),
+            cache: self.cache()?,
+            startdir: folder_of(&self.file).to_owned(),
+        };
+        let policy = Policy {
+            offline: self.offline,
+            valid_pgp_keys,
+            ..Policy::default()
+        };
+        let bars = Bars::default();
+        let reporter: &dyn Reporter = if self.json { &Json } else { &bars };
+        match fetch_all(&requests, &directories, &policy, &token, reporter).await {
+            Ok(fetched) => {
+                if self.json {
+                    let sources: Vec<_> = fetched.iter().map(result).collect();
+                    println!("{}", json!({ "event": "done", "sources": sources }));
+                }
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(error) => {
+                let cancelled = matches!(error, FetchError::Cancelled);
+                let error = anyhow::Error::from(error);
+                if self.json {
+                    println!(
+                        "{}",
+                        json!({ "event": "error", "message": format!("{error:#}") })
+                    );
+                } else {
+                    eprintln!("error: {error:#}");
+                }
+                Ok(ExitCode::from(if cancelled { 130 } else { 1 }))
+            }
+        }
+    }
+
+    fn requests(&self) -> Result<(Vec<SourceRequest>, Vec<String>)> {
+        let file = &self.file;
+        let text =
+            fs::read(file).with_context(|| format!("failed to read `{}`", file.display()))?;
+        let parsed = parse(&text);
+        if let Some(error) = parsed.errors.first() {
+            bail!("{}: {error:#}", file.display());
+        }
+        let environment = Environment::default().with_carch(&self.carch);
+        let evaluation = with_files(folder_of(file), &environment, |environment| {
+            evaluate(&parsed.file, environment)
+        });
+        let package = Package::from_evaluation(&evaluation)?;
+        let resolved = package.resolve(&self.carch.parse::<Arch>()?)?;
+        let bodies = ["prepare", "pkgver", "build", "check", "package"];
+        let history = bodies
+            .iter()
+            .filter_map(|name| evaluation.declare_f(name))
+            .map(|body| match body.known() {
+                Some(text) => required_history([text.as_str()]),
+                None => History::Full,
+            })
+            .max();
+        let mut requests = Vec::new();
+        for declared in &resolved.sources {
+            let source: Source = declared.source.parse()?;
+            let mut request = SourceRequest::new(source);
+            for sum in &declared.checksums {
+                request =
+                    request.with_checksum(Checksum::parse(sum.algorithm.name(), &sum.digest)?);
+            }
+            let name = request.source.file_name();
+            request.no_extract = resolved.noextract.iter().any(|kept| kept == name);
+            request.needs_history = history == Some(History::Full);
+            requests.push(request);
+        }
+        Ok((requests, resolved.validpgpkeys.clone()))
+    }
+
+    fn cache(&self) -> Result<PathBuf> {
+        if let Some(directory) = &self.cache_dir {
+            return Ok(directory.clone());
+        }
+        let base = match std::env::var_os("XDG_CACHE_HOME") {
+            Some(directory) => PathBuf::from(directory),
+            None => {
+                PathBuf::from(std::env::var_os("HOME").context("`HOME` is not set")?).join(".cache")
+            }
+        };
+        Ok(base.join("worker-provisioner/sources"))
+    }
+}
+
+fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn result(fetched: &source_fetch::Fetched) -> Value {
+    let digests: Vec<_> = fetched
+        .verification
+        .digests
+        .iter()
+        .map(|kind| kind.name())
+        .collect();
+    json!({
+        "source": fetched.source.label(),
+        "path": fetched.path,
+        "bytes": fetched.bytes,
+        "from_cache": fetched.from_cache,
+        "digests": digests,
+        "skipped": fetched.verification.skipped,
+        "extracted": fetched.extracted,
+    })
+}
+
+/// One JSON object a line on standard output.
+#[derive(Debug)]
+struct Json;
+
+impl Reporter for Json {
+    fn report(&self, event: Event) {
+        let (kind, mut value) = match &event {
+            Event::Started { .. } => ("started", json!({})),
+            Event::Bytes {
+                received, total, ..
+            } => ("bytes", json!({ "received": received, "total": total })),
+            Event::Retrying {
+                attempt,
+                delay,
+                reason,
+                ..
+            } => (
+                "retrying",
+                json!({ "attempt": attempt, "delay_ms": delay.as_millis(), "reason": reason }),
+            ),
+            Event::FromCache { .. } => ("from_cache", json!({})),
+            Event::Verified {
+                digests, signed_by, ..
+            } => {
+                let digests: Vec<_> = digests.iter().map(|kind| kind.name()).collect();
+                (
+                    "verified",
+                    json!({ "digests": digests, "signed_by": signed_by }),
+                )
+            }
+            Event::Extracted { entries, bytes, .. } => {
+                ("extracted", json!({ "entries": entries, "bytes": bytes }))
+            }
+            Event::Finished { .. } => ("finished", json!({})),
+            _ => return,
+        };
+        value["event"] = kind.into();
+        value["source"] = (*event.source().name).into();
+        println!("{value}");
+    }
+}
+
+/// One bar a source on standard error.
+#[derive(Debug, Default)]
+struct Bars {
+    all: MultiProgress,
+    each: Mutex<HashMap<usize, ProgressBar>>,
+}
+
+impl Reporter for Bars {
+    fn report(&self, event: Event) {
+        let source = event.source().clone();
+        let Ok(mut each) = self.each.lock() else {
+            return;
+        };
+        let bar = each.entry(source.index).or_insert_with(|| {
+            let bar = self.all.add(ProgressBar::new_spinner());
+            bar.set_prefix(source.name.to_string());
+            bar.set_style(style("{spinner} {prefix} {bytes} {bytes_per_sec} {msg}"));
+            bar
+        });
+        match event {
+            Event::Bytes {
+                received, total, ..
+            } => {
+                if let (Some(total), None) = (total, bar.length()) {
+                    bar.set_length(total);
+                    bar.set_style(style(
+                        "{bar:24} {prefix} {bytes}/{total_bytes} {bytes_per_sec} {msg}",
+                    ));
+                }
+                bar.set_position(received);
+            }
+            Event::Retrying { reason, delay, .. } => {
+                bar.set_message(format!("{reason}; again in {delay:.1?}"));
+            }
+            Event::FromCache { .. } => bar.set_message("from the cache"),
+            Event::Verified { .. } => bar.set_message("verified"),
+            Event::Extracted { entries, .. } => bar.set_message(format!("{entries} members")),
+            Event::Finished { .. } => bar.finish(),
+            _ => {}
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
