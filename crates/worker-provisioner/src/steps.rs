@@ -1,7 +1,9 @@
 //! What each step of a provision does.
 
+mod keep;
+mod place;
+
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,26 +12,18 @@ use build_sandbox::{BuildSpec, Isolation, Phase, PhaseStatus, SandboxError};
 use catalog_client::{
     Architecture, CatalogError, Flavor, Host, Platform, Variant, WorkerEntry, WorkerId,
 };
-use jiff::Timestamp;
 use source_fetch::{FetchError, Fetched};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use crate::activate;
-use crate::artifact::{WorkerBinary, artifact_id};
 use crate::backend::{self, BackendChoice};
-use crate::binary::{self, Found};
 use crate::config::FlavorPreference;
 use crate::contract::Artifact as _;
 use crate::error::ProvisionError;
 use crate::install::{self, BinDir};
-use crate::lock::FileLock;
 use crate::plan::{self, EvaluatedPackage};
 use crate::progress::{Emitter, Happening, ProvisionPhase};
 use crate::provisioner::{ProvisionRequest, Provisioned, Shared};
-use crate::receipt::{RECEIPT_VERSION, Receipt};
 use crate::store::Version;
-use crate::trial;
 use crate::workspace::{self, Workspace};
 
 /// A program that has not answered by then is not going to.
@@ -234,102 +228,6 @@ impl Run {
         Ok(workspace)
     }
 
-    /// Waits until nobody else provisions this worker on this machine.
-    pub(crate) async fn lock(&self, choice: &Choice) -> Result<FileLock, ProvisionError> {
-        let path = plan::lock_path(
-            &self.shared.config,
-            &self.request.worker_id,
-            choice.backend.backend,
-        );
-        let wait = FileLock::acquire(&path, &self.cancel, || {
-            let text = "another process is provisioning this worker; waiting for it to end";
-            self.emitter.note(ProvisionPhase::Wait, text);
-        });
-        self.unless_waiting(wait).await
-    }
-
-    /// Waits for one of the places for builds.
-    pub(crate) async fn build_slot(&self) -> Result<OwnedSemaphorePermit, ProvisionError> {
-        let builds = Arc::clone(&self.shared.builds);
-        if let Ok(slot) = Arc::clone(&builds).try_acquire_owned() {
-            return Ok(slot);
-        }
-        self.emitter
-            .note(ProvisionPhase::Wait, "waiting for another build to end");
-        let wait = async {
-            tokio::select! {
-                () = self.cancel.cancelled() => Err(ProvisionError::Cancelled),
-                slot = builds.acquire_owned() => slot.map_err(|_| ProvisionError::Cancelled),
-            }
-        };
-        self.unless_waiting(wait).await
-    }
-
-    /// Tells of a wait only when it ends badly: one that is over at once is of no interest.
-    async fn unless_waiting<T>(
-        &self,
-        wait: impl Future<Output = Result<T, ProvisionError>>,
-    ) -> Result<T, ProvisionError> {
-        let outcome = wait.await;
-        if let Err(error) = &outcome {
-            self.emitter.emit(ProvisionPhase::Wait, outcome_of(error));
-        }
-        outcome
-    }
-
-    /// What an earlier provision of the same recipe for the same host has left, if it is whole.
-    pub(crate) async fn kept(
-        &self,
-        recipe: &Recipe,
-        choice: &Choice,
-    ) -> Result<Option<Kept>, ProvisionError> {
-        let store = self.shared.store.clone();
-        let worker_id = self.request.worker_id.clone();
-        let backend = choice.backend.clone();
-        let force = self.request.force;
-        let key = plan::build_key(&self.shared.config, &recipe.text, choice);
-        let kept = blocking(move || {
-            store.sweep(&worker_id, backend.backend)?;
-            if force {
-                return Ok(None);
-            }
-            let Some(version) = store.built(&worker_id, backend.backend, &key)? else {
-                return Ok(None);
-            };
-            let current = store.installed(&worker_id, backend.backend);
-            let is_current = current.is_ok_and(|current| current.folder == version.folder);
-            Ok(Some(match &version.receipt.artifact {
-                Some(binary) if is_current && activate::is_intact(&version) => {
-                    Kept::Installed(Box::new(Provisioned {
-                        binary: binary.clone(),
-                        backend,
-                        receipt: version.receipt,
-                        reused: true,
-                    }))
-                }
-                _ => Kept::Built(Box::new(version)),
-            }))
-        })
-        .await?;
-        match &kept {
-            Some(Kept::Installed(provisioned)) => {
-                let text = format!(
-                    "already installed at `{}`",
-                    provisioned.binary.path().display()
-                );
-                self.emitter.note(ProvisionPhase::Artifact, text);
-            }
-            Some(Kept::Built(_)) => {
-                self.emitter.note(
-                    ProvisionPhase::Binary,
-                    "already built; only to be installed",
-                );
-            }
-            None => {}
-        }
-        Ok(kept)
-    }
-
     /// Finds out where the binary can go before hours are spent on building it.
     pub(crate) async fn preflight(&self) -> Result<BinDir, ProvisionError> {
         let shared = Arc::clone(&self.shared);
@@ -444,162 +342,6 @@ impl Run {
                     source: Arc::new(source),
                 },
             })
-    }
-
-    /// Finds and checks the program, and keeps the package tree with its receipt.
-    pub(crate) async fn store(
-        &self,
-        recipe: &Recipe,
-        choice: &Choice,
-        built: Built,
-        sources: &[Fetched],
-        workspace: &Workspace,
-    ) -> Result<Version, ProvisionError> {
-        let config = &self.shared.config;
-        let package = Arc::clone(&built.package);
-        let binary_name = choice.variant.binary_name.clone();
-        let pkgdirs: Vec<PathBuf> = package
-            .pkgnames()
-            .iter()
-            .map(|name| workspace.pkgdir(name))
-            .collect();
-        let mut receipt = Receipt {
-            receipt_version: RECEIPT_VERSION,
-            worker_id: self.request.worker_id.clone(),
-            backend: choice.backend.backend,
-            flavor: choice.flavor,
-            pkgver: package.pkgver().to_owned(),
-            pkgrel: package.pkgrel().to_owned(),
-            recipe_sha256: activate::digest([recipe.text.as_str()]),
-            build_key: plan::build_key(config, &recipe.text, choice),
-            sources: sources.iter().map(plan::source_record).collect(),
-            catalog_tls: recipe.tls,
-            isolation: built.isolation.name().to_owned(),
-            program: PathBuf::new(),
-            files: Vec::new(),
-            stored_at: Timestamp::now(),
-            artifact: None,
-            installed_sha256: None,
-        };
-        let verified = receipt.verification();
-        if verified < config.minimum_verification {
-            return Err(ProvisionError::BelowPolicy {
-                id: self.request.worker_id.clone(),
-                found: verified,
-                required: config.minimum_verification,
-            });
-        }
-        let trees = pkgdirs.clone();
-        let found = blocking(move || {
-            let packaged = package.pkgnames().iter().map(String::as_str);
-            let names = binary::candidate_names(
-                binary_name
-                    .iter()
-                    .map(String::as_str)
-                    .chain(packaged)
-                    .chain(package.provides()),
-            );
-            let found = binary::find(&trees, &names)?;
-            binary::check(&found)?;
-            Ok(found)
-        })
-        .await?;
-        receipt.program = found.relative_path();
-        if config.trial {
-            self.try_out(&built.spec, &found).await?;
-        }
-        let store = self.shared.store.clone();
-        let version = blocking(move || store.add(&pkgdirs, receipt)).await?;
-        let text = format!(
-            "found `{}`, verified by {verified}",
-            version.receipt.program.display()
-        );
-        self.emitter.note(ProvisionPhase::Binary, text);
-        Ok(version)
-    }
-
-    async fn try_out(&self, spec: &BuildSpec, found: &Found) -> Result<(), ProvisionError> {
-        let mut spec = spec.clone();
-        spec.limits.wall = TRIAL_LIMIT;
-        spec.log_file = None;
-        let sandbox = &self.shared.sandbox;
-        let id = &self.request.worker_id;
-        trial::run(
-            sandbox,
-            &spec,
-            found.path(),
-            id,
-            &self.cancel,
-            &self.emitter,
-        )
-        .await
-    }
-
-    /// Puts the stored program in place.
-    pub(crate) async fn install(
-        &self,
-        version: Version,
-        choice: &Choice,
-        entry: &WorkerEntry,
-        bin_dir: &BinDir,
-    ) -> Result<Version, ProvisionError> {
-        let store = self.shared.store.clone();
-        let folder = bin_dir.path.clone();
-        let force = self.request.force;
-        let name = choice
-            .variant
-            .binary_name
-            .clone()
-            .or_else(|| Some(version.receipt.program.file_name()?.to_str()?.to_owned()))
-            .unwrap_or_else(|| self.request.worker_id.clone());
-        let backend = choice.backend.backend;
-        let pkgver = version.receipt.pkgver.clone();
-        let id = artifact_id(&self.request.worker_id, backend, &pkgver, choice.platform);
-        let platform = choice.platform;
-        let capabilities = entry.capabilities.clone();
-        let artifact = move |path: PathBuf, size: u64| {
-            let binary = WorkerBinary::new(id, backend, platform, path, size, pkgver);
-            let context = capabilities
-                .max_context_length
-                .unwrap_or(binary.max_context_length());
-            binary.with_capabilities(
-                Vec::new(),
-                capabilities.supported_formats,
-                context,
-                capabilities.supports_streaming,
-                capabilities.supports_batching,
-            )
-        };
-        let version =
-            blocking(move || activate::activate(&store, version, &folder, &name, force, artifact))
-                .await?;
-        if let Some(binary) = &version.receipt.artifact {
-            let text = format!("installed `{}`", binary.path().display());
-            self.emitter.note(ProvisionPhase::Install, text);
-        }
-        Ok(version)
-    }
-
-    /// The outcome. The worker is in place by now, so a cancellation comes too late.
-    pub(crate) fn artifact(
-        &self,
-        version: Version,
-        choice: &Choice,
-    ) -> Result<Provisioned, ProvisionError> {
-        let phase = ProvisionPhase::Artifact;
-        self.emitter.emit(phase, Happening::Started);
-        let lost = || ProvisionError::Lost {
-            id: self.request.worker_id.clone(),
-        };
-        let binary = version.receipt.artifact.clone().ok_or_else(lost)?;
-        self.emitter
-            .emit(phase, Happening::Finished { elapsed_ms: 0 });
-        Ok(Provisioned {
-            binary,
-            backend: choice.backend.clone(),
-            receipt: version.receipt,
-            reused: false,
-        })
     }
 
     /// Removes the build folder; unlike the other steps it runs after a cancellation too.

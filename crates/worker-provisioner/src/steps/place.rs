@@ -1,0 +1,182 @@
+//! From a package tree to an installed binary.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use build_sandbox::BuildSpec;
+use catalog_client::WorkerEntry;
+use jiff::Timestamp;
+use source_fetch::Fetched;
+
+use super::{Built, Choice, Recipe, Run, TRIAL_LIMIT, blocking};
+use crate::activate;
+use crate::artifact::{WorkerBinary, artifact_id};
+use crate::binary::{self, Found};
+use crate::contract::Artifact as _;
+use crate::error::ProvisionError;
+use crate::install::BinDir;
+use crate::plan;
+use crate::progress::{Happening, ProvisionPhase};
+use crate::provisioner::Provisioned;
+use crate::receipt::{RECEIPT_VERSION, Receipt};
+use crate::store::Version;
+use crate::trial;
+use crate::workspace::Workspace;
+
+impl Run {
+    /// Finds and checks the program, and keeps the package tree with its receipt.
+    pub(crate) async fn store(
+        &self,
+        recipe: &Recipe,
+        choice: &Choice,
+        built: Built,
+        sources: &[Fetched],
+        workspace: &Workspace,
+    ) -> Result<Version, ProvisionError> {
+        let config = &self.shared.config;
+        let package = Arc::clone(&built.package);
+        let binary_name = choice.variant.binary_name.clone();
+        let pkgdirs: Vec<PathBuf> = package
+            .pkgnames()
+            .iter()
+            .map(|name| workspace.pkgdir(name))
+            .collect();
+        let mut receipt = Receipt {
+            receipt_version: RECEIPT_VERSION,
+            worker_id: self.request.worker_id.clone(),
+            backend: choice.backend.backend,
+            flavor: choice.flavor,
+            pkgver: package.pkgver().to_owned(),
+            pkgrel: package.pkgrel().to_owned(),
+            recipe_sha256: activate::digest([recipe.text.as_str()]),
+            build_key: plan::build_key(config, &recipe.text, choice),
+            sources: sources.iter().map(plan::source_record).collect(),
+            catalog_tls: recipe.tls,
+            isolation: built.isolation.name().to_owned(),
+            program: PathBuf::new(),
+            files: Vec::new(),
+            stored_at: Timestamp::now(),
+            artifact: None,
+            installed_sha256: None,
+        };
+        let verified = receipt.verification();
+        if verified < config.minimum_verification {
+            return Err(ProvisionError::BelowPolicy {
+                id: self.request.worker_id.clone(),
+                found: verified,
+                required: config.minimum_verification,
+            });
+        }
+        let trees = pkgdirs.clone();
+        let found = blocking(move || {
+            let packaged = package.pkgnames().iter().map(String::as_str);
+            let names = binary::candidate_names(
+                binary_name
+                    .iter()
+                    .map(String::as_str)
+                    .chain(packaged)
+                    .chain(package.provides()),
+            );
+            let found = binary::find(&trees, &names)?;
+            binary::check(&found)?;
+            Ok(found)
+        })
+        .await?;
+        receipt.program = found.relative_path();
+        if config.trial {
+            self.try_out(&built.spec, &found).await?;
+        }
+        let store = self.shared.store.clone();
+        let version = blocking(move || store.add(&pkgdirs, receipt)).await?;
+        let text = format!(
+            "found `{}`, verified by {verified}",
+            version.receipt.program.display()
+        );
+        self.emitter.note(ProvisionPhase::Binary, text);
+        Ok(version)
+    }
+
+    async fn try_out(&self, spec: &BuildSpec, found: &Found) -> Result<(), ProvisionError> {
+        let mut spec = spec.clone();
+        spec.limits.wall = TRIAL_LIMIT;
+        spec.log_file = None;
+        let sandbox = &self.shared.sandbox;
+        let id = &self.request.worker_id;
+        trial::run(
+            sandbox,
+            &spec,
+            found.path(),
+            id,
+            &self.cancel,
+            &self.emitter,
+        )
+        .await
+    }
+
+    /// Puts the stored program in place.
+    pub(crate) async fn install(
+        &self,
+        version: Version,
+        choice: &Choice,
+        entry: &WorkerEntry,
+        bin_dir: &BinDir,
+    ) -> Result<Version, ProvisionError> {
+        let store = self.shared.store.clone();
+        let folder = bin_dir.path.clone();
+        let force = self.request.force;
+        let name = choice
+            .variant
+            .binary_name
+            .clone()
+            .or_else(|| Some(version.receipt.program.file_name()?.to_str()?.to_owned()))
+            .unwrap_or_else(|| self.request.worker_id.clone());
+        let backend = choice.backend.backend;
+        let pkgver = version.receipt.pkgver.clone();
+        let id = artifact_id(&self.request.worker_id, backend, &pkgver, choice.platform);
+        let platform = choice.platform;
+        let capabilities = entry.capabilities.clone();
+        let artifact = move |path: PathBuf, size: u64| {
+            let binary = WorkerBinary::new(id, backend, platform, path, size, pkgver);
+            let context = capabilities
+                .max_context_length
+                .unwrap_or(binary.max_context_length());
+            binary.with_capabilities(
+                Vec::new(),
+                capabilities.supported_formats,
+                context,
+                capabilities.supports_streaming,
+                capabilities.supports_batching,
+            )
+        };
+        let version =
+            blocking(move || activate::activate(&store, version, &folder, &name, force, artifact))
+                .await?;
+        if let Some(binary) = &version.receipt.artifact {
+            let text = format!("installed `{}`", binary.path().display());
+            self.emitter.note(ProvisionPhase::Install, text);
+        }
+        Ok(version)
+    }
+
+    /// The outcome. The worker is in place by now, so a cancellation comes too late.
+    pub(crate) fn artifact(
+        &self,
+        version: Version,
+        choice: &Choice,
+    ) -> Result<Provisioned, ProvisionError> {
+        let phase = ProvisionPhase::Artifact;
+        self.emitter.emit(phase, Happening::Started);
+        let lost = || ProvisionError::Lost {
+            id: self.request.worker_id.clone(),
+        };
+        let binary = version.receipt.artifact.clone().ok_or_else(lost)?;
+        self.emitter
+            .emit(phase, Happening::Finished { elapsed_ms: 0 });
+        Ok(Provisioned {
+            binary,
+            backend: choice.backend.clone(),
+            receipt: version.receipt,
+            reused: false,
+        })
+    }
+}
