@@ -48,7 +48,7 @@ pub(crate) fn check(sources: &[SourceRequest], policy: &Policy) -> Result<(), Fe
     Ok(())
 }
 
-/// Tells whether makepkg would verify a signature: integrity/verify_signature.sh, `source_has_signatures`.
+/// Tells whether makepkg would verify a signature: `integrity/verify_signature.sh`, `source_has_signatures`.
 fn is_signed(request: &SourceRequest) -> bool {
     match request.source.location() {
         Location::Git(git) => git.signed(),

@@ -144,7 +144,7 @@ async fn garbage_goes_by_age_and_by_size() {
         world.fetch(&[request]).await.unwrap();
         world.remove_src();
     }
-    let old = SystemTime::now() - Duration::from_secs(10 * 86_400);
+    let old = SystemTime::now() - Duration::from_hours(240);
     let by_size = |size: u64| {
         entries(&world)
             .into_iter()
@@ -162,9 +162,9 @@ async fn garbage_goes_by_age_and_by_size() {
             .unwrap();
     };
     age(3000, old);
-    age(1000, SystemTime::now() - Duration::from_secs(60));
+    age(1000, SystemTime::now() - Duration::from_mins(1));
     let cache = world.path("cache");
-    let report = collect_garbage(&cache, Some(Duration::from_secs(86_400)), None).unwrap();
+    let report = collect_garbage(&cache, Some(Duration::from_hours(24)), None).unwrap();
     assert_eq!(
         (report.removed, report.removed_bytes, report.kept_bytes),
         (1, 3000, 3000)

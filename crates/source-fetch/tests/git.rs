@@ -4,6 +4,7 @@
 mod git_support;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -95,7 +96,6 @@ async fn a_checkout_from_this_machine_equals_a_clone() {
     let bare = sample(place.root(), "r");
     compare_with_clone(&place, &format!("file://{}", bare.display()), &bare).await;
     // The mirror borrows: its packs are the very files of the repository.
-    use std::os::unix::fs::MetadataExt;
     let file = |directory: &Path| {
         let mut files: Vec<_> = fs::read_dir(directory)
             .unwrap()

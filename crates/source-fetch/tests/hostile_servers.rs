@@ -113,7 +113,7 @@ fn cases() -> Vec<(&'static str, Misbehaviour, Outcome)> {
                 let mut acts = vec![Act::Send(
                     b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec(),
                 )];
-                let chunk = [b"10000\r\n".as_slice(), &[b'x'; 0x10000], b"\r\n"].concat();
+                let chunk = [b"10000\r\n".as_slice(), &vec![b'x'; 0x10000], b"\r\n"].concat();
                 acts.extend(std::iter::repeat_n(Act::Send(chunk), 40));
                 acts
             },
@@ -135,7 +135,7 @@ fn cases() -> Vec<(&'static str, Misbehaviour, Outcome)> {
             "changes between ranges",
             |r, b| {
                 if r.earlier == 0 {
-                    cut_after(file(r, "\"old\"", &[b'x'; SIZE]), 100_000, Act::Cut)
+                    cut_after(file(r, "\"old\"", &vec![b'x'; SIZE]), 100_000, Act::Cut)
                 } else {
                     file(r, "\"new\"", b)
                 }
@@ -145,7 +145,7 @@ fn cases() -> Vec<(&'static str, Misbehaviour, Outcome)> {
         (
             "changes and keeps its tag",
             |r, b| match r.earlier {
-                0 => cut_after(file(r, "\"one\"", &[b'x'; SIZE]), 100_000, Act::Cut),
+                0 => cut_after(file(r, "\"one\"", &vec![b'x'; SIZE]), 100_000, Act::Cut),
                 _ => file(r, "\"one\"", b),
             },
             Arrives(3),

@@ -17,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backend::{self, BackendChoice};
 use crate::config::FlavorPreference;
-use crate::contract::Artifact as _;
 use crate::error::ProvisionError;
 use crate::install::{self, BinDir};
 use crate::plan::{self, EvaluatedPackage};
