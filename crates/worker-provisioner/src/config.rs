@@ -71,7 +71,7 @@ pub struct Config {
     pub cache_dir: PathBuf,
     /// What is installed.
     pub data_dir: PathBuf,
-    /// Build folders are made below it; the system's temporary folder by default.
+    /// Build folders are made below it: `/tmp`, or what `TMPDIR` says in [`Config::from_env`].
     pub temp_dir: PathBuf,
     /// The home of the person the provisioner works for, where there is one.
     pub home: Option<PathBuf>,
@@ -118,7 +118,7 @@ impl Config {
             bin_dir: Some(root.join("bin")),
             cache_dir: root.join("cache"),
             data_dir: root.join("data"),
-            temp_dir: env::temp_dir(),
+            temp_dir: PathBuf::from("/tmp"),
             home: None,
             search_path: system_search_path(),
             tool_dirs: Vec::new(),
@@ -149,6 +149,7 @@ impl Config {
         let cache = below_home("XDG_CACHE_HOME", ".cache").unwrap_or_else(|| temp_dir.clone());
         let data = below_home("XDG_DATA_HOME", ".local/share").unwrap_or_else(|| temp_dir.clone());
         let mut config = Self::new(cache.join("rbee/provisioner"));
+        config.temp_dir = temp_dir;
         config.data_dir = data.join("rbee");
         config.bin_dir = None;
         if let Some(url) = text("WORKER_CATALOG_URL") {
