@@ -1,9 +1,11 @@
 //! Running commands: lists, pipelines, simple commands, functions.
 
-use super::builtin::{self, Arg, Call, Outcome};
-use super::dynamic::{DynamicKind, Field, Reason, Stop};
-use super::filter;
-use super::scope::{Content, FunctionValue, List as Fields, Scope, Variable};
+mod call;
+mod substitute;
+
+use super::builtin::{Arg, Call};
+use super::dynamic::{Field, Stop};
+use super::scope::{Content, FunctionValue, Scope, Variable};
 use super::shell::{Flow, Shell, Status};
 use super::stream::Input;
 use crate::span::Span;
@@ -162,97 +164,6 @@ impl Shell {
         Ok(((), input_of(text)))
     }
 
-    /// Runs in a copy of the state, which is then dropped; `exit` and errors end only the copy.
-    pub(crate) fn subshell(
-        &mut self,
-        run: impl FnOnce(&mut Self) -> Result<Flow, Stop>,
-    ) -> Result<(), Stop> {
-        self.fuel
-            .spend(self.state.scopes[0].variables.len() as u64)?;
-        let state = self.state.clone();
-        let doubt = self.doubt.clone();
-        let loops = self.loops;
-        let streams = self.streams.clone();
-        let result = run(self);
-        self.streams.targets = streams.targets;
-        let changed = self.state.files_changed.take();
-        self.state = state;
-        if changed.is_some() {
-            self.state.files_changed = changed;
-        }
-        self.loops = loops;
-        let stuck = std::mem::replace(&mut self.doubt, doubt);
-        match result {
-            Ok(_) => {}
-            Err(Stop::Failed { fatal, .. }) => {
-                self.complain();
-                self.status = Ok(if fatal { 127 } else { 1 });
-            }
-            Err(Stop::Dynamic(reason)) => self.status = Err(reason),
-            Err(stop) => return Err(stop),
-        }
-        if self.doubt.reason().is_none()
-            && let Some(reason) = stuck.reason()
-        {
-            self.status = Err(reason.clone());
-        }
-        Ok(())
-    }
-
-    /// `$(…)`: what the commands print, without the line feeds at its end.
-    pub(crate) fn substitute(&mut self, file: &File, list: &List) -> Result<Field, Stop> {
-        let span = self.span;
-        let ((text, ()), status) = self.deeper(|shell| {
-            let outcome = shell.capture(|shell| {
-                if shell.print_file(file, list)? {
-                    return Ok(());
-                }
-                shell.status = Ok(0);
-                shell.subshell(|shell| shell.list(file, list))
-            })?;
-            Ok((outcome, shell.status.clone()))
-        })?;
-        self.span = span;
-        self.substitution_status = Some(status);
-        Ok(text.map(|mut text| {
-            if text.contains('\0') {
-                text.retain(|c| c != '\0');
-            }
-            text.truncate(text.trim_end_matches('\n').len());
-            text
-        }))
-    }
-
-    /// `$(< file)`, which runs no command.
-    fn print_file(&mut self, file: &File, list: &List) -> Result<bool, Stop> {
-        let [statement] = list.statements.as_slice() else {
-            return Ok(false);
-        };
-        let Command::Simple(simple) = &statement.command else {
-            return Ok(false);
-        };
-        if !simple.assignments.is_empty() || !simple.arguments.is_empty() {
-            return Ok(false);
-        }
-        let [redirect] = simple.redirects.as_slice() else {
-            return Ok(false);
-        };
-        if redirect.operator != crate::tree::RedirectOperator::Read {
-            return Ok(false);
-        }
-        self.set_span(simple.span);
-        let text = self.with_redirects(file, &simple.redirects, |shell| {
-            match shell.read_all() {
-                Ok(text) => shell.write(&text)?,
-                Err(Stop::Dynamic(reason)) => shell.taint_output(&reason),
-                Err(stop) => return Err(stop),
-            }
-            shell.status = Ok(0);
-            Ok(Flow::Next)
-        });
-        text.map(|_| true)
-    }
-
     fn simple(&mut self, file: &File, simple: &SimpleCommand) -> Result<Flow, Stop> {
         self.set_span(simple.span);
         self.substitution_status = None;
@@ -356,102 +267,6 @@ impl Shell {
         Ok(variable)
     }
 
-    /// Runs a function, a builtin or a filter, or says that the command would have to run.
-    pub(crate) fn call(&mut self, call: &Call<'_>) -> Result<Flow, Stop> {
-        match self.state.functions.get(call.name) {
-            Some(Ok(function)) => {
-                let function = function.clone();
-                return self.call_function(&function, call);
-            }
-            Some(Err(reason)) => {
-                let reason = reason.clone();
-                self.forget_everything(&reason);
-                self.status = Err(reason);
-                return Ok(Flow::Next);
-            }
-            None => {}
-        }
-        self.call_builtin(call)
-    }
-
-    /// As [`call`](Self::call), functions left aside (`command`, `builtin`).
-    pub(crate) fn call_builtin(&mut self, call: &Call<'_>) -> Result<Flow, Stop> {
-        if let Some(entry) = builtin::find(call.name) {
-            return match (entry.run)(self, call) {
-                Ok(Outcome { status, flow }) => {
-                    self.status = status;
-                    Ok(flow)
-                }
-                Err(Stop::Dynamic(reason)) => {
-                    if entry.writes {
-                        self.taint_output(&reason);
-                    }
-                    self.status = Err(reason);
-                    Ok(Flow::Next)
-                }
-                Err(stop) => Err(stop),
-            };
-        }
-        if let Some(entry) = filter::find(call.name) {
-            let outcome = call.texts().and_then(|args| {
-                let args: Vec<&str> = args;
-                (entry.run)(self, &args)
-            });
-            return match outcome {
-                Ok(status) => {
-                    self.status = Ok(status);
-                    Ok(Flow::Next)
-                }
-                Err(Stop::Dynamic(reason)) => {
-                    self.taint_output(&reason);
-                    self.status = Err(reason);
-                    Ok(Flow::Next)
-                }
-                Err(stop) => Err(stop),
-            };
-        }
-        let reason = self.reason(DynamicKind::Command(call.name.to_owned()));
-        if !is_silent(call) {
-            self.taint_output(&reason);
-            self.taint(2, &reason);
-        }
-        self.state.files_changed = Some(reason.clone());
-        self.status = Err(reason);
-        Ok(Flow::Next)
-    }
-
-    fn unknown_command(&mut self, reason: &Reason) -> Flow {
-        self.forget_everything(reason);
-        self.status = Err(reason.clone());
-        Flow::Next
-    }
-
-    fn call_function(&mut self, function: &FunctionValue, call: &Call<'_>) -> Result<Flow, Stop> {
-        let positional = match &call.unknown {
-            Some(reason) => Fields::Dynamic(reason.clone()),
-            None => Fields::Known(call.fields(self)?),
-        };
-        self.deeper(|shell| {
-            let positional = std::mem::replace(&mut shell.state.positional, positional);
-            let anchor = std::mem::replace(&mut shell.anchor, function.anchor);
-            let span = shell.span;
-            let depth = shell.state.scopes.len();
-            shell.state.scopes.push(Scope::default());
-            shell.state.calls.push(call.name.into());
-            let result =
-                shell.in_function(|shell| shell.compound(&function.file, &function.function.body));
-            shell.state.calls.pop();
-            shell.state.scopes.truncate(depth);
-            shell.anchor = anchor;
-            shell.span = span;
-            shell.state.positional = positional;
-            Ok(match result? {
-                Flow::Exit => Flow::Exit,
-                _ => Flow::Next,
-            })
-        })
-    }
-
     pub(crate) fn compound(
         &mut self,
         file: &File,
@@ -529,33 +344,4 @@ fn worst(statuses: &[Status]) -> Status {
         }
     }
     last
-}
-
-/// External commands that print nothing unless asked to.
-fn is_silent(call: &Call<'_>) -> bool {
-    let quiet = matches!(
-        call.name,
-        "mkdir"
-            | "rm"
-            | "rmdir"
-            | "cp"
-            | "mv"
-            | "ln"
-            | "touch"
-            | "chmod"
-            | "chown"
-            | "install"
-            | "sleep"
-    );
-    quiet
-        && call.unknown.is_none()
-        && call.args.iter().all(|arg| match arg {
-            Arg::Field(Ok(text)) => {
-                !(text.starts_with("--v")
-                    || text == "--help"
-                    || text == "--debug"
-                    || (text.starts_with('-') && !text.starts_with("--") && text.contains('v')))
-            }
-            _ => false,
-        })
 }

@@ -1,9 +1,12 @@
 //! Words to strings: quoting, expansions, splitting and file names.
 
+mod escape;
+mod split;
+
+use super::brace;
 use super::dynamic::{DynamicKind, Field, Reason, Stop};
 use super::scope::List;
 use super::shell::Shell;
-use super::{brace, glob};
 use crate::tree::{
     Arithmetic, File, Operation, Parameter, Subscript, SubstitutionBody, Word, WordPart,
 };
@@ -382,110 +385,6 @@ impl Shell {
         }
         Ok(())
     }
-
-    /// The separators of word splitting; `None` when `IFS` is unset, which means the default.
-    pub(crate) fn separators(&mut self) -> Result<String, Stop> {
-        match self.scalar("IFS") {
-            None => Ok(" \t\n".to_owned()),
-            Some(value) => Ok(value?),
-        }
-    }
-
-    /// Splits expanded pieces into fields and expands file names.
-    fn split(&mut self, pieces: Vec<Piece>, fields: &mut Vec<Field>) -> Result<(), Stop> {
-        let splits = pieces.iter().any(|piece| match piece {
-            Piece::Text(text, Quote::Split) => !text.is_empty(),
-            _ => false,
-        });
-        let separators = if splits {
-            self.separators()?
-        } else {
-            String::new()
-        };
-        let mut builder = Builder::default();
-        for piece in pieces {
-            match piece {
-                Piece::Text(text, Quote::Quoted) => builder.quoted(&text),
-                Piece::Text(text, Quote::Literal) => builder.live(&text),
-                Piece::Text(text, Quote::Split) => {
-                    self.fuel.spend(text.len() as u64 / 8)?;
-                    for c in text.chars() {
-                        if !separators.contains(c) {
-                            builder.live_char(c);
-                        } else if matches!(c, ' ' | '\t' | '\n') {
-                            builder.blank();
-                        } else {
-                            builder.separator();
-                        }
-                    }
-                }
-                Piece::Unknown(reason, Quote::Quoted) => builder.unknown(reason),
-                Piece::Unknown(reason, _) => return Err(reason.into()),
-                Piece::Break => builder.end(),
-            }
-        }
-        builder.end();
-        for built in builder.done {
-            match built {
-                Built {
-                    unknown: Some(reason),
-                    ..
-                } => fields.push(Err(reason)),
-                Built {
-                    text,
-                    pattern,
-                    live: true,
-                    ..
-                } if !self.state.options.noglob => {
-                    if let Some(names) = glob::expand(self, &pattern)? {
-                        fields.extend(names.into_iter().map(Ok));
-                    } else {
-                        self.fuel.store(text.len())?;
-                        fields.push(Ok(text));
-                    }
-                }
-                Built { text, .. } => {
-                    self.fuel.store(text.len())?;
-                    fields.push(Ok(text));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Expands a word to a pattern: quoted characters are escaped with a backslash.
-    pub(crate) fn pattern_text(&mut self, file: &File, word: &Word) -> Result<String, Stop> {
-        self.fuel.spend(1)?;
-        if let [WordPart::Literal(span)] = word.parts()
-            && file.text(*span).first() != Some(&b'~')
-        {
-            return Ok(self.utf8(file.text(*span))?.to_owned());
-        }
-        let mut pieces = Vec::new();
-        self.tilde_word(file, word.parts(), Mode::SINGLE, false, &mut pieces)?;
-        escaped(pieces, |text, pattern| {
-            for c in text.chars() {
-                if !c.is_alphanumeric() {
-                    pattern.push('\\');
-                }
-                pattern.push(c);
-            }
-        })
-    }
-
-    /// Expands a word to a regular expression: quoted characters stand for themselves.
-    pub(crate) fn regex_text(&mut self, file: &File, word: &Word) -> Result<String, Stop> {
-        let mut pieces = Vec::new();
-        self.tilde_word(file, word.parts(), Mode::SINGLE, false, &mut pieces)?;
-        escaped(pieces, |text, pattern| {
-            for c in text.chars() {
-                if c.is_ascii_punctuation() {
-                    pattern.push('\\');
-                }
-                pattern.push(c);
-            }
-        })
-    }
 }
 
 /// Whether a part can make any number of fields even inside double quotes.
@@ -509,19 +408,6 @@ fn part_has_tilde(file: &File, part: &WordPart) -> bool {
     matches!(part, WordPart::Literal(span) if file.text(*span).contains(&b'~'))
 }
 
-fn escaped(pieces: Vec<Piece>, quote: impl Fn(&str, &mut String)) -> Result<String, Stop> {
-    let mut pattern = String::new();
-    for piece in pieces {
-        match piece {
-            Piece::Text(text, Quote::Quoted) => quote(&text, &mut pattern),
-            Piece::Text(text, _) => pattern.push_str(&text),
-            Piece::Unknown(reason, _) => return Err(reason.into()),
-            Piece::Break => pattern.push(' '),
-        }
-    }
-    Ok(pattern)
-}
-
 /// Joins pieces to the one string they make where no splitting happens.
 pub(crate) fn single(pieces: Vec<Piece>) -> Result<String, Stop> {
     let mut pieces = pieces.into_iter();
@@ -539,79 +425,4 @@ pub(crate) fn single(pieces: Vec<Piece>) -> Result<String, Stop> {
         }
     }
     Ok(text)
-}
-
-#[derive(Debug, Default)]
-struct Built {
-    text: String,
-    /// The same with quoted characters escaped, for file name expansion.
-    pattern: String,
-    /// An unquoted `*`, `?` or `[` is in it.
-    live: bool,
-    /// The field exists even when it is empty.
-    begun: bool,
-    unknown: Option<Reason>,
-}
-
-#[derive(Debug, Default)]
-struct Builder {
-    done: Vec<Built>,
-    current: Built,
-    /// Blanks ended the last field, so that one other separator belongs to the same gap.
-    after_blank: bool,
-}
-
-impl Builder {
-    fn quoted(&mut self, text: &str) {
-        self.current.begun = true;
-        self.after_blank = false;
-        self.current.text.push_str(text);
-        for c in text.chars() {
-            if !c.is_alphanumeric() {
-                self.current.pattern.push('\\');
-            }
-            self.current.pattern.push(c);
-        }
-    }
-
-    fn live(&mut self, text: &str) {
-        text.chars().for_each(|c| self.live_char(c));
-    }
-
-    fn live_char(&mut self, c: char) {
-        self.current.begun = true;
-        self.after_blank = false;
-        self.current.live |= matches!(c, '*' | '?' | '[' | '(');
-        self.current.text.push(c);
-        self.current.pattern.push(c);
-    }
-
-    fn unknown(&mut self, reason: Reason) {
-        self.current.begun = true;
-        self.after_blank = false;
-        self.current.unknown.get_or_insert(reason);
-    }
-
-    fn end(&mut self) {
-        if self.current.begun {
-            self.done.push(std::mem::take(&mut self.current));
-        }
-        self.after_blank = false;
-    }
-
-    fn blank(&mut self) {
-        if self.current.begun {
-            self.end();
-            self.after_blank = true;
-        }
-    }
-
-    fn separator(&mut self) {
-        if self.current.begun || !self.after_blank {
-            self.current.begun = true;
-            self.end();
-        } else {
-            self.after_blank = false;
-        }
-    }
 }

@@ -1,9 +1,12 @@
 //! makepkg's `lint_pkgbuild`, in its order.
 
+mod kinds;
+mod lists;
+
 use super::diagnostic::{Code, Diagnostic};
 use super::rules::{self, Verdict};
 use crate::evaluate::{DynamicReason, Evaluated};
-use crate::package::{Array, ArrayField, Metadata, Recipe, StringField, Value};
+use crate::package::{Array, ArrayField, Recipe, StringField, Value};
 use crate::span::Span;
 
 /// What makepkg's lints say.
@@ -76,7 +79,7 @@ struct Lint<'recipe> {
     findings: Findings,
 }
 
-impl<'recipe> Lint<'recipe> {
+impl Lint<'_> {
     fn report(&mut self, code: Code, span: Option<Span>, message: String, fix: impl Into<String>) {
         self.findings
             .diagnostics
@@ -185,108 +188,6 @@ impl<'recipe> Lint<'recipe> {
                     );
                 }
             }
-        }
-    }
-
-    /// Every list of a kind: common, suffixed and overridden.
-    fn all(&self, field: ArrayField) -> Vec<&'recipe Array> {
-        let package = &self.recipe.package;
-        let overrides = package
-            .overrides
-            .iter()
-            .map(|overrides| &overrides.metadata);
-        let layers = [&package.common].into_iter().chain(overrides);
-        layers
-            .flat_map(|metadata| listed(metadata, field, &self.arches))
-            .collect()
-    }
-
-    fn lists(&mut self) {
-        for field in [
-            ArrayField::Backup,
-            ArrayField::Checkdepends,
-            ArrayField::Conflicts,
-            ArrayField::Depends,
-            ArrayField::Makedepends,
-            ArrayField::Optdepends,
-            ArrayField::Options,
-            ArrayField::Provides,
-        ] {
-            let mut seen = std::collections::HashSet::new();
-            for array in self.all(field) {
-                self.undecided(array.reasons());
-                for (text, span) in array.known() {
-                    // An override repeats the common elements that `+=` left in place.
-                    if seen.insert(text) {
-                        self.element(field, text, span);
-                    }
-                }
-            }
-        }
-    }
-
-    fn element(&mut self, field: ArrayField, text: &str, span: Option<Span>) {
-        match field {
-            ArrayField::Backup if text.starts_with('/') => self.report(
-                Code::BackupAbsolute,
-                span,
-                format!("`{text}` in `backup` has a leading slash"),
-                "drop the leading slash",
-            ),
-            ArrayField::Backup => {}
-            ArrayField::Options if rules::is_option(text) => {}
-            ArrayField::Options => self.report(
-                Code::OptionUnknown,
-                span,
-                format!("makepkg does not know the option `{text}`"),
-                "use one of strip, docs, libtool, staticlibs, emptydirs, zipman, purge, debug, \
-                 lto, ccache, distcc, buildflags, makeflags, or `!` and one of them",
-            ),
-            ArrayField::Provides => self.provides(text, span),
-            _ => self.dependency(field, text, span),
-        }
-    }
-
-    fn provides(&mut self, text: &str, span: Option<Span>) {
-        if text.contains(['<', '>']) {
-            self.report(
-                Code::ProvidesComparison,
-                span,
-                format!("`{text}` in `provides` compares versions"),
-                "use `=` and one version",
-            );
-            return;
-        }
-        let (name, version) = match text.rsplit_once('=') {
-            None => (text, None),
-            Some((name, version)) => (name, Some(version)),
-        };
-        self.verdict(Code::NameInvalid, span, rules::name("provides", name));
-        if let Some(version) = version {
-            self.verdict(
-                Code::PkgverInvalid,
-                span,
-                rules::full_version("provides", version),
-            );
-        }
-    }
-
-    fn dependency(&mut self, field: ArrayField, text: &str, span: Option<Span>) {
-        let text = match field {
-            ArrayField::Optdepends => rules::without_description(text),
-            _ => text,
-        };
-        let (name, version) = rules::constraint(text);
-        self.verdict(Code::NameInvalid, span, rules::name(field.name(), name));
-        // makepkg lets `depends` end in an operator (Arch bug 58776).
-        if let Some(version) = version
-            && !(version.is_empty() && field == ArrayField::Depends)
-        {
-            self.verdict(
-                Code::PkgverInvalid,
-                span,
-                rules::full_version(field.name(), version),
-            );
         }
     }
 
@@ -439,93 +340,4 @@ impl<'recipe> Lint<'recipe> {
             );
         }
     }
-
-    fn kinds(&mut self) {
-        let arrays = ArrayField::ALL
-            .into_iter()
-            .map(|field| field.name().to_owned());
-        let arches = self.arches();
-        let suffixed = arches
-            .iter()
-            .filter(|arch| *arch != "any")
-            .flat_map(|arch| {
-                ArrayField::SUFFIXED
-                    .into_iter()
-                    .map(move |field| format!("{}_{arch}", field.name()))
-            });
-        for name in arrays.chain(suffixed) {
-            let declared = self.is_declared(&name) && !self.recipe.evaluation.is_array(&name);
-            if declared || self.is_assigned(&name, false) {
-                let span = self.span(&name);
-                self.report(
-                    Code::NotAnArray,
-                    span,
-                    format!("`{name}` should be an array"),
-                    format!("write `{name}=(…)`"),
-                );
-            }
-        }
-        for name in strings() {
-            if self.recipe.evaluation.is_array(name) || self.is_assigned(name, true) {
-                let span = self.span(name);
-                self.report(
-                    Code::NotAString,
-                    span,
-                    format!("`{name}` should not be an array"),
-                    format!("write `{name}=…` without brackets"),
-                );
-            }
-        }
-        self.forbidden_overrides(&arches);
-        let reasons: Vec<_> = self
-            .recipe
-            .functions
-            .iter()
-            .filter_map(|lines| lines.0.as_ref().err())
-            .collect();
-        self.undecided(reasons);
-    }
-
-    /// Whether a package function has a line that assigns the field so.
-    fn is_assigned(&self, name: &str, is_array: bool) -> bool {
-        let mut lines = self
-            .recipe
-            .functions
-            .iter()
-            .flat_map(|lines| lines.matching(name));
-        lines.any(|line| line.is_array == is_array)
-    }
-
-    fn forbidden_overrides(&mut self, arches: &[String]) {
-        let mut names: Vec<String> = never_overridden().map(str::to_owned).collect();
-        for arch in arches.iter().filter(|arch| *arch != "any") {
-            names.extend(never_overridden().map(|name| format!("{name}_{arch}")));
-        }
-        for name in names {
-            if self.is_assigned(&name, true) || self.is_assigned(&name, false) {
-                self.report(
-                    Code::OverrideForbidden,
-                    None,
-                    format!("`{name}` is assigned in a package function"),
-                    format!("assign `{name}` at the top level, or make the variable `local`"),
-                );
-            }
-        }
-    }
-}
-
-/// The lists of a kind in one section: the common one and those of the recipe's architectures.
-fn listed<'metadata>(
-    metadata: &'metadata Metadata,
-    field: ArrayField,
-    arches: &Array,
-) -> Vec<&'metadata Array> {
-    let lists = metadata.arrays.iter().filter(|(key, _)| {
-        key.field == field
-            && key
-                .arch
-                .as_ref()
-                .is_none_or(|arch| arches.known().any(|(name, _)| name == arch.as_str()))
-    });
-    lists.map(|(_, array)| array).collect()
 }

@@ -1,7 +1,11 @@
 //! From variables and function texts to fields, as makepkg's `util/pkgbuild.sh` does it.
 
+mod lines;
+
 use std::collections::{BTreeSet, HashMap};
 
+pub(crate) use self::lines::is_space;
+use self::lines::{FunctionLines, Line};
 use super::{
     Array, ArrayField, ArrayKey, Metadata, Overrides, Package, PackageError, StringField, Value,
 };
@@ -59,110 +63,6 @@ pub(crate) struct Recipe<'evaluation> {
     pub(crate) package: Package,
     /// For each package of [`Package::overrides`].
     pub(crate) functions: Vec<FunctionLines>,
-}
-
-/// The assigning lines of a package function; unknown when the function's text is.
-#[derive(Debug)]
-pub(crate) struct FunctionLines(pub(crate) Result<Vec<Line>, DynamicReason>);
-
-/// A line of `declare -f` that begins with an assignment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Line {
-    /// The variable.
-    pub(crate) name: String,
-    /// Whether an array literal follows, by makepkg's expressions `name\+?=\(` and
-    /// `name\+?=[^(]`; a line that ends behind the `=` is neither and not among the lines.
-    pub(crate) is_array: bool,
-    /// The line from the `=` or `+=` on.
-    rest: String,
-}
-
-impl FunctionLines {
-    fn read(evaluation: &Evaluation, pkgname: &str) -> Self {
-        let text = evaluation
-            .declare_f(&format!("package_{pkgname}"))
-            .or_else(|| evaluation.declare_f("package"));
-        Self(match text {
-            None => Ok(Vec::new()),
-            Some(Evaluated::Known(text)) => Ok(text.split('\n').filter_map(Line::parse).collect()),
-            Some(Evaluated::Dynamic(reason)) => Err(reason),
-        })
-    }
-
-    /// The first line that also does something else than to assign a field.
-    fn surprise(&self) -> Option<&Line> {
-        let lines = self.0.as_deref().unwrap_or_default();
-        lines
-            .iter()
-            .find(|line| is_field(&line.name) && !line.is_plain())
-    }
-
-    /// The lines that assign the field.
-    pub(crate) fn matching(&self, name: &str) -> impl Iterator<Item = &Line> {
-        let lines = self.0.as_deref().unwrap_or_default();
-        lines.iter().filter(move |line| line.name == name)
-    }
-}
-
-impl Line {
-    fn parse(line: &str) -> Option<Self> {
-        let declaration = line.trim_start_matches(is_space);
-        let indent = &line[..line.len() - declaration.len()];
-        if !indent.ends_with(' ') {
-            return None;
-        }
-        let end = declaration
-            .find(|character: char| !(character.is_ascii_alphanumeric() || character == '_'))?;
-        let (name, rest) = declaration.split_at(end);
-        let first = rest.strip_prefix('+').unwrap_or(rest).strip_prefix('=')?;
-        Some(Self {
-            name: name.to_owned(),
-            is_array: first.chars().next()? == '(',
-            rest: rest.to_owned(),
-        })
-    }
-}
-
-impl Line {
-    /// Whether it has no effect but on the one variable in front. makepkg evaluates each line
-    /// several times and keeps what else it does, so that a second assignment, for example,
-    /// changes the fields of all packages.
-    fn is_plain(&self) -> bool {
-        let parsed = crate::parse::parse(format!("{OUTPUT}{}", self.rest));
-        // A line that is cut off in the middle is for the evaluation.
-        if !parsed.errors.is_empty() {
-            return true;
-        }
-        match parsed.file.commands().statements.as_slice() {
-            [statement] => match &statement.command {
-                tree::Command::Simple(simple) => {
-                    simple.assignments.len() == 1 || !simple.arguments.is_empty()
-                }
-                _ => false,
-            },
-            _ => false,
-        }
-    }
-}
-
-fn is_field(name: &str) -> bool {
-    name.parse::<ArrayKey>().is_ok() || name.parse::<StringField>().is_ok()
-}
-
-/// `[[:space:]]` in the locale C.UTF-8.
-pub(crate) fn is_space(character: char) -> bool {
-    matches!(
-        character,
-        '\t'..='\r'
-            | ' '
-            | '\u{1680}'
-            | '\u{2000}'..='\u{2006}'
-            | '\u{2008}'..='\u{200a}'
-            | '\u{2028}'
-            | '\u{2029}'
-            | '\u{205f}'
-            | '\u{3000}'
-    )
 }
 
 impl<'evaluation> Recipe<'evaluation> {
