@@ -1,6 +1,7 @@
 //! Developer commands for the workspace: `cargo xtask --help` lists them.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod bench;
 mod catalog;
 mod display;
 mod e2e;
@@ -36,6 +37,11 @@ enum Command {
     Srcinfo(srcinfo::Args),
     Lint(lint::Args),
     Workers(workers::Workers),
+    Bench(bench::Bench),
+    #[command(name = "bench-meter", hide = true)]
+    Meter(bench::Meter),
+    #[command(name = "bench-case", hide = true)]
+    Case(bench::Case),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +64,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Srcinfo(args) => srcinfo::run(&args),
         Command::Lint(args) => lint::run(&args),
         Command::Workers(command) => block_on(command.run()),
+        Command::Bench(command) => block_on(command.run()),
+        Command::Meter(command) => command.run(),
+        Command::Case(command) => block_on(command.run()),
     }
 }
 

@@ -86,6 +86,14 @@ pub(crate) fn folder_of(file: &Path) -> &Path {
     }
 }
 
+/// The `.SRCINFO` of a recipe in the default environment, where it can be told.
+pub(crate) fn print(text: &[u8], folder: &Path) -> Option<String> {
+    match srcinfo(text, folder, &Environment::default()) {
+        Outcome::Srcinfo(text) => Some(text),
+        _ => None,
+    }
+}
+
 fn srcinfo(text: &[u8], folder: &Path, environment: &Environment) -> Outcome {
     let parsed = parse(text);
     if !parsed.errors.is_empty() {
