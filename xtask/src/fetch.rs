@@ -11,7 +11,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use pkgbuild_syntax::{Arch, Environment, Package, evaluate, parse};
 use serde_json::{Value, json};
 use source_fetch::{
-    Checksum, Directories, Event, FetchError, Policy, Reporter, Source, SourceRequest, fetch_all,
+    Checksum, Directories, Event, Expired, FetchError, Policy, Reporter, Signer, Source,
+    SourceRequest, fetch_all,
     git::{History, required_history},
 };
 
@@ -35,6 +36,12 @@ pub(crate) struct Fetch {
     /// Downloads kept between runs [default: the user's cache folder].
     #[arg(long, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
+    /// Public keys to verify signatures with, as `gpg --export` writes them.
+    #[arg(long, value_name = "FILE")]
+    keyring: Option<PathBuf>,
+    /// Verify no signature, as makepkg does when told so.
+    #[arg(long)]
+    skippgpcheck: bool,
     /// Use the cache alone.
     #[arg(long)]
     offline: bool,
@@ -54,7 +61,9 @@ impl Fetch {
         };
         let policy = Policy {
             offline: self.offline,
+            keyring: self.keyring.clone(),
             valid_pgp_keys,
+            skip_pgp_check: self.skippgpcheck,
             ..Policy::default()
         };
         let bars = Bars::default();
@@ -157,8 +166,17 @@ fn result(fetched: &source_fetch::Fetched) -> Value {
         "from_cache": fetched.from_cache,
         "digests": digests,
         "skipped": fetched.verification.skipped,
+        "signed_by": fetched.verification.signed_by.as_ref().map(signer),
         "extracted": fetched.extracted,
     })
+}
+
+fn signer(signer: &Signer) -> Value {
+    let expired = signer.expired.map(|expired| match expired {
+        Expired::Signature => "signature",
+        Expired::Key => "key",
+    });
+    json!({ "fingerprint": signer.fingerprint, "expired": expired })
 }
 
 /// One JSON object a line on standard output.
@@ -182,15 +200,12 @@ impl Reporter for Json {
                 json!({ "attempt": attempt, "delay_ms": delay.as_millis(), "reason": reason }),
             ),
             Event::FromCache { .. } => ("from_cache", json!({})),
-            Event::Verified {
-                digests, signed_by, ..
-            } => {
+            Event::Verified { digests, .. } => {
                 let digests: Vec<_> = digests.iter().map(|kind| kind.name()).collect();
-                (
-                    "verified",
-                    json!({ "digests": digests, "signed_by": signed_by }),
-                )
+                ("verified", json!({ "digests": digests }))
             }
+            Event::SignatureVerified { signed_by, .. } => ("signature_verified", signer(signed_by)),
+            Event::SignatureSkipped { .. } => ("signature_skipped", json!({})),
             Event::Extracted { entries, bytes, .. } => {
                 ("extracted", json!({ "entries": entries, "bytes": bytes }))
             }
@@ -239,6 +254,14 @@ impl Reporter for Bars {
             }
             Event::FromCache { .. } => bar.set_message("from the cache"),
             Event::Verified { .. } => bar.set_message("verified"),
+            Event::SignatureVerified { signed_by, .. } => {
+                bar.set_message(match signed_by.expired {
+                    None => "signature verified",
+                    Some(Expired::Signature) => "signature verified, which has expired",
+                    Some(Expired::Key) => "signature verified, of a key that has expired",
+                });
+            }
+            Event::SignatureSkipped { .. } => bar.set_message("signature not verified"),
             Event::Extracted { entries, .. } => bar.set_message(format!("{entries} members")),
             Event::Finished { .. } => bar.finish(),
             _ => {}

@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result};
 use catalog_client::WorkerType;
 use clap::{Args, ValueEnum};
 use worker_provisioner::{
-    Config, FlavorPreference, IsolationPolicy, ProvisionError, ProvisionRequest, WorkerProvisioner,
+    Config, FlavorPreference, IsolationPolicy, ProvisionError, ProvisionRequest, SignaturePolicy,
+    WorkerProvisioner,
 };
 
 use crate::{display, interrupt};
@@ -24,6 +25,10 @@ Exit codes:
 
 /// Provision one worker: fetch, verify, build, install.
 #[derive(Debug, Args)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Provision {
     /// The worker's id in the catalog.
@@ -49,6 +54,13 @@ pub(crate) struct Provision {
     /// A variable the recipe sees, such as `RBEE_FEATURES=cpu`; may be repeated.
     #[arg(long, value_name = "K=V", value_parser = variable)]
     set_env: Vec<(String, String)>,
+    /// Public keys to verify signatures with, as `gpg --export` writes them [default:
+    /// `$WORKER_KEYRING`].
+    #[arg(long, value_name = "FILE")]
+    keyring: Option<PathBuf>,
+    /// Verify no signature, as makepkg does when told so.
+    #[arg(long)]
+    skippgpcheck: bool,
     /// How strongly the build is isolated.
     #[arg(long, default_value = "auto")]
     isolation: IsolationArg,
@@ -121,6 +133,12 @@ impl Provision {
         }
         if let Some(folder) = &self.data_dir {
             config.data_dir.clone_from(folder);
+        }
+        if self.keyring.is_some() {
+            config.keyring.clone_from(&self.keyring);
+        }
+        if self.skippgpcheck {
+            config.signatures = SignaturePolicy::Skip;
         }
         config.recipe_env.extend(self.set_env.iter().cloned());
         config

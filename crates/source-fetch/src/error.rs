@@ -75,7 +75,7 @@ pub enum FetchError {
         got: String,
     },
     /// A signature is missing or not good.
-    #[error("signature of source `{source_name}` is not accepted: {problem}")]
+    #[error("signature of source `{source_name}` is not accepted")]
     Signature {
         /// The signed source.
         source_name: String,
@@ -84,12 +84,13 @@ pub enum FetchError {
         problem: SignatureProblem,
     },
     /// The keyring file cannot be used.
-    #[error("keyring `{path}` cannot be used: {reason}", path = path.display())]
+    #[error("keyring `{path}` cannot be used", path = path.display())]
     Keyring {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        reason: String,
+        #[source]
+        problem: KeyringProblem,
     },
     /// A local file does not exist.
     #[error("source `{source_name}` does not exist: expected `{path}`", path = path.display())]
@@ -323,56 +324,137 @@ pub enum TransferProblem {
     },
 }
 
+/// What is wrong with a keyring file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyringProblem {
+    /// It cannot be read.
+    #[error("it cannot be read")]
+    Read(#[source] io::Error),
+    /// It is too large.
+    #[error("it is larger than the limit of {limit} bytes")]
+    TooLarge {
+        /// Most bytes allowed.
+        limit: u64,
+    },
+    /// It is in gpg's own format.
+    #[error("it is a keybox: write the keys to a file with `gpg --export` and name that")]
+    Keybox,
+    /// It holds no certificate.
+    #[error("it holds no public key: write some to it with `gpg --export`")]
+    Empty,
+    /// It does not parse.
+    #[error("{reason}")]
+    Malformed {
+        /// Why.
+        reason: String,
+    },
+}
+
 /// Why a signature is not accepted.
+///
+/// Fingerprints are those of primary keys, upper-case hexadecimal.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignatureProblem {
-    /// Signatures cannot be verified by this version, and an unverified one must not pass.
-    #[error("verifying signatures is not supported yet")]
-    Unsupported,
     /// No keyring was named.
-    #[error("no keyring file is configured")]
+    #[error(
+        "no keyring is configured: name a file with the keys of `validpgpkeys` (`Policy::keyring`, `--keyring FILE`)"
+    )]
     NoKeyring,
-    /// The signature's file does not parse.
+    /// The signature does not parse.
     #[error("the signature cannot be read: {reason}")]
     Malformed {
         /// Why.
         reason: String,
     },
+    /// The signature is too large.
+    #[error("the signature is larger than the limit of {limit} bytes")]
+    TooLarge {
+        /// Most bytes allowed.
+        limit: u64,
+    },
+    /// There are too many signatures in one file.
+    #[error("it holds more than {limit} signatures")]
+    TooMany {
+        /// Most signatures allowed.
+        limit: usize,
+    },
+    /// The signature is of a kind that cannot be verified.
+    #[error("{what} is not supported")]
+    Unsupported {
+        /// The version, algorithm or kind.
+        what: String,
+    },
     /// The signed source is not in the list.
     #[error("no source is named `{expected}`")]
     NothingSigned {
-        /// The name looked for.
+        /// The name looked for; a compressed file of that name would do too.
         expected: String,
     },
+    /// The signed content is compressed in a way that cannot be undone.
+    #[error("it signs the content of `{name}`, whose compression is not supported")]
+    Compression {
+        /// The compressed source.
+        name: String,
+    },
+    /// The signed content cannot be read or unpacked.
+    #[error("the content of `{name}` cannot be read")]
+    Content {
+        /// The signed source.
+        name: String,
+        /// Why.
+        #[source]
+        problem: io::Error,
+    },
     /// The key is not in the keyring.
-    #[error("key `{key}` is not in the keyring")]
+    #[error("key `{key}` is not in the keyring: add it to `{keyring}` once it is known to be right", keyring = keyring.display())]
     UnknownKey {
-        /// Key id or fingerprint, upper-case hexadecimal.
+        /// Fingerprint of the signing key, or its key id if the signature tells no more.
         key: String,
+        /// The keyring file.
+        keyring: PathBuf,
     },
     /// The key is in the keyring but not in `validpgpkeys`.
-    #[error("key `{fingerprint}` is not listed in `validpgpkeys`")]
+    #[error("key `{fingerprint}` is not listed in the recipe's `validpgpkeys`")]
     NotValidKey {
-        /// Fingerprint of the primary key.
+        /// The key.
         fingerprint: String,
     },
-    /// The key was revoked.
-    #[error("key `{fingerprint}` is revoked")]
+    /// The key, or the subkey that has signed, was revoked.
+    #[error("key `{fingerprint}` is revoked: ask for a signature by another key")]
     Revoked {
-        /// Fingerprint of the primary key.
+        /// The key.
         fingerprint: String,
+    },
+    /// The key may not make such a signature.
+    #[error("key `{fingerprint}` cannot be used: {reason}; a newer copy in the keyring may help")]
+    UnusableKey {
+        /// The key.
+        fingerprint: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// The signature is over a hash that can be forged.
+    #[error("the signature by key `{fingerprint}` uses {hash}, which can be forged")]
+    WeakHash {
+        /// The key.
+        fingerprint: String,
+        /// The hash.
+        hash: String,
     },
     /// The signature does not fit the content.
     #[error("the signature by key `{fingerprint}` does not fit the content")]
     Bad {
-        /// Fingerprint of the primary key.
+        /// The key.
         fingerprint: String,
     },
     /// `?signed` was asked for and the tag or commit carries no signature.
-    #[error("`{object}` is not signed")]
+    #[error("the {kind} `{object}` is not signed")]
     Unsigned {
-        /// The tag or commit.
+        /// `commit` or `tag`.
+        kind: &'static str,
+        /// The object id.
         object: String,
     },
 }

@@ -2,6 +2,7 @@
 
 mod ar;
 mod format;
+mod plain;
 mod tar;
 mod tree;
 mod zip;
@@ -16,7 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{ExtractProblem, FetchError};
 use crate::policy::ExtractLimits;
-use format::{Container, Packing};
+use format::Container;
+pub(crate) use format::Packing;
+pub(crate) use plain::unpacked;
 use tree::Tree;
 pub(crate) use tree::{Extraction, check_links, set_times, umask};
 

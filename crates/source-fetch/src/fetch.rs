@@ -10,12 +10,15 @@ use crate::blocking;
 use crate::error::FetchError;
 use crate::plan;
 use crate::policy::{Directories, Fetched, Policy, SourceRequest};
-use crate::progress::{Reporter, SourceId};
+use crate::progress::{Event, Reporter, SourceId};
 use crate::source::Location;
 use crate::staging::{Staged, Staging};
 
 mod file;
 mod repository;
+mod signed;
+
+use signed::Signatures;
 
 /// How long a cancelled fetch waits for its staging directory to be removed.
 const GRACE: Duration = Duration::from_millis(50);
@@ -72,6 +75,14 @@ struct Context<'a> {
     token: &'a CancellationToken,
     reporter: &'a dyn Reporter,
     staging: Arc<Staging>,
+    signatures: Signatures,
+}
+
+/// One source that is complete.
+struct Done {
+    index: usize,
+    fetched: Fetched,
+    staged: Staged,
 }
 
 async fn fetch_into(
@@ -86,6 +97,7 @@ async fn fetch_into(
         Some(client) => client.clone(),
         None => client()?,
     };
+    let signatures = Signatures::plan(sources, policy, token).await?;
     let (srcdir, gone) = (dirs.srcdir.clone(), gone.clone());
     let staging = blocking::run(token, move || Staging::create(&srcdir, gone)).await?;
     let context = Context {
@@ -95,14 +107,15 @@ async fn fetch_into(
         token,
         reporter,
         staging: Arc::new(staging),
+        signatures,
     };
     let mut done = fetch_each(&context, sources).await?;
-    done.sort_by_key(|(index, ..)| *index);
-    let (mut fetched, mut staged) = (Vec::new(), Vec::new());
-    for (_, result, files) in done {
-        fetched.push(result);
-        staged.push(files);
-    }
+    done.sort_by_key(|one| one.index);
+    signed::verify_files(&context, sources, &mut done).await?;
+    let (fetched, staged): (Vec<_>, Vec<_>) = done
+        .into_iter()
+        .map(|one| (one.fetched, one.staged))
+        .unzip();
     let (staging, stop) = (Arc::clone(&context.staging), token.clone());
     blocking::run(token, move || staging.assemble(&staged, &stop)).await?;
     // Here and not in the blocking part: once cancelled, nothing may appear any more.
@@ -112,8 +125,6 @@ async fn fetch_into(
     context.staging.publish()?;
     Ok(fetched)
 }
-
-type Done = (usize, Fetched, Staged);
 
 async fn fetch_each(
     context: &Context<'_>,
@@ -156,7 +167,20 @@ async fn fetch_one(
         Location::Git(git) => repository::fetch(context, &id, request, git).await?,
         _ => file::fetch(context, &id, request).await?,
     };
-    Ok((index, fetched, staged))
+    let skipped = context.policy.skip_pgp_check && plan::is_signed(request);
+    if skipped {
+        context
+            .reporter
+            .report(Event::SignatureSkipped { source: id.clone() });
+    }
+    if !context.signatures.concern(index) {
+        context.reporter.report(Event::Finished { source: id });
+    }
+    Ok(Done {
+        index,
+        fetched,
+        staged,
+    })
 }
 
 /// A client that neither decodes bodies, since digests are over what is sent, nor follows

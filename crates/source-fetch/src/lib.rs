@@ -14,6 +14,7 @@ mod local;
 mod plan;
 mod policy;
 mod progress;
+mod signature;
 mod source;
 mod space;
 mod staging;
@@ -21,10 +22,13 @@ mod staging;
 pub use cache::{GarbageReport, collect_garbage};
 pub use checksum::{Algorithm, Checksum, Expected};
 pub use credential::{Credential, CredentialProvider, Credentials, Secret};
-pub use error::{ExtractProblem, FetchError, SignatureProblem, SyntaxProblem, TransferProblem};
+pub use error::{
+    ExtractProblem, FetchError, KeyringProblem, SignatureProblem, SyntaxProblem, TransferProblem,
+};
 pub use fetch::fetch_all;
 pub use policy::{
     Directories, ExtractLimits, Fetched, HttpPolicy, Origin, Policy, SourceRequest, Verification,
 };
 pub use progress::{Event, Reporter, Silent, SourceId};
+pub use signature::{Expired, Signer};
 pub use source::{GitReference, GitSource, HttpUrl, Location, MAX_SOURCE_LENGTH, Source};

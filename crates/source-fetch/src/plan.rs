@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::checksum::Expected;
 use crate::error::{FetchError, SignatureProblem};
+use crate::extract::Packing;
 use crate::policy::{Policy, SourceRequest};
 use crate::source::Location;
 
@@ -27,14 +28,10 @@ pub(crate) fn check(sources: &[SourceRequest], policy: &Policy) -> Result<(), Fe
                 source_name: source.label(),
             });
         }
-        if is_signed(request) {
-            let problem = match policy.keyring {
-                Some(_) => SignatureProblem::Unsupported,
-                None => SignatureProblem::NoKeyring,
-            };
+        if is_signed(request) && policy.keyring.is_none() && !policy.skip_pgp_check {
             return Err(FetchError::Signature {
                 source_name: source.label(),
-                problem,
+                problem: SignatureProblem::NoKeyring,
             });
         }
         if let Some(first) = names.insert(source.file_name(), request) {
@@ -49,15 +46,84 @@ pub(crate) fn check(sources: &[SourceRequest], policy: &Policy) -> Result<(), Fe
 }
 
 /// Tells whether makepkg would verify a signature: `integrity/verify_signature.sh`, `source_has_signatures`.
-fn is_signed(request: &SourceRequest) -> bool {
+pub(crate) fn is_signed(request: &SourceRequest) -> bool {
     match request.source.location() {
         Location::Git(git) => git.signed(),
-        _ => request
-            .source
-            .file_name()
-            .rsplit_once('.')
-            .is_some_and(|(_, ending)| matches!(ending, "sig" | "sign" | "asc")),
+        _ => signed_name(request).is_some(),
     }
+}
+
+/// What a signature's file name without its ending says it signs.
+fn signed_name(request: &SourceRequest) -> Option<&str> {
+    let (name, ending) = request.source.file_name().rsplit_once('.')?;
+    matches!(ending, "sig" | "sign" | "asc").then_some(name)
+}
+
+/// A source that is a detached signature, and the source that it signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Signed {
+    /// Position of the signature.
+    pub(crate) signature: usize,
+    /// Position of what is signed.
+    pub(crate) content: usize,
+    /// What is signed is the content without this compression.
+    pub(crate) packing: Packing,
+}
+
+/// The endings makepkg tries in turn: `integrity/verify_signature.sh`, `verify_file_signature`.
+/// The one of lz4 is ours.
+const COMPRESSED: [(&str, Option<Packing>); 9] = [
+    ("", Some(Packing::None)),
+    (".gz", Some(Packing::Gzip)),
+    (".bz2", Some(Packing::Bzip2)),
+    (".xz", Some(Packing::Xz)),
+    (".lrz", None),
+    (".lzo", None),
+    (".Z", None),
+    (".zst", Some(Packing::Zstd)),
+    (".lz4", Some(Packing::Lz4)),
+];
+
+/// Finds what each detached signature signs.
+///
+/// # Errors
+/// [`FetchError::Signature`] when it is not among the sources.
+pub(crate) fn signed_files(sources: &[SourceRequest]) -> Result<Vec<Signed>, FetchError> {
+    let mut signed = Vec::new();
+    for (signature, request) in sources.iter().enumerate() {
+        let name = match request.source.location() {
+            Location::Git(_) => None,
+            _ => signed_name(request),
+        };
+        let Some(name) = name else { continue };
+        let failed = |problem| FetchError::Signature {
+            source_name: request.source.label(),
+            problem,
+        };
+        let found = COMPRESSED.iter().find_map(|(ending, packing)| {
+            let content = sources.iter().position(|other| {
+                !other.source.is_vcs()
+                    && other.source.file_name().strip_prefix(name) == Some(ending)
+            })?;
+            Some((content, packing))
+        });
+        let Some((content, packing)) = found else {
+            return Err(failed(SignatureProblem::NothingSigned {
+                expected: name.to_owned(),
+            }));
+        };
+        let packing = packing.ok_or_else(|| {
+            failed(SignatureProblem::Compression {
+                name: sources[content].source.file_name().to_owned(),
+            })
+        })?;
+        signed.push(Signed {
+            signature,
+            content,
+            packing,
+        });
+    }
+    Ok(signed)
 }
 
 /// Tells whether nothing but `SKIP` is declared.

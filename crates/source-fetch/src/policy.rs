@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::checksum::{Algorithm, Checksum};
 use crate::credential::Credentials;
+use crate::signature::Signer;
 use crate::source::Source;
 
 /// One source to fetch.
@@ -70,10 +71,16 @@ pub struct Policy {
     pub extract: ExtractLimits,
     /// What hosts ask for.
     pub credentials: Credentials,
-    /// `OpenPGP` certificates, armoured or binary, that signatures are verified with.
+    /// `OpenPGP` certificates, armoured or binary, that signatures are verified with. A recipe with
+    /// signatures needs one.
     pub keyring: Option<PathBuf>,
-    /// The recipe's `validpgpkeys`: full fingerprints of primary keys.
+    /// The recipe's `validpgpkeys`: full fingerprints of primary keys. No other key counts,
+    /// as there is no web of trust here.
     pub valid_pgp_keys: Vec<String>,
+    /// Verify no signature, as makepkg's `--skippgpcheck`; told by [`Event::SignatureSkipped`].
+    ///
+    /// [`Event::SignatureSkipped`]: crate::Event::SignatureSkipped
+    pub skip_pgp_check: bool,
 }
 
 impl Default for Policy {
@@ -88,6 +95,7 @@ impl Default for Policy {
             credentials: Credentials::default(),
             keyring: None,
             valid_pgp_keys: Vec::new(),
+            skip_pgp_check: false,
         }
     }
 }
@@ -193,6 +201,6 @@ pub struct Verification {
     pub skipped: bool,
     /// Digest kinds that matched.
     pub digests: Vec<Algorithm>,
-    /// Fingerprint of the primary key whose signature is good.
-    pub signed_by: Option<String>,
+    /// Whose signature is good: over the source, or for a signature's own file the one in it.
+    pub signed_by: Option<Signer>,
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::checksum::Algorithm;
+use crate::signature::Signer;
 
 /// Which source an [`Event`] is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -56,8 +57,18 @@ pub enum Event {
         source: SourceId,
         /// Digest kinds that matched; empty when the recipe says `SKIP`.
         digests: Vec<Algorithm>,
-        /// Fingerprint of the primary key of a good signature, upper-case hexadecimal.
-        signed_by: Option<String>,
+    },
+    /// The source carries a good signature, or another source is one for it.
+    SignatureVerified {
+        /// The signed source.
+        source: SourceId,
+        /// Who has signed it, and whether that has expired.
+        signed_by: Signer,
+    },
+    /// The recipe asks for a signature to be verified, and the policy is not to.
+    SignatureSkipped {
+        /// The signature, or the signed repository.
+        source: SourceId,
     },
     /// The archive was unpacked.
     Extracted {
@@ -84,6 +95,8 @@ impl Event {
             | Self::Retrying { source, .. }
             | Self::FromCache { source }
             | Self::Verified { source, .. }
+            | Self::SignatureVerified { source, .. }
+            | Self::SignatureSkipped { source }
             | Self::Extracted { source, .. }
             | Self::Finished { source } => source,
         }

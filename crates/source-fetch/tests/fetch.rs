@@ -158,7 +158,7 @@ async fn refusals_come_before_any_transfer() {
         ),
     ];
     for (sources, expected) in cases {
-        let error = world.fetch(&sources).await.unwrap_err().to_string();
+        let error = chain(&world.fetch(&sources).await.unwrap_err());
         assert!(error.contains(expected), "{error}");
     }
     assert_eq!(server.requests().len(), 0);

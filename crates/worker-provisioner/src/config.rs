@@ -48,6 +48,16 @@ pub enum CheckPolicy {
     Skip,
 }
 
+/// What to do with the signatures a recipe brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SignaturePolicy {
+    /// Each must be good.
+    #[default]
+    Verify,
+    /// None is verified, as with makepkg's `--skippgpcheck`; each is told as a warning.
+    Skip,
+}
+
 /// Everything a [`WorkerProvisioner`](crate::WorkerProvisioner) needs to know.
 ///
 /// [`Config::new`] reads no environment; [`Config::from_env`] is the one function that does.
@@ -95,6 +105,11 @@ pub struct Config {
     /// The least verification a worker must have to be installed; a recipe that says `SKIP` has
     /// none.
     pub minimum_verification: Verification,
+    /// `OpenPGP` certificates, armoured or binary, that signatures are verified with; a recipe that
+    /// asks for that needs them.
+    pub keyring: Option<PathBuf>,
+    /// What to do with the signatures a recipe brings.
+    pub signatures: SignaturePolicy,
     /// Whether a new binary must run (`--version`, else `--help`) before it replaces an old one.
     pub trial: bool,
     /// How long a cancelled build may take to end by itself before it is killed.
@@ -129,6 +144,8 @@ impl Config {
             jobs: None,
             parallel_builds: 1,
             minimum_verification: Verification::Nothing,
+            keyring: None,
+            signatures: SignaturePolicy::Verify,
             trial: true,
             grace: Duration::from_millis(500),
             phase_timeout: Duration::from_hours(6),
@@ -137,7 +154,7 @@ impl Config {
 
     /// The configuration a person expects from their environment.
     ///
-    /// Read are `WORKER_CATALOG_URL`, `HOME` (then `USERPROFILE`), `XDG_CACHE_HOME`,
+    /// Read are `WORKER_CATALOG_URL`, `WORKER_KEYRING`, `HOME` (then `USERPROFILE`), `XDG_CACHE_HOME`,
     /// `XDG_DATA_HOME`, `TMPDIR`, `PATH`, `CARGO_HOME`, `RUSTUP_HOME` and `RBEE_FEATURES`. Empty
     /// values count as unset.
     pub fn from_env() -> Self {
@@ -155,6 +172,7 @@ impl Config {
         if let Some(url) = text("WORKER_CATALOG_URL") {
             config.catalog_urls = vec![url];
         }
+        config.keyring = folder("WORKER_KEYRING");
         config.search_path = match env::var_os("PATH") {
             Some(path) if !path.is_empty() => env::split_paths(&path)
                 .filter(|folder| folder.is_absolute())

@@ -24,7 +24,9 @@ mod workspace;
 pub use artifact::WorkerBinary;
 pub use backend::{BackendChoice, HostProbe, SystemProbe};
 pub use catalog_client::{Flavor, Platform, WorkerType};
-pub use config::{CheckPolicy, Config, DEFAULT_CATALOG_URL, FlavorPreference, IsolationPolicy};
+pub use config::{
+    CheckPolicy, Config, DEFAULT_CATALOG_URL, FlavorPreference, IsolationPolicy, SignaturePolicy,
+};
 pub use contract::{Artifact, ArtifactCatalog, ArtifactProvisioner, ArtifactStatus, VendorSource};
 pub use error::{BinaryProblem, ProvisionError};
 pub use filesystem_catalog::FilesystemCatalog;

@@ -12,11 +12,12 @@ use pkgbuild_syntax::{
     Arch, ArrayField, Environment, Evaluation, Package, ResolvedPackage, Severity, Uname,
 };
 use source_fetch::{
-    Checksum, Directories, Fetched, GitReference, Location, Origin, Policy, Source, SourceRequest,
+    Checksum, Directories, Expired, Fetched, GitReference, Location, Origin, Policy, Source,
+    SourceRequest,
 };
 
 use crate::activate;
-use crate::config::{CheckPolicy, Config, IsolationPolicy};
+use crate::config::{CheckPolicy, Config, IsolationPolicy, SignaturePolicy};
 use crate::error::ProvisionError;
 use crate::progress::{Happening, OutputStream, ProvisionPhase, Unit};
 use crate::receipt::{SourceRecord, Verification};
@@ -378,7 +379,7 @@ pub(crate) fn source_record(fetched: &Fetched) -> SourceRecord {
             .iter()
             .map(|digest| digest.name().to_owned())
             .collect(),
-        signed_by: proof.signed_by.clone(),
+        signed_by: proof.signed_by.as_ref().map(|by| by.fingerprint.clone()),
         commit,
         tls,
     }
@@ -397,7 +398,9 @@ pub(crate) fn directories(config: &Config, workspace: &Workspace) -> Directories
 pub(crate) fn fetch_policy(config: &Config, package: &EvaluatedPackage) -> Policy {
     Policy {
         offline: config.offline,
+        keyring: config.keyring.clone(),
         valid_pgp_keys: package.resolved.validpgpkeys.clone(),
+        skip_pgp_check: config.signatures == SignaturePolicy::Skip,
         ..Policy::default()
     }
 }
@@ -428,22 +431,29 @@ pub(crate) fn fetch_happening(event: source_fetch::Event) -> Option<Happening> {
             ),
         },
         Event::FromCache { source } => note(format!("`{}` comes from the cache", source.name)),
-        Event::Verified {
-            source,
-            digests,
-            signed_by,
-        } => {
-            let mut proofs: Vec<String> = digests
-                .iter()
-                .map(|digest| digest.name().to_owned())
-                .collect();
-            proofs.extend(signed_by.map(|key| format!("signature of {key}")));
-            note(if proofs.is_empty() {
-                format!("`{}` is not verified: the recipe says SKIP", source.name)
+        Event::Verified { source, digests } => {
+            let digests: Vec<_> = digests.iter().map(|digest| digest.name()).collect();
+            note(if digests.is_empty() {
+                format!("`{}` has no digest", source.name)
             } else {
-                format!("`{}` verified by {}", source.name, proofs.join(" and "))
+                format!("`{}` verified by {}", source.name, digests.join(" and "))
             })
         }
+        Event::SignatureVerified { source, signed_by } => {
+            let text = format!("`{}` is signed by {}", source.name, signed_by.fingerprint);
+            match signed_by.expired {
+                None => note(text),
+                Some(Expired::Signature) => Happening::Warning {
+                    text: format!("{text}; the signature has expired"),
+                },
+                Some(Expired::Key) => Happening::Warning {
+                    text: format!("{text}; the key has expired"),
+                },
+            }
+        }
+        Event::SignatureSkipped { source } => Happening::Warning {
+            text: format!("signature of `{}` is not verified", source.name),
+        },
         Event::Extracted {
             source, entries, ..
         } => note(format!("`{}` extracted, {entries} entries", source.name)),

@@ -19,7 +19,7 @@ use crate::policy::ExtractLimits;
 use crate::space;
 
 /// Below this the ratio says nothing: an empty file of a few megabytes packs to almost nothing.
-const RATIO_FROM: u64 = 64 << 20;
+pub(super) const RATIO_FROM: u64 = 64 << 20;
 /// How often the room on the file system is looked at, in bytes written.
 const ROOM_STEP: u64 = 64 << 20;
 

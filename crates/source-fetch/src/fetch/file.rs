@@ -86,7 +86,6 @@ pub(super) async fn fetch(
     tell(Event::Verified {
         source: id.clone(),
         digests: verification.digests.clone(),
-        signed_by: None,
     });
     let fetched = Fetched {
         source: request.source.clone(),
@@ -106,7 +105,6 @@ pub(super) async fn fetch(
         });
         extraction.entries
     });
-    tell(Event::Finished { source: id.clone() });
     let staged = Staged {
         name: request.source.file_name().to_owned(),
         path: context.staging.file(id.index),

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use reqwest::header::HeaderValue;
 use url::Url;
 
-use super::Context;
+use super::{Context, signed};
 use crate::blocking;
 use crate::credential::Credentials;
-use crate::error::FetchError;
+use crate::error::{FetchError, SignatureProblem};
 use crate::git::{
     self, GitCredentials, GitLimits, GitOptions, GitProblem, GitProgress, GitRequest, History,
     UrlRewrites,
@@ -54,7 +54,7 @@ pub(super) async fn fetch(
         } else {
             History::Shallow
         },
-        signed: source.signed(),
+        signed: source.signed() && !context.policy.skip_pgp_check,
     };
     let progress = |now: GitProgress| {
         context.reporter.report(Event::Bytes {
@@ -79,8 +79,11 @@ pub(super) async fn fetch(
     tell(Event::Verified {
         source: id.clone(),
         digests: Vec::new(),
-        signed_by: None,
     });
+    let signed_by = match revision.signed() {
+        Some(object) => signed::verify_object(context, id, request.source.label(), object).await?,
+        None => None,
+    };
     let target = context.staging.file(id.index);
     let checkout = revision
         .check_out(&target, context.token)
@@ -91,7 +94,6 @@ pub(super) async fn fetch(
         entries: checkout.files,
         bytes: checkout.bytes,
     });
-    tell(Event::Finished { source: id.clone() });
     let fetched = Fetched {
         source: request.source.clone(),
         path: context.dirs.srcdir.join(request.source.file_name()),
@@ -102,6 +104,7 @@ pub(super) async fn fetch(
         from_cache,
         verification: Verification {
             skipped: crate::plan::is_skipped(request),
+            signed_by,
             ..Verification::default()
         },
         extracted: None,
@@ -131,6 +134,10 @@ fn convert(source_name: String, problem: GitProblem) -> FetchError {
         GitProblem::Cancelled => FetchError::Cancelled,
         GitProblem::Offline { .. } => FetchError::Offline {
             missing: vec![source_name],
+        },
+        GitProblem::Unsigned { kind, object, .. } => FetchError::Signature {
+            source_name,
+            problem: SignatureProblem::Unsigned { kind, object },
         },
         GitProblem::Io {
             action,

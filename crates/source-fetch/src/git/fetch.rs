@@ -159,7 +159,7 @@ impl Fetch<'_> {
                 resolved.commit
             };
             let found = self
-                .with_mirror(move |mirror| signature::extract(mirror, object))
+                .with_mirror(move |mirror| signature::extract(mirror, object, is_tag))
                 .await?;
             Some(found)
         } else {

@@ -22,11 +22,11 @@ pub struct SignedObject {
     pub signature: Vec<u8>,
 }
 
-/// Takes the signature out of the commit or annotated tag `id`.
+/// Takes the signature out of the commit `id`, or where a tag was asked for out of the annotated tag.
 ///
 /// # Errors
 /// [`GitProblem::Unsigned`] when it has none, which a lightweight tag never has: git-verify-tag(1).
-pub(super) fn extract(mirror: &Mirror, id: Oid) -> Result<SignedObject, GitProblem> {
+pub(super) fn extract(mirror: &Mirror, id: Oid, is_tag: bool) -> Result<SignedObject, GitProblem> {
     let repository = mirror.repository();
     let read = |source| problem(mirror.url(), "read the signature", source);
     let odb = repository.odb().map_err(read)?;
@@ -36,6 +36,10 @@ pub(super) fn extract(mirror: &Mirror, id: Oid) -> Result<SignedObject, GitProbl
         kind,
         object: id.to_string(),
     };
+    // The signature of the commit says nothing about a tag that leads to it.
+    if is_tag && object.kind() != ObjectType::Tag {
+        return Err(unsigned("tag"));
+    }
     let (kind, payload, signature) = if object.kind() == ObjectType::Tag {
         let data = object.data();
         // git looks for the last line that begins so: anything before belongs to the message.

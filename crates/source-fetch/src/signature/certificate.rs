@@ -1,0 +1,238 @@
+//! One certificate: which of its keys may sign, and whether they are revoked or have expired.
+
+use pgp::composed::{SignedPublicKey, SignedPublicSubKey};
+use pgp::crypto::hash::HashAlgorithm;
+use pgp::packet::{PublicKey, Signature, SignatureType, SubpacketData};
+use pgp::types::{KeyDetails, Tag, Timestamp};
+
+use super::Expired;
+use crate::error::SignatureProblem;
+
+/// A certificate whose own signatures are not verified until it is asked.
+#[derive(Debug)]
+pub(super) struct Certificate {
+    key: SignedPublicKey,
+}
+
+/// The key of a certificate that has made a signature.
+pub(super) enum Component<'a> {
+    Primary(&'a PublicKey),
+    Subkey(&'a SignedPublicSubKey),
+}
+
+impl Certificate {
+    pub(super) fn new(key: SignedPublicKey) -> Self {
+        Self { key }
+    }
+
+    pub(super) fn fingerprint(&self) -> String {
+        hex::encode_upper(self.key.fingerprint())
+    }
+
+    /// The key with this fingerprint or key id.
+    pub(super) fn component(&self, issuer: &[u8]) -> Option<Component<'_>> {
+        if is_named(&self.key.primary_key, issuer) {
+            return Some(Component::Primary(&self.key.primary_key));
+        }
+        self.key
+            .public_subkeys
+            .iter()
+            .find(|subkey| is_named(&subkey.key, issuer))
+            .map(Component::Subkey)
+    }
+
+    /// Takes over what another copy knows, so that a revocation counts in whichever copy it is.
+    pub(super) fn merge(&mut self, other: SignedPublicKey) {
+        let mine = &mut self.key;
+        let details = other.details;
+        mine.details
+            .revocation_signatures
+            .extend(details.revocation_signatures);
+        mine.details
+            .direct_signatures
+            .extend(details.direct_signatures);
+        mine.details.users.extend(details.users);
+        for subkey in other.public_subkeys {
+            let known = mine
+                .public_subkeys
+                .iter_mut()
+                .find(|known| known.key.fingerprint() == subkey.key.fingerprint());
+            match known {
+                Some(known) => known.signatures.extend(subkey.signatures),
+                None => mine.public_subkeys.push(subkey),
+            }
+        }
+    }
+
+    /// Whether `component` may have made `signature`, and what has expired at `now`.
+    ///
+    /// As with gpg, any revocation counts from the beginning, and an expiry even for signatures
+    /// that were made before it.
+    pub(super) fn judge(
+        &self,
+        component: &Component<'_>,
+        signature: &Signature,
+        now: Timestamp,
+    ) -> Result<Option<Expired>, SignatureProblem> {
+        let fingerprint = self.fingerprint();
+        let unusable = |reason| SignatureProblem::UnusableKey {
+            fingerprint: fingerprint.clone(),
+            reason,
+        };
+        let revoked = || SignatureProblem::Revoked {
+            fingerprint: fingerprint.clone(),
+        };
+        if self.is_revoked() {
+            return Err(revoked());
+        }
+        let primary = &self.key.primary_key;
+        let own = self
+            .self_signature()
+            .ok_or_else(|| unusable("no valid self-signature is on it"))?;
+        let mut key_ends = ends(primary.created_at(), own.key_expiration_time());
+        let created = match component {
+            Component::Primary(key) => {
+                if !may_sign(own, true) {
+                    return Err(unusable("it is not meant for signing"));
+                }
+                key.created_at()
+            }
+            Component::Subkey(subkey) => {
+                if self.is_subkey_revoked(subkey) {
+                    return Err(revoked());
+                }
+                let binding = self
+                    .binding(subkey)
+                    .ok_or_else(|| unusable("its subkey is not bound to it for signing"))?;
+                let end = ends(subkey.key.created_at(), binding.key_expiration_time());
+                key_ends = key_ends.into_iter().chain(end).min();
+                subkey.key.created_at()
+            }
+        };
+        let made = signature
+            .created()
+            .ok_or_else(|| SignatureProblem::Malformed {
+                reason: "it does not say when it was made".to_owned(),
+            })?;
+        if made < created {
+            return Err(unusable("it is younger than the signature"));
+        }
+        let now = u64::from(now.as_secs());
+        if ends(made, signature.signature_expiration_time()).is_some_and(|end| end <= now) {
+            return Ok(Some(Expired::Signature));
+        }
+        Ok(key_ends
+            .is_some_and(|end| end <= now)
+            .then_some(Expired::Key))
+    }
+
+    fn is_revoked(&self) -> bool {
+        let details = &self.key.details;
+        // Somebody else may be appointed to revoke. That key may not be at hand, and doubt counts
+        // against the certificate.
+        let appointed = details
+            .direct_signatures
+            .iter()
+            .any(|signature| signature.revocation_key().is_some());
+        details.revocation_signatures.iter().any(|signature| {
+            let own = signature.verify_key(&self.key.primary_key).is_ok();
+            own || (appointed && !names(signature, &self.key.primary_key))
+        })
+    }
+
+    fn is_subkey_revoked(&self, subkey: &SignedPublicSubKey) -> bool {
+        subkey.signatures.iter().any(|signature| {
+            signature.typ() == Some(SignatureType::SubkeyRevocation)
+                && signature
+                    .verify_subkey_binding(&self.key.primary_key, &subkey.key)
+                    .is_ok()
+        })
+    }
+
+    /// The newest valid signature of the primary key over itself.
+    fn self_signature(&self) -> Option<&Signature> {
+        let primary = &self.key.primary_key;
+        let details = &self.key.details;
+        let direct = details.direct_signatures.iter().filter(|signature| {
+            signature.typ() == Some(SignatureType::Key) && signature.verify_key(primary).is_ok()
+        });
+        let users = details.users.iter().flat_map(|user| {
+            user.signatures.iter().filter(|signature| {
+                signature.typ() != Some(SignatureType::CertRevocation)
+                    && names(signature, primary)
+                    && signature
+                        .verify_certification(primary, Tag::UserId, &user.id)
+                        .is_ok()
+            })
+        });
+        direct
+            .chain(users)
+            .filter(|signature| is_binding_hash(signature))
+            .max_by_key(|signature| signature.created())
+    }
+
+    /// The newest valid binding of a subkey that is for signing, which the subkey confirms itself:
+    /// otherwise anybody could claim another's subkey and with it what it has signed.
+    fn binding<'a>(&self, subkey: &'a SignedPublicSubKey) -> Option<&'a Signature> {
+        let primary = &self.key.primary_key;
+        let newest = subkey
+            .signatures
+            .iter()
+            .filter(|signature| {
+                signature.typ() == Some(SignatureType::SubkeyBinding)
+                    && is_binding_hash(signature)
+                    && signature
+                        .verify_subkey_binding(primary, &subkey.key)
+                        .is_ok()
+            })
+            .max_by_key(|signature| signature.created())?;
+        let confirmed = newest.embedded_signature().is_some_and(|back| {
+            is_binding_hash(back)
+                && back
+                    .verify_primary_key_binding(&subkey.key, primary)
+                    .is_ok()
+        });
+        (may_sign(newest, false) && confirmed).then_some(newest)
+    }
+}
+
+fn is_named(key: &impl KeyDetails, issuer: &[u8]) -> bool {
+    key.fingerprint().as_bytes() == issuer || key.legacy_key_id().as_ref() == issuer
+}
+
+fn names(signature: &Signature, key: &impl KeyDetails) -> bool {
+    let fingerprints = signature.issuer_fingerprint();
+    let ids = signature.issuer_key_id();
+    fingerprints
+        .iter()
+        .any(|print| is_named(key, print.as_bytes()))
+        || ids.iter().any(|id| is_named(key, id.as_ref()))
+}
+
+/// When something made at `start` ends, in seconds since 1970; zero means never.
+fn ends(start: Timestamp, after: Option<pgp::types::Duration>) -> Option<u64> {
+    let after = after
+        .map(pgp::types::Duration::as_secs)
+        .filter(|secs| *secs > 0)?;
+    Some(u64::from(start.as_secs()) + u64::from(after))
+}
+
+/// Whether the key flags allow signing data; `without` when there are none, as on the oldest keys.
+fn may_sign(signature: &Signature, without: bool) -> bool {
+    let flagged = signature.config().is_some_and(|config| {
+        config
+            .hashed_subpackets()
+            .any(|packet| matches!(packet.data, SubpacketData::KeyFlags(_)))
+    });
+    if flagged {
+        signature.key_flags().sign()
+    } else {
+        without
+    }
+}
+
+/// SHA-1 is left to what a key says about itself, as gpg does: a forger would need a second
+/// preimage there, and keys of before 2015 have nothing better.
+fn is_binding_hash(signature: &Signature) -> bool {
+    signature.hash_alg() != Some(HashAlgorithm::Md5)
+}
