@@ -16,8 +16,6 @@ async fn keys_that_have_run_out() {
         gpg.fingerprints("expired").remove(0)
     };
     let gone = gpg.key("gone", "ed25519", "sign", &[]);
-    let sub = gpg.key("sub", "ed25519", "cert", &past);
-    gpg.subkey(&sub, "ed25519", "sign", "never", &past);
     let sub_gone = gpg.key("subgone", "ed25519", "cert", &[]);
     gpg.subkey(&sub_gone, "ed25519", "sign", "never", &[]);
     let sub_expired = gpg.key("subexpired", "ed25519", "cert", &past);
@@ -25,7 +23,6 @@ async fn keys_that_have_run_out() {
 
     let by_expired = gpg.sign("expired", &past, CONTENT);
     let by_gone = gpg.sign("gone", &[], CONTENT);
-    let by_sub = gpg.sign("sub", &[], CONTENT);
     let by_sub_gone = gpg.sign("subgone", &[], CONTENT);
     let by_sub_expired = gpg.sign("subexpired", &past, CONTENT);
     let ended = gpg.sign(
@@ -77,7 +74,6 @@ async fn keys_that_have_run_out() {
         &Good(Some(Expired::Signature)),
     )
     .await;
-    check("subkey", &keyring, &[&sub], &by_sub, &Good(None)).await;
     let revoked = || refused!(SignatureProblem::Revoked { .. }, "is revoked");
     check("revoked", &keyring, &[&gone], &by_gone, &revoked()).await;
     check(
@@ -100,6 +96,20 @@ async fn keys_that_have_run_out() {
         &revoked(),
     )
     .await;
+}
+
+#[tokio::test]
+async fn subkeys_sign_for_their_primary_key() {
+    let Some(gpg) = Gpg::new() else { return };
+    let sub = gpg.key("sub", "ed25519", "cert", &[]);
+    gpg.subkey(&sub, "ed25519", "sign", "never", &[]);
+    let good = gpg.key("good", "ed25519", "sign", &[]);
+    let gone = gpg.key("gone", "ed25519", "sign", &[]);
+    let by_sub = gpg.sign("sub", &[], CONTENT);
+    let by_gone = gpg.sign("gone", &[], CONTENT);
+    gpg.revoke(&gone);
+    let keyring = gpg.write("keyring", &gpg.export(&[], &[]));
+    check("subkey", &keyring, &[&sub], &by_sub, &Good(None)).await;
     // makepkg compares the primary key's fingerprint.
     let subkey = gpg.fingerprints("sub").remove(1);
     let unlisted = refused!(SignatureProblem::NotValidKey { .. }, "");

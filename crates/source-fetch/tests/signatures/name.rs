@@ -6,15 +6,11 @@ use crate::CONTENT;
 use crate::support::gpg::Gpg;
 use crate::support::{self, World, chain, skipped};
 
-#[tokio::test]
-async fn what_a_signature_signs() {
-    let Some(gpg) = Gpg::new() else { return };
-    let key = gpg.key("a", "ed25519", "sign", &[]);
-    let keyring = gpg.write("keyring", &gpg.export(&[], &[]));
+/// `tar` under its name and compressed with every program that is there.
+fn pack(tar: &[u8]) -> Vec<(String, Vec<u8>)> {
     let directory = tempfile::tempdir().unwrap();
-    let tar = support::noise(300_000);
-    std::fs::write(directory.path().join("foo.tar"), &tar).unwrap();
-    let mut packed = vec![("foo.tar".to_owned(), tar.clone())];
+    std::fs::write(directory.path().join("foo.tar"), tar).unwrap();
+    let mut packed = vec![("foo.tar".to_owned(), tar.to_owned())];
     for (program, ending, arguments) in [
         ("gzip", "gz", &["-k", "foo.tar"][..]),
         ("bzip2", "bz2", &["-k", "foo.tar"]),
@@ -30,6 +26,16 @@ async fn what_a_signature_signs() {
             ));
         }
     }
+    packed
+}
+
+#[tokio::test]
+async fn what_a_signature_signs() {
+    let Some(gpg) = Gpg::new() else { return };
+    let key = gpg.key("a", "ed25519", "sign", &[]);
+    let keyring = gpg.write("keyring", &gpg.export(&[], &[]));
+    let tar = support::noise(300_000);
+    let packed = pack(&tar);
     let signature = gpg.sign("a", &["--armor"], &tar);
     let world = || {
         let mut world = World::new();
