@@ -5,7 +5,8 @@ use std::fmt;
 /// How strongly a build is kept apart from the host. Ordered: a later tier protects more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Isolation {
-    /// Own session, own process group and a supervisor that adopts every orphan. Nothing is hidden.
+    /// Own session, own process group and a supervisor that adopts every orphan; on Linux also
+    /// seccomp. No file is hidden.
     Group,
     /// Landlock for files, TCP and signals, and seccomp.
     Landlock,
@@ -78,6 +79,9 @@ pub struct Capabilities {
     pub tiers: Vec<(Isolation, TierStatus)>,
     /// The Landlock version of the kernel, 0 if it has none.
     pub landlock_abi: u32,
+    /// Whether the kernel filters system calls. Without it [`Isolation::Group`] refuses none, and
+    /// each run says so in a warning.
+    pub seccomp: bool,
 }
 
 impl Capabilities {

@@ -21,6 +21,7 @@ pub(crate) fn capabilities(config: &Config) -> Capabilities {
     Capabilities {
         tiers,
         landlock_abi,
+        seccomp: sys::seccomp_works(),
     }
 }
 

@@ -54,6 +54,7 @@ impl Sandbox {
                     .unwrap_or_else(|_| Capabilities {
                         tiers: Vec::new(),
                         landlock_abi: 0,
+                        seccomp: false,
                     })
             })
             .await
@@ -307,6 +308,10 @@ impl Sandbox {
                 tier
             }
         };
+        if tier == Isolation::Group && !capabilities.seccomp {
+            let text = "no system call is refused in `group`, since the kernel offers no seccomp";
+            reporter.report(Event::Warning { text: text.into() });
+        }
         Ok((tier, capabilities.landlock_abi))
     }
 

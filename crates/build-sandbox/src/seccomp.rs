@@ -79,10 +79,31 @@ const DENIED: &[i64] = &[
 /// unknown, so that the C library falls back to the older call that can be filtered.
 const UNKNOWN: &[i64] = &[libc::SYS_clone3, libc::SYS_openat2];
 
+/// Changes of extended attributes, which Landlock does not cover. They are reported as unsupported,
+/// as by a file system without attributes, which programs that copy files expect.
+const ATTRIBUTES: &[i64] = &[
+    libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
+    libc::SYS_fsetxattr,
+    libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
+    libc::SYS_fremovexattr,
+    SETXATTRAT,
+    REMOVEXATTRAT,
+];
+
+/// What a deny list depends on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Choice {
+    pub(crate) sockets: Sockets,
+    /// Make `chown` succeed without effect, for the packaging phase.
+    pub(crate) plain_ownership: bool,
+    /// Refuse to change extended attributes.
+    pub(crate) refuse_attributes: bool,
+}
+
 /// Compiles the programs, in the order in which they are applied.
-///
-/// `plain_ownership` makes `chown` succeed without effect, for the packaging phase.
-pub(crate) fn compile(sockets: Sockets, plain_ownership: bool) -> Vec<Vec<Instruction>> {
+pub(crate) fn compile(choice: Choice) -> Vec<Vec<Instruction>> {
     let mut programs = Vec::new();
     #[cfg(target_arch = "x86_64")]
     programs.push(refuse_x32());
@@ -91,20 +112,16 @@ pub(crate) fn compile(sockets: Sockets, plain_ownership: bool) -> Vec<Vec<Instru
             programs.push(program);
         }
     };
-    if plain_ownership {
+    let whole = |calls: &[i64]| -> Rules { calls.iter().map(|call| (*call, Vec::new())).collect() };
+    if choice.plain_ownership {
         add(ownership_calls(), 0);
     }
-    add(
-        UNKNOWN.iter().map(|call| (*call, Vec::new())).collect(),
-        libc::ENOSYS,
-    );
-    add(denied(sockets), libc::EPERM);
+    if choice.refuse_attributes {
+        add(whole(ATTRIBUTES), libc::EOPNOTSUPP);
+    }
+    add(whole(UNKNOWN), libc::ENOSYS);
+    add(denied(choice.sockets), libc::EPERM);
     programs
-}
-
-/// Only makes `chown` succeed without effect.
-pub(crate) fn plain_ownership() -> Vec<Vec<Instruction>> {
-    program(ownership_calls(), 0).into_iter().collect()
 }
 
 fn ownership_calls() -> Rules {
@@ -282,6 +299,8 @@ fn denied(sockets: Sockets) -> Rules {
 
 /// Too new for some C libraries' headers; the same number on every architecture.
 const FCHMODAT2: i64 = 452;
+const SETXATTRAT: i64 = 463;
+const REMOVEXATTRAT: i64 = 466;
 
 #[cfg(test)]
 mod tests {
@@ -289,9 +308,13 @@ mod tests {
 
     #[test]
     fn every_program_compiles() {
-        let programs = if cfg!(target_arch = "x86_64") { 4 } else { 3 };
+        let programs = if cfg!(target_arch = "x86_64") { 5 } else { 4 };
         for sockets in [Sockets::Usual, Sockets::None] {
-            let compiled = compile(sockets, true);
+            let compiled = compile(Choice {
+                sockets,
+                plain_ownership: true,
+                refuse_attributes: true,
+            });
             assert_eq!(compiled.len(), programs);
             assert!(compiled.iter().all(|program| program.len() < 4096));
         }

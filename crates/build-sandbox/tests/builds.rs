@@ -64,6 +64,31 @@ async fn a_c_project_with_make() {
     }
 }
 
+#[tokio::test]
+async fn a_cmake_project() {
+    if !have("cmake") || !have("make") || !have("cc") {
+        return;
+    }
+    let sandbox = sandbox();
+    for tier in tiers(&sandbox).await {
+        let mut build = build(
+            tier,
+            "pkgname=demo\nbuild() { cmake -B out -S . -DCMAKE_INSTALL_PREFIX=/usr -DCMAKE_BUILD_TYPE=Release && cmake --build out; }\ncheck() { ctest --test-dir out --output-on-failure; }\npackage() { DESTDIR=\"$pkgdir\" cmake --install out; }\n",
+        );
+        build.spec.network = NetworkPolicy::NONE;
+        fs::create_dir_all(&build.spec.srcdir).unwrap();
+        fs::write(
+            build.path("CMakeLists.txt"),
+            "cmake_minimum_required(VERSION 3.13)\nproject(demo C)\nenable_testing()\nadd_executable(demo main.c)\nadd_test(NAME runs COMMAND demo)\ninstall(TARGETS demo DESTINATION bin)\n",
+        )
+        .unwrap();
+        fs::write(build.path("main.c"), "int main(void) { return 0; }\n").unwrap();
+        run_all(&sandbox, &build.spec).await;
+        assert!(build.spec.pkgdir.join("usr/bin/demo").is_file(), "{tier}");
+        assert!(build.survivors().is_empty());
+    }
+}
+
 /// The toolchain that runs this test: its `bin` and the directory to show.
 fn toolchain() -> Option<(PathBuf, PathBuf)> {
     let cargo = std::env::var_os("CARGO").map(PathBuf::from)?;
@@ -124,9 +149,10 @@ async fn a_cargo_project_offline() {
 
 #[tokio::test]
 async fn a_python_wheel() {
-    let ready = have("python3")
-        && std::process::Command::new("python3")
-            .args(["-c", "import pip, setuptools, wheel"])
+    // The system's own, as a build sees no other.
+    let ready = std::path::Path::new("/usr/bin/python3").exists()
+        && std::process::Command::new("/usr/bin/python3")
+            .args(["-c", "import setuptools, wheel, pip"])
             .output()
             .is_ok_and(|output| output.status.success());
     if !ready {
@@ -137,7 +163,7 @@ async fn a_python_wheel() {
     for tier in tiers(&sandbox).await {
         let mut build = build(
             tier,
-            "pkgname=demo\nbuild() { python3 -m pip wheel --no-build-isolation --no-deps --no-index -w dist .; }\npackage() { install -Dm644 -t \"$pkgdir/usr/share/demo\" dist/*.whl; }\n",
+            "pkgname=demo\nbuild() { /usr/bin/python3 -m pip wheel --no-build-isolation --no-deps --no-index -w dist .; }\npackage() { install -Dm644 -t \"$pkgdir/usr/share/demo\" dist/*.whl; }\n",
         );
         build.spec.network = NetworkPolicy::NONE;
         fs::create_dir_all(&build.spec.srcdir).unwrap();

@@ -13,7 +13,7 @@ use crate::error::SandboxError;
 use crate::isolation::Isolation;
 use crate::limits::Limits;
 #[cfg(target_os = "linux")]
-use crate::seccomp::{self, Sockets};
+use crate::seccomp::{self, Choice, Sockets};
 use crate::spec::{Access, BuildSpec, Network, invalid};
 use crate::sys::plan::{
     CORE, FSIZE, Instruction, LandlockPlan, LandlockRule, NOFILE, NPROC, Plan, Watch,
@@ -159,12 +159,20 @@ fn filters(_: Isolation, _: bool, _: bool) -> Vec<Vec<Instruction>> {
 
 #[cfg(target_os = "linux")]
 fn filters(tier: Isolation, private_network: bool, root: bool) -> Vec<Vec<Instruction>> {
-    match tier {
-        Isolation::Group if root => seccomp::plain_ownership(),
-        Isolation::Group => Vec::new(),
-        Isolation::Landlock if private_network => seccomp::compile(Sockets::None, root),
-        _ => seccomp::compile(Sockets::Usual, root),
+    // The weakest tier has to run where the kernel lacks seccomp; a warning says so.
+    if tier == Isolation::Group && !crate::sys::seccomp_works() {
+        return Vec::new();
     }
+    seccomp::compile(Choice {
+        sockets: if private_network && tier != Isolation::Namespaces {
+            Sockets::None
+        } else {
+            Sockets::Usual
+        },
+        // Where root-owned files are seen, `chown` to root is no change.
+        plain_ownership: root,
+        refuse_attributes: tier == Isolation::Landlock,
+    })
 }
 
 /// Landlock rules. Inside namespaces everything that is left may be read; alone, a list of system

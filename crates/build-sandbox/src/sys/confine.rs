@@ -9,11 +9,23 @@ use super::supervise::{Descriptors, fail};
 use crate::script::{RECIPE_FD, RESULT_FD};
 
 const SECCOMP_SET_MODE_FILTER: u32 = 1;
+const SECCOMP_GET_ACTION_AVAIL: u32 = 2;
 
 #[repr(C)]
 struct Program {
     length: u16,
     filter: *const super::plan::Filter,
+}
+
+/// Whether the kernel filters system calls.
+pub(crate) fn seccomp_works() -> bool {
+    let action = libc::SECCOMP_RET_ERRNO;
+    raw!(
+        libc::SYS_seccomp,
+        SECCOMP_GET_ACTION_AVAIL,
+        0u32,
+        &raw const action
+    ) == 0
 }
 
 /// Confines this process and executes the program. Never returns.

@@ -48,8 +48,10 @@ pub(crate) mod plan;
 pub(crate) mod status;
 
 #[cfg(target_os = "linux")]
+pub(crate) use confine::seccomp_works;
+#[cfg(target_os = "linux")]
 pub(crate) use landlock::abi as landlock_abi;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use portable::{Running, Supervisor, landlock_abi, memory_file, spawn};
+pub(crate) use portable::{Running, Supervisor, landlock_abi, memory_file, seccomp_works, spawn};
 #[cfg(target_os = "linux")]
 pub(crate) use spawn::{Running, Supervisor, memory_file, spawn};

@@ -1,0 +1,144 @@
+//! What the attempts are aimed at: files, a program of the same user, and listening sockets.
+
+use std::fs;
+use std::net::{TcpListener, UdpSocket};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use build_sandbox::{Config, Isolation};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use tempfile::TempDir;
+
+pub(crate) struct Host {
+    /// Below `/tmp`, which the strongest tier covers.
+    outs: TempDir,
+    /// Elsewhere, where it is only read-only; `None` if this user can write nowhere else.
+    opens: Option<TempDir>,
+    program: Child,
+    tcp: TcpListener,
+    udp: UdpSocket,
+    abstract_name: String,
+    _abstract: UnixListener,
+    _by_path: Vec<UnixListener>,
+    _leaked: fs::File,
+    count: usize,
+}
+
+/// The user that a build of this test's user runs as.
+pub(crate) fn as_build_user(command: &mut Command) -> &mut Command {
+    if nix::unistd::Uid::effective().is_root() {
+        let (uid, gid) = Config::default().build_user;
+        command.uid(uid).gid(gid);
+    }
+    command
+}
+
+fn open_to_all(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn fill(directory: &Path) {
+    fs::create_dir(directory).unwrap();
+    for (name, mode) in [("secret", 0o644), ("target", 0o666)] {
+        fs::write(directory.join(name), "secret\n").unwrap();
+        open_to_all(&directory.join(name), mode);
+        if nix::unistd::Uid::effective().is_root() {
+            let (uid, gid) = Config::default().build_user;
+            std::os::unix::fs::chown(directory.join(name), Some(uid), Some(gid)).unwrap();
+        }
+    }
+    open_to_all(directory, 0o777);
+}
+
+impl Host {
+    /// A directory for each attempt, so that none changes what another finds.
+    pub(crate) fn new(count: usize) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let outs = tempfile::Builder::new()
+            .prefix("outside-")
+            .tempdir()
+            .unwrap();
+        let opens = ["/srv", "/opt", "/var/lib"].iter().find_map(|parent| {
+            let mut builder = tempfile::Builder::new();
+            builder
+                .prefix("build-sandbox-test-")
+                .tempdir_in(parent)
+                .ok()
+        });
+        let mut by_path = Vec::new();
+        for directory in [Some(&outs), opens.as_ref()].into_iter().flatten() {
+            open_to_all(directory.path(), 0o777);
+            for index in 0..count {
+                fill(&directory.path().join(index.to_string()));
+            }
+        }
+        for index in 0..count {
+            let path = outs.path().join(index.to_string()).join("socket");
+            by_path.push(UnixListener::bind(&path).unwrap());
+            open_to_all(&path, 0o777);
+        }
+        let program = as_build_user(&mut Command::new("sleep"))
+            .arg("1000")
+            .env("HOST_SECRET", "secret")
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        // A descriptor that any other child of this program gets.
+        let leaked = fs::File::open(outs.path().join("0/secret")).unwrap();
+        fcntl(&leaked, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let abstract_name = format!("build-sandbox-test-{}-{number}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&abstract_name).unwrap();
+        Self {
+            outs,
+            opens,
+            program,
+            tcp: TcpListener::bind("127.0.0.1:0").unwrap(),
+            udp: UdpSocket::bind("127.0.0.1:0").unwrap(),
+            _abstract: UnixListener::bind_addr(&address).unwrap(),
+            abstract_name,
+            _by_path: by_path,
+            _leaked: leaked,
+            count,
+        }
+    }
+
+    pub(crate) fn variables(&self) -> [(String, String); 6] {
+        let opens = self.opens.as_ref().unwrap_or(&self.outs);
+        [
+            ("OUTS", self.outs.path().display().to_string()),
+            ("OPENS", opens.path().display().to_string()),
+            ("HOST", self.program.id().to_string()),
+            ("TCP", self.tcp.local_addr().unwrap().port().to_string()),
+            ("UDP", self.udp.local_addr().unwrap().port().to_string()),
+            ("ABSTRACT", self.abstract_name.clone()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+    }
+
+    pub(crate) fn assert_contents_untouched(&self, tier: Isolation) {
+        for (directory, entries) in [(Some(&self.outs), 3), (self.opens.as_ref(), 2)] {
+            let Some(directory) = directory else { continue };
+            for index in 0..self.count {
+                let path = directory.path().join(index.to_string());
+                let text = fs::read_to_string(path.join("target")).unwrap_or_default();
+                assert_eq!(text, "secret\n", "{tier}: {}", path.display());
+                let found = fs::read_dir(&path).unwrap().count();
+                assert_eq!(found, entries, "{tier}: {}", path.display());
+            }
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.program.kill();
+        let _ = self.program.wait();
+    }
+}
