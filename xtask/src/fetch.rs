@@ -199,6 +199,9 @@ impl Reporter for Json {
                 "retrying",
                 json!({ "attempt": attempt, "delay_ms": delay.as_millis(), "reason": reason }),
             ),
+            Event::CredentialWithheld { host, .. } => {
+                ("credential_withheld", json!({ "host": host }))
+            }
             Event::FromCache { .. } => ("from_cache", json!({})),
             Event::Verified { digests, .. } => {
                 let digests: Vec<_> = digests.iter().map(|kind| kind.name()).collect();
@@ -251,6 +254,9 @@ impl Reporter for Bars {
             }
             Event::Retrying { reason, delay, .. } => {
                 bar.set_message(format!("{reason}; again in {delay:.1?}"));
+            }
+            Event::CredentialWithheld { host, .. } => {
+                bar.set_message(format!("no secret for `{host}` without encryption"));
             }
             Event::FromCache { .. } => bar.set_message("from the cache"),
             Event::Verified { .. } => bar.set_message("verified"),

@@ -56,11 +56,28 @@ pub trait CredentialProvider: Send + Sync + fmt::Debug {
 }
 
 /// The credentials of a fetch; the first match wins: provider, bearer token, netrc.
+///
+/// Over plain http they go to this machine alone, unless [`Credentials::with_plain_http`] says
+/// otherwise. What a redirect to another host or port leads to gets nothing but what the provider
+/// gives for it or what was named for that very port.
 #[derive(Debug, Clone, Default)]
 pub struct Credentials {
+    plain_http: bool,
     provider: Option<Arc<dyn CredentialProvider>>,
     bearer: BTreeMap<String, String>,
     netrc: Vec<Login>,
+}
+
+/// What goes with one request.
+#[derive(Debug)]
+pub(crate) enum Authorization {
+    Nothing,
+    /// The `Authorization` header, marked as sensitive.
+    Send(HeaderValue),
+    /// There is a secret, and anybody on the way could read it.
+    Withheld {
+        host: String,
+    },
 }
 
 /// One `machine` of a netrc file.
@@ -77,6 +94,13 @@ impl Credentials {
     #[must_use]
     pub fn with_provider(mut self, provider: Arc<dyn CredentialProvider>) -> Self {
         self.provider = Some(provider);
+        self
+    }
+
+    /// Sends secrets over plain http too, where anybody on the way can read them.
+    #[must_use]
+    pub fn with_plain_http(mut self) -> Self {
+        self.plain_http = true;
         self
     }
 
@@ -140,27 +164,42 @@ impl Credentials {
         self
     }
 
-    /// Returns the `Authorization` header for a request, marked as sensitive.
+    /// Returns what goes with a request for `url`, which a request for `first` was redirected to
+    /// if they differ.
     ///
-    /// What a recipe writes into the URL itself comes first.
-    pub(crate) fn authorization(&self, url: &Url) -> Result<Option<HeaderValue>, FetchError> {
-        match self.find(url)? {
-            Some(credential) => header(&credential, url).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    fn find(&self, url: &Url) -> Result<Option<Credential>, FetchError> {
+    /// What a recipe writes into the URL itself comes first, and is nobody's secret.
+    pub(crate) fn authorization(
+        &self,
+        url: &Url,
+        first: &Url,
+    ) -> Result<Authorization, FetchError> {
         if let Some(password) = url.password() {
-            return Ok(Some(Credential::Basic {
+            let credential = Credential::Basic {
                 user: decode(url.username()),
                 password: Secret::new(decode(password)),
-            }));
+            };
+            return header(&credential, url).map(Authorization::Send);
         }
+        let (Some(host), Some(found)) = (url.host_str(), self.find(url, first)?) else {
+            return Ok(Authorization::Nothing);
+        };
+        if url.scheme() != "https" && !self.plain_http && !is_loopback(url) {
+            return Ok(Authorization::Withheld {
+                host: host.to_owned(),
+            });
+        }
+        let credential = match found {
+            Found::Credential(credential) => credential,
+            Found::Variable(variable) => Credential::Bearer(token(variable, host)?),
+        };
+        header(&credential, url).map(Authorization::Send)
+    }
+
+    fn find(&self, url: &Url, first: &Url) -> Result<Option<Found<'_>>, FetchError> {
         if let Some(provider) = &self.provider
             && let Some(credential) = provider.credential(url)?
         {
-            return Ok(Some(credential));
+            return Ok(Some(Found::Credential(credential)));
         }
         let Some(host) = url.host_str() else {
             return Ok(None);
@@ -168,28 +207,52 @@ impl Credentials {
         let with_port = url
             .port_or_known_default()
             .map(|port| format!("{host}:{port}"));
-        let variable = with_port
-            .and_then(|host| self.bearer.get(&host))
-            .or_else(|| self.bearer.get(host));
-        let Some(variable) = variable else {
-            let found = self
-                .netrc
-                .iter()
-                .find(|login| login.host.as_deref() == Some(host));
-            return Ok(found.map(|login| Credential::Basic {
+        if let Some(variable) = with_port.and_then(|host| self.bearer.get(&host)) {
+            return Ok(Some(Found::Variable(variable)));
+        }
+        // What is named by the host alone is for the port that the recipe names.
+        if url.origin() != first.origin() {
+            return Ok(None);
+        }
+        if let Some(variable) = self.bearer.get(host) {
+            return Ok(Some(Found::Variable(variable)));
+        }
+        let login = self
+            .netrc
+            .iter()
+            .find(|login| login.host.as_deref() == Some(host));
+        Ok(login.map(|login| {
+            Found::Credential(Credential::Basic {
                 user: login.user.clone(),
                 password: login.password.clone(),
-            }));
-        };
-        match std::env::var(variable) {
-            Ok(token) if !token.trim().is_empty() => {
-                Ok(Some(Credential::Bearer(Secret::new(token.trim()))))
-            }
-            _ => Err(FetchError::Credential {
-                host: host.to_owned(),
-                reason: format!("the environment variable `{variable}` is not set"),
-            }),
-        }
+            })
+        }))
+    }
+}
+
+enum Found<'a> {
+    Credential(Credential),
+    /// A bearer token in this variable of the environment.
+    Variable(&'a str),
+}
+
+fn token(variable: &str, host: &str) -> Result<Secret, FetchError> {
+    match std::env::var(variable) {
+        Ok(token) if !token.trim().is_empty() => Ok(Secret::new(token.trim())),
+        _ => Err(FetchError::Credential {
+            host: host.to_owned(),
+            reason: format!("the environment variable `{variable}` is not set"),
+        }),
+    }
+}
+
+/// This machine talks to itself: RFC 6761, 6.3, for the name.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
     }
 }
 
@@ -224,10 +287,16 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn sent(credentials: &Credentials, url: &str) -> Option<String> {
-        let value = credentials.authorization(&url.parse().unwrap()).unwrap()?;
-        assert!(value.is_sensitive());
-        Some(value.to_str().unwrap().to_owned())
+    fn sent(credentials: &Credentials, url: &str, first: &str) -> Option<String> {
+        let (url, first) = (url.parse().unwrap(), first.parse().unwrap());
+        match credentials.authorization(&url, &first).unwrap() {
+            Authorization::Nothing => None,
+            Authorization::Withheld { host } => Some(format!("withheld from {host}")),
+            Authorization::Send(value) => {
+                assert!(value.is_sensitive());
+                Some(value.to_str().unwrap().to_owned())
+            }
+        }
     }
 
     #[test]
@@ -244,7 +313,7 @@ mod tests {
             ("https://u:p%40@a.example.org/x", Some("Basic dTpwQA==")),
         ];
         for (url, expected) in cases {
-            assert_eq!(sent(&credentials, url).as_deref(), expected, "{url}");
+            assert_eq!(sent(&credentials, url, url).as_deref(), expected, "{url}");
         }
         assert!(!format!("{credentials:?}").contains("s3cret"));
     }
@@ -260,7 +329,65 @@ mod tests {
         }
         let credentials = Credentials::default().with_provider(Arc::new(Bad));
         let url = "https://example.org".parse().unwrap();
-        let error = credentials.authorization(&url).unwrap_err();
+        let error = credentials.authorization(&url, &url).unwrap_err();
         assert!(!format!("{error:?}{error}").contains("secret"));
+    }
+
+    #[test]
+    fn secrets_stay_where_nobody_can_read_them() {
+        let netrc = ["a.example.org", "127.0.0.1", "[::1]", "localhost"]
+            .map(|host| format!("machine {host} login u password p\n"))
+            .concat();
+        let careful = Credentials::default().with_netrc(&netrc);
+        let careless = careful.clone().with_plain_http();
+        let basic = Some("Basic dTpw");
+        let cases = [
+            ("https://a.example.org/x", basic, basic),
+            (
+                "http://a.example.org/x",
+                Some("withheld from a.example.org"),
+                basic,
+            ),
+            ("http://127.0.0.1:8080/x", basic, basic),
+            ("http://[::1]:8080/x", basic, basic),
+            ("http://localhost/x", basic, basic),
+            ("http://b.example.org/x", None, None),
+            ("http://u:p@b.example.org/x", basic, basic),
+        ];
+        for (url, expected, anyway) in cases {
+            assert_eq!(sent(&careful, url, url).as_deref(), expected, "{url}");
+            assert_eq!(sent(&careless, url, url).as_deref(), anyway, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_leaves_secrets_behind() {
+        // Any variable that is surely set will do as a secret here.
+        let credentials = Credentials::default()
+            .with_netrc(
+                "machine a.example.org login u password p machine b.example.org login u password p",
+            )
+            .with_bearer_variable("c.example.org", "PATH")
+            .with_bearer_variable("d.example.org:443", "PATH");
+        let first = "https://a.example.org/x";
+        let cases = [
+            ("https://a.example.org/elsewhere", true),
+            ("https://a.example.org:8443/x", false),
+            ("https://b.example.org/x", false),
+            ("https://c.example.org/x", false),
+            ("https://d.example.org/x", true),
+            ("https://d.example.org:8443/x", false),
+        ];
+        for (url, is_sent) in cases {
+            assert_eq!(sent(&credentials, url, first).is_some(), is_sent, "{url}");
+        }
+        assert!(
+            sent(
+                &credentials,
+                "https://c.example.org/x",
+                "https://c.example.org/y"
+            )
+            .is_some()
+        );
     }
 }

@@ -6,7 +6,8 @@
 //! interrupted, and cannot fetch shallowly from a local repository.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -61,6 +62,23 @@ pub struct GitProgress {
     pub objects: u64,
     /// Objects in all, once the server has said so.
     pub total_objects: Option<u64>,
+}
+
+/// What is told while a fetch is under way.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum GitStep<'a> {
+    /// More has arrived.
+    Progress(GitProgress),
+    /// An attempt failed and another follows.
+    Retrying {
+        /// Number of the attempt that failed, from one.
+        attempt: u32,
+        /// Pause before the next attempt.
+        delay: Duration,
+        /// Why the attempt failed.
+        problem: &'a GitProblem,
+    },
 }
 
 /// A revision that is in the cache, ready to be checked out.
@@ -181,6 +199,9 @@ impl GitRevision {
 /// history. Later calls fetch only what is new. A commit given by its whole id that is in the cache already needs no connection,
 /// unless the full history is wanted.
 ///
+/// When the connection breaks or the server is busy, it is tried again as `options.retry` says. What had arrived
+/// of a pack is lost then, as git cannot resume one.
+///
 /// Processes that want the same mirror wait for each other; a dead one does not keep the lock.
 ///
 /// # Errors
@@ -191,7 +212,7 @@ pub async fn fetch(
     cache: &Path,
     options: &GitOptions,
     token: &CancellationToken,
-    progress: &(dyn Fn(GitProgress) + Send + Sync),
+    report: &(dyn Fn(GitStep<'_>) + Send + Sync),
 ) -> Result<GitRevision, GitProblem> {
     let stop = token.child_token();
     let _stop = stop.clone().drop_guard();
@@ -208,10 +229,11 @@ pub async fn fetch(
             path,
             shown: shown.clone(),
             stop: stop.clone(),
-            progress,
+            report,
+            told: Mutex::default(),
             counters: Arc::new(Counters::default()),
         };
-        match fetch.run().await {
+        match fetch.run_patiently().await {
             // The objects in the mirror are damaged: start again with an empty one.
             Err(GitProblem::Git { source, .. }) if source.code() != git2::ErrorCode::Owner => {
                 tracing::warn!(%source, mirror = %fetch.path.display(), "throwing away a damaged mirror");
@@ -221,7 +243,7 @@ pub async fn fetch(
                     mirror::discard(&path)
                 })
                 .await?;
-                fetch.run().await
+                fetch.run_patiently().await
             }
             result => result,
         }

@@ -16,6 +16,7 @@ use crate::cache::{self, Entry, EntryLock, Meta};
 use crate::checksum::{Algorithm, Checksum, Digests, Expected, Hashers, copy_hashed};
 use crate::error::{FetchError, TransferProblem};
 use crate::policy::Policy;
+use crate::retry::backoff;
 use crate::space;
 use part::Part;
 use request::{Answer, Ask, Failure};
@@ -49,6 +50,10 @@ pub(crate) enum Step<'a> {
         attempt: u32,
         delay: Duration,
         problem: &'a TransferProblem,
+    },
+    /// There is a secret for this host, and the connection is not encrypted.
+    Withheld {
+        host: &'a str,
     },
 }
 
@@ -243,7 +248,7 @@ impl Download<'_> {
             Some(cached) if part.length() == 0 => Ask::IfChanged(&cached.meta),
             _ => part.ask(),
         };
-        let answer = self.ask(&ask).await?;
+        let answer = self.ask(&ask, told).await?;
         let (response, meta, offset) = match answer {
             Answer::Unchanged => return Ok(None),
             Answer::Complete(meta) => return Ok(Some(meta)),
@@ -449,12 +454,4 @@ fn cancelled(token: &CancellationToken) -> std::io::Result<()> {
         return Err(std::io::Error::other("cancelled"));
     }
     Ok(())
-}
-
-/// Doubles with each failure in a row; between half and the whole of that, so that many clients
-/// of one server do not come back together.
-fn backoff(first: Duration, longest: Duration, in_a_row: u32) -> Duration {
-    let factor = 1_u32 << in_a_row.saturating_sub(1).min(16);
-    let whole = first.saturating_mul(factor).min(longest);
-    whole.mul_f64(0.5 + fastrand::f64() / 2.0)
 }

@@ -14,6 +14,7 @@ mod local;
 mod plan;
 mod policy;
 mod progress;
+mod retry;
 mod signature;
 mod source;
 mod space;
@@ -30,5 +31,6 @@ pub use policy::{
     Directories, ExtractLimits, Fetched, HttpPolicy, Origin, Policy, SourceRequest, Verification,
 };
 pub use progress::{Event, Reporter, Silent, SourceId};
+pub use retry::Retry;
 pub use signature::{Expired, Signer};
 pub use source::{GitReference, GitSource, HttpUrl, Location, MAX_SOURCE_LENGTH, Source};

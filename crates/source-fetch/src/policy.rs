@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::checksum::{Algorithm, Checksum};
 use crate::credential::Credentials;
+use crate::retry::Retry;
 use crate::signature::Signer;
 use crate::source::Source;
 
@@ -118,15 +119,31 @@ pub struct HttpPolicy {
     pub max_backoff: Duration,
 }
 
+impl HttpPolicy {
+    /// The same patience for git, where a broken transfer cannot be resumed.
+    pub(crate) fn retry(&self) -> Retry {
+        Retry {
+            attempts: self.attempts,
+            backoff: self.backoff,
+            max_backoff: self.max_backoff,
+        }
+    }
+}
+
 impl Default for HttpPolicy {
     fn default() -> Self {
+        let Retry {
+            attempts,
+            backoff,
+            max_backoff,
+        } = Retry::default();
         Self {
             max_bytes: 32 << 30,
             idle_timeout: Duration::from_mins(1),
             total_timeout: None,
-            attempts: 5,
-            backoff: Duration::from_millis(500),
-            max_backoff: Duration::from_mins(1),
+            attempts,
+            backoff,
+            max_backoff,
         }
     }
 }

@@ -46,6 +46,14 @@ pub enum Event {
         /// Why the attempt failed; never holds a secret.
         reason: String,
     },
+    /// There is a secret for a host of this source, and it is not sent because the connection is
+    /// not encrypted; see [`Credentials::with_plain_http`](crate::Credentials::with_plain_http).
+    CredentialWithheld {
+        /// The source.
+        source: SourceId,
+        /// The host.
+        host: String,
+    },
     /// The content came from the cache and nothing was transferred.
     FromCache {
         /// The source.
@@ -93,6 +101,7 @@ impl Event {
             Self::Started { source }
             | Self::Bytes { source, .. }
             | Self::Retrying { source, .. }
+            | Self::CredentialWithheld { source, .. }
             | Self::FromCache { source }
             | Self::Verified { source, .. }
             | Self::SignatureVerified { source, .. }

@@ -420,3 +420,36 @@ async fn a_secret_goes_to_its_host_alone_and_is_never_told() {
     assert!(!chain(&error).contains("hunter2"), "{error}");
     assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
 }
+
+#[tokio::test]
+async fn a_secret_is_not_sent_where_it_could_be_read() {
+    // Stands for a host that is not this machine: a proxy that answers by itself.
+    let proxy = Server::start(|request| match request.earlier {
+        0 => reply(503, &[], b""),
+        _ => file(request, "\"one\"", b"content"),
+    })
+    .await;
+    let client = reqwest::Client::builder()
+        .proxy(reqwest::Proxy::all(&proxy.url).unwrap())
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let netrc = "machine files.example.org login me password hunter2";
+    let source = declared("http://files.example.org/a", b"content");
+    let careful = Credentials::default().with_netrc(netrc);
+    for (credentials, is_sent) in [(careful.clone(), false), (careful.with_plain_http(), true)] {
+        let mut world = World::new();
+        world.policy.client = Some(client.clone());
+        world.policy.credentials = credentials;
+        let before = proxy.requests().len();
+        world.fetch(std::slice::from_ref(&source)).await.unwrap();
+        for request in &proxy.requests()[before..] {
+            assert_eq!(request.header("authorization").is_some(), is_sent);
+        }
+        let events = world.events.lock().unwrap();
+        let told = events.iter().filter(|event| {
+            matches!(event, Event::CredentialWithheld { host, .. } if host == "files.example.org")
+        });
+        assert_eq!(told.count(), usize::from(!is_sent));
+    }
+}

@@ -430,6 +430,12 @@ pub(crate) fn fetch_happening(event: source_fetch::Event) -> Option<Happening> {
                 source.name
             ),
         },
+        Event::CredentialWithheld { source, host } => Happening::Warning {
+            text: format!(
+                "`{}`: the secret for `{host}` is not sent, as the connection is not encrypted",
+                source.name
+            ),
+        },
         Event::FromCache { source } => note(format!("`{}` comes from the cache", source.name)),
         Event::Verified { source, digests } => {
             let digests: Vec<_> = digests.iter().map(|digest| digest.name()).collect();

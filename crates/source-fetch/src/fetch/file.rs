@@ -164,6 +164,10 @@ async fn download(
                 delay,
                 reason: chain(problem),
             },
+            Step::Withheld { host } => Event::CredentialWithheld {
+                source: id.clone(),
+                host: host.to_owned(),
+            },
         });
     };
     let Cached {
@@ -187,7 +191,7 @@ async fn download(
 }
 
 /// A failure with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -1,6 +1,9 @@
 //! What can go wrong with a git source.
 
 use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::retry;
 
 /// Why a git source could not be fetched or checked out.
 ///
@@ -42,6 +45,8 @@ pub enum GitProblem {
         url: String,
         /// The HTTP status.
         status: u16,
+        /// How long the server asks to wait before the next request.
+        wait: Option<Duration>,
     },
     /// The server wants credentials that nobody has given.
     #[error(
@@ -183,6 +188,27 @@ pub enum GitProblem {
         /// The cause.
         source: std::io::Error,
     },
+}
+
+impl GitProblem {
+    /// Whether the same request may succeed later.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Connection { .. } | Self::Idle { .. } => true,
+            Self::Http { source, .. } => !source.is_builder(),
+            Self::Status { status, .. } => retry::may_pass(*status),
+            Self::Protocol { source, .. } => *source == ProtocolError::Truncated,
+            _ => false,
+        }
+    }
+
+    /// How long the server asks to wait.
+    pub(super) fn wait(&self) -> Option<Duration> {
+        match self {
+            Self::Status { wait, .. } => *wait,
+            _ => None,
+        }
+    }
 }
 
 /// How a server broke the git protocol: gitprotocol-common(5), gitprotocol-v2(5), gitprotocol-pack(5).

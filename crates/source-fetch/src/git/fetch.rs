@@ -1,8 +1,8 @@
 //! Brings one revision into its mirror: what to ask for, in which order, and what to write down.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -16,7 +16,8 @@ use super::options::GitOptions;
 use super::pack::{Counters, Quarantine};
 use super::reference::InWords;
 use super::session::{self, RemoteRefs, Session, ShallowUpdate, UNLIMITED, Wanted};
-use super::{GitProgress, GitRequest, GitRevision, blocking, local, signature};
+use super::{GitProgress, GitRequest, GitRevision, GitStep, blocking, local, signature};
+use crate::retry::backoff;
 use crate::source::GitReference;
 
 /// Chunks between the connection and the indexer; each is at most 64 KiB.
@@ -80,7 +81,9 @@ pub(super) struct Fetch<'a> {
     pub(super) shown: String,
     pub(super) lock: Arc<Lock>,
     pub(super) stop: CancellationToken,
-    pub(super) progress: &'a (dyn Fn(GitProgress) + Send + Sync),
+    pub(super) report: &'a (dyn Fn(GitStep<'_>) + Send + Sync),
+    /// The highest figures so far, as none may fall when an attempt starts again.
+    pub(super) told: Mutex<GitProgress>,
     pub(super) counters: Arc<Counters>,
 }
 
@@ -92,7 +95,31 @@ struct Need {
 }
 
 impl Fetch<'_> {
-    pub(super) async fn run(&self) -> Result<GitRevision, GitProblem> {
+    /// Runs until it succeeds, fails for good, or has failed too often.
+    pub(super) async fn run_patiently(&self) -> Result<GitRevision, GitProblem> {
+        let retry = &self.options.retry;
+        let mut attempt = 1;
+        loop {
+            let problem = match self.run().await {
+                Err(problem) if problem.may_pass() && attempt < retry.attempts => problem,
+                result => return result,
+            };
+            let delay = match problem.wait() {
+                Some(wait) if wait > retry.max_backoff => return Err(problem),
+                Some(wait) => wait,
+                None => backoff(retry.backoff, retry.max_backoff, attempt),
+            };
+            (self.report)(GitStep::Retrying {
+                attempt,
+                delay,
+                problem: &problem,
+            });
+            tokio::time::sleep(delay).await;
+            attempt += 1;
+        }
+    }
+
+    async fn run(&self) -> Result<GitRevision, GitProblem> {
         let (reference, history) = (self.request.reference.clone(), self.request.history);
         let offline = self.options.offline;
         let known = self
@@ -295,22 +322,17 @@ impl Fetch<'_> {
         };
         tokio::pin!(both);
         let mut tick = tokio::time::interval(TICK);
-        let mut last = GitProgress::default();
-        let mut tell = || {
+        let tell = || {
             let total = counters.total_objects.load(Ordering::Relaxed);
-            let now = GitProgress {
+            self.tell(GitProgress {
                 received_bytes: before + counters.bytes.load(Ordering::Relaxed),
                 objects: counters.objects.load(Ordering::Relaxed),
                 total_objects: (total > 0).then_some(total),
-            };
-            if now != last {
-                last = now;
-                (self.progress)(now);
-            }
+            });
         };
-        let (update, quarantine) = loop {
+        let received = loop {
             tokio::select! {
-                result = &mut both => break result?,
+                result = &mut both => break result,
                 _ = tick.tick() => tell(),
             }
         };
@@ -319,12 +341,29 @@ impl Fetch<'_> {
             before + counters.bytes.load(Ordering::Relaxed),
             Ordering::Relaxed,
         );
+        let (update, quarantine) = received?;
         self.with_mirror(move |mirror| {
             mirror.update_shallow_before(&update)?;
             quarantine.install(mirror.path())?;
             Ok(update)
         })
         .await
+    }
+
+    fn tell(&self, now: GitProgress) {
+        let Ok(mut told) = self.told.lock() else {
+            return;
+        };
+        let now = GitProgress {
+            received_bytes: now.received_bytes.max(told.received_bytes),
+            objects: now.objects.max(told.objects),
+            total_objects: now.total_objects.max(told.total_objects),
+        };
+        if now != *told {
+            *told = now;
+            drop(told);
+            (self.report)(GitStep::Progress(now));
+        }
     }
 
     /// Works on the mirror in a thread that may block, holding the lock.

@@ -10,13 +10,15 @@ use reqwest::header::HeaderValue;
 use url::Url;
 
 use super::error::GitProblem;
+use crate::retry::Retry;
 
-/// Gives credentials for HTTP hosts; asked anew for each host a redirect leads to.
+/// Gives credentials for HTTP hosts; asked anew for each place a redirect leads to.
 pub trait GitCredentials: Send + Sync {
-    /// The `Authorization` header for this repository, or nothing to go without.
+    /// The `Authorization` header for the repository at `url`, or nothing to go without.
     ///
-    /// Only scheme, host, port and path of `url` are set. Mark the value sensitive.
-    fn authorization(&self, url: &Url) -> Option<HeaderValue>;
+    /// `first` is the address that redirects started from, and the same as `url` before any. Only
+    /// scheme, host, port and path are set. Mark the value sensitive.
+    fn authorization(&self, url: &Url, first: &Url) -> Option<HeaderValue>;
 }
 
 /// The header of HTTP basic authentication, marked sensitive.
@@ -77,6 +79,8 @@ pub struct GitOptions {
     pub ssh: Vec<OsString>,
     /// Address rewriting from the person's git configuration.
     pub rewrites: UrlRewrites,
+    /// How hard to try when the connection breaks or the server is busy.
+    pub retry: Retry,
     /// Bounds.
     pub limits: GitLimits,
     /// Use the cache alone.
@@ -91,6 +95,7 @@ impl GitOptions {
             credentials: None,
             ssh: vec!["ssh".into()],
             rewrites: UrlRewrites::default(),
+            retry: Retry::default(),
             limits: GitLimits::default(),
             offline: false,
         }
@@ -103,6 +108,7 @@ impl fmt::Debug for GitOptions {
             .field("credentials", &self.credentials.is_some())
             .field("ssh", &self.ssh)
             .field("rewrites", &self.rewrites)
+            .field("retry", &self.retry)
             .field("limits", &self.limits)
             .field("offline", &self.offline)
             .finish_non_exhaustive()

@@ -1,12 +1,13 @@
 //! One request, its redirects, and what the answer means.
 
-use std::sync::Mutex;
-use std::time::{Duration, Instant, SystemTime};
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use reqwest::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderMap,
     HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, LOCATION,
-    RANGE, RETRY_AFTER,
+    RANGE,
 };
 use reqwest::{Response, StatusCode};
 use url::Url;
@@ -14,7 +15,9 @@ use url::Url;
 use super::part::has_validator;
 use super::{Download, Step, TICK};
 use crate::cache::Meta;
+use crate::credential::Authorization;
 use crate::error::{FetchError, TransferProblem};
+use crate::retry;
 
 /// Most redirects followed; as many as browsers follow.
 const MAX_REDIRECTS: usize = 20;
@@ -60,6 +63,7 @@ pub(super) enum Failure {
 pub(super) struct Told<'a> {
     report: &'a (dyn Fn(Step<'_>) + Send + Sync),
     state: Mutex<(u64, Option<Instant>)>,
+    withheld: Mutex<HashSet<String>>,
 }
 
 impl<'a> Told<'a> {
@@ -67,11 +71,20 @@ impl<'a> Told<'a> {
         Self {
             report,
             state: Mutex::new((received, None)),
+            withheld: Mutex::default(),
         }
     }
 
     pub(super) fn report(&self, step: Step<'_>) {
         (self.report)(step);
+    }
+
+    /// Once for each host, however many attempts are made.
+    fn withheld(&self, host: &str) {
+        let is_new = |mut hosts: MutexGuard<'_, HashSet<String>>| hosts.insert(host.to_owned());
+        if self.withheld.lock().is_ok_and(is_new) {
+            self.report(Step::Withheld { host });
+        }
     }
 
     pub(super) fn bytes(&self, received: u64, total: Option<u64>) {
@@ -102,8 +115,8 @@ impl<'a> Told<'a> {
 
 impl Download<'_> {
     /// Sends a request, follows redirects and reads the head of the answer.
-    pub(super) async fn ask(&self, ask: &Ask<'_>) -> Result<Answer, Failure> {
-        let (response, url, tls) = self.send(ask).await?;
+    pub(super) async fn ask(&self, ask: &Ask<'_>, told: &Told<'_>) -> Result<Answer, Failure> {
+        let (response, url, tls) = self.send(ask, told).await?;
         let status = response.status();
         let headers = response.headers();
         let mut meta = Meta {
@@ -156,9 +169,8 @@ impl Download<'_> {
 
     fn refused(&self, url: &Url, response: &Response) -> Failure {
         let status = response.status().as_u16();
-        // RFC 9110, 15.5 and 15.6: these say that the same request may succeed later.
-        if matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504) {
-            let wait = text(response.headers(), &RETRY_AFTER).and_then(|wait| retry_after(&wait));
+        if retry::may_pass(status) {
+            let wait = retry::retry_after(response.headers());
             return Failure::Passing(TransferProblem::Busy { status }, wait);
         }
         Failure::Fatal(FetchError::Status {
@@ -168,12 +180,12 @@ impl Download<'_> {
         })
     }
 
-    async fn send(&self, ask: &Ask<'_>) -> Result<(Response, Url, bool), Failure> {
+    async fn send(&self, ask: &Ask<'_>, told: &Told<'_>) -> Result<(Response, Url, bool), Failure> {
         let mut url = self.url.clone();
         let mut tls = url.scheme() == "https";
         let mut seen = vec![url.clone()];
         loop {
-            let response = self.send_once(&url, ask).await?;
+            let response = self.send_once(&url, ask, told).await?;
             let hop = response.status();
             if !matches!(hop.as_u16(), 301 | 302 | 303 | 307 | 308) {
                 return Ok((response, url, tls));
@@ -204,20 +216,25 @@ impl Download<'_> {
         }
     }
 
-    async fn send_once(&self, url: &Url, ask: &Ask<'_>) -> Result<Response, Failure> {
+    async fn send_once(
+        &self,
+        url: &Url,
+        ask: &Ask<'_>,
+        told: &Told<'_>,
+    ) -> Result<Response, Failure> {
         let mut bare = url.clone();
         let _ = bare.set_username("");
         let _ = bare.set_password(None);
         bare.set_fragment(None);
         let mut request = self.client.get(bare);
-        // Asked anew for each host, so nothing follows a redirect to another one.
-        if let Some(value) = self
-            .policy
-            .credentials
-            .authorization(url)
+        let credentials = &self.policy.credentials;
+        match credentials
+            .authorization(url, self.url)
             .map_err(Failure::Fatal)?
         {
-            request = request.header(AUTHORIZATION, value);
+            Authorization::Send(value) => request = request.header(AUTHORIZATION, value),
+            Authorization::Withheld { host } => told.withheld(&host),
+            Authorization::Nothing => {}
         }
         for (name, value) in conditions(ask) {
             request = request.header(name, value);
@@ -304,13 +321,4 @@ fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
         total => Some(total.parse().ok()?),
     };
     (start <= end && total.is_none_or(|total: u64| end < total)).then_some((start, total))
-}
-
-/// Reads seconds or a date; RFC 9110, 10.2.3.
-fn retry_after(text: &str) -> Option<Duration> {
-    if let Ok(seconds) = text.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(text.trim()).ok()?;
-    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use source_fetch::GitReference;
 use source_fetch::git::{
@@ -371,9 +372,12 @@ impl Place {
             .no_proxy()
             .build()
             .unwrap();
+        let mut options = GitOptions::new(client);
+        options.retry.attempts = 1;
+        options.retry.backoff = Duration::from_millis(1);
         Self {
             directory: tempfile::tempdir().unwrap(),
-            options: GitOptions::new(client),
+            options,
             token: CancellationToken::new(),
         }
     }

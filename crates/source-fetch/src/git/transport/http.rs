@@ -8,6 +8,7 @@ use super::{Body, PacketReader, timeout};
 use crate::git::address::without_secrets;
 use crate::git::error::{GitProblem, ProtocolError, printable};
 use crate::git::options::GitOptions;
+use crate::retry::retry_after;
 
 const MAX_REDIRECTS: usize = 5;
 const QUERY: &str = "service=git-upload-pack";
@@ -40,7 +41,7 @@ impl HttpTransport {
                 _ => options
                     .credentials
                     .as_ref()
-                    .and_then(|c| c.authorization(&base)),
+                    .and_then(|c| c.authorization(&base, &first)),
             };
             let request = options
                 .client
@@ -202,6 +203,7 @@ fn checked(response: Response, expected: &str, shown: &str) -> Result<Response, 
             return Err(GitProblem::Status {
                 url: shown.to_owned(),
                 status: status.as_u16(),
+                wait: retry_after(response.headers()),
             });
         }
     }
