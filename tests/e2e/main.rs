@@ -7,5 +7,6 @@ mod failure;
 mod hive;
 mod lifecycle;
 mod progress;
+mod signed;
 mod source_build;
 mod support;
