@@ -5,6 +5,7 @@ mod config;
 mod declared;
 mod environment;
 mod error;
+mod execute;
 mod isolation;
 mod judge;
 mod limits;

@@ -60,7 +60,7 @@ impl Splitter {
         };
         let complete = &rest[..last];
         // One check for the whole block instead of one for each line.
-        if let Ok(text) = std::str::from_utf8(complete) {
+        if let Ok(text) = simdutf8::basic::from_utf8(complete) {
             let mut from = 0;
             for newline in memchr_iter(b'\n', text.as_bytes()) {
                 self.emit_str(&text[from..newline], reporter);

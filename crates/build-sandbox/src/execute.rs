@@ -1,0 +1,261 @@
+//! One run: the tier chosen, the plan made, the build started, driven and settled.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{SandboxError, Tail};
+use crate::isolation::{Isolation, IsolationChoice, Kill};
+use crate::judge::{enforcement, failed};
+use crate::limits::Limits;
+use crate::log::LogFile;
+use crate::outcome::{Credentials, Ownership, RunReport};
+use crate::prepare::{self, Directories, Identity, Request};
+use crate::progress::{Event, Reporter};
+use crate::run::{self, Ended, Job};
+use crate::sandbox::Sandbox;
+use crate::spec::{BuildSpec, Network, invalid};
+use crate::{probe, sys, watch};
+
+/// What is to be run, by whichever method of [`Sandbox`].
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a separate choice of the caller"
+)]
+pub(crate) struct Call {
+    pub(crate) what: String,
+    pub(crate) arguments: Vec<Vec<u8>>,
+    pub(crate) network: Network,
+    pub(crate) writable: bool,
+    pub(crate) root: bool,
+    pub(crate) result: bool,
+    pub(crate) recipe: Option<std::os::fd::OwnedFd>,
+    pub(crate) capture: bool,
+    pub(crate) wall: Duration,
+}
+
+impl Sandbox {
+    async fn tier(
+        &self,
+        spec: &BuildSpec,
+        reporter: &dyn Reporter,
+    ) -> Result<(Isolation, u32), SandboxError> {
+        let capabilities = self.probe().await;
+        let why = |required: Isolation| {
+            let reasons: Vec<String> = capabilities
+                .tiers
+                .iter()
+                .filter(|(tier, status)| *tier >= required && !status.works())
+                .map(|(tier, status)| format!("`{tier}` is unavailable: {}", probe::reason(status)))
+                .collect();
+            reasons.join("; ")
+        };
+        let refuse = |required| {
+            Err(SandboxError::IsolationUnavailable {
+                required,
+                reason: why(required),
+            })
+        };
+        let tier = match spec.isolation {
+            IsolationChoice::Exactly(tier) if tier < spec.minimum => {
+                return Err(invalid("isolation", "is below the minimum", tier));
+            }
+            IsolationChoice::Exactly(tier) if capabilities.status(tier).works() => tier,
+            IsolationChoice::Exactly(tier) => return refuse(tier),
+            IsolationChoice::Auto => {
+                let tier = capabilities.strongest();
+                if tier < spec.minimum {
+                    return refuse(spec.minimum);
+                }
+                if tier < Isolation::Namespaces {
+                    let text = format!(
+                        "isolation falls back to `{tier}`: {}",
+                        why(Isolation::Landlock)
+                    );
+                    reporter.report(Event::Warning { text: text.into() });
+                }
+                tier
+            }
+        };
+        if tier == Isolation::Group && !capabilities.seccomp {
+            let text = "no system call is refused in `group`, since the kernel offers no seccomp";
+            reporter.report(Event::Warning { text: text.into() });
+        }
+        Ok((tier, capabilities.landlock_abi))
+    }
+
+    #[expect(clippy::too_many_lines, reason = "one run, read from top to bottom")]
+    pub(crate) async fn execute(
+        &self,
+        spec: &BuildSpec,
+        call: Call,
+        token: &CancellationToken,
+        reporter: &dyn Reporter,
+    ) -> Result<(Ended, RunReport), SandboxError> {
+        if token.is_cancelled() {
+            return Err(SandboxError::Cancelled { phase: call.what });
+        }
+        let (tier, abi) = self.tier(spec, reporter).await?;
+        let (owned, config) = (spec.clone(), self.config.clone());
+        let Call {
+            what,
+            arguments,
+            network,
+            writable,
+            root,
+            result,
+            recipe,
+            capture,
+            wall,
+        } = call;
+        let log = match &spec.log_file {
+            Some(path) => Some(LogFile::open(path, spec.log_file_cap).await?),
+            None => None,
+        };
+        let started = Instant::now();
+        // One trip for everything that may block: walking directories, and the fork, which copies
+        // the page tables of the host program.
+        let spawned = spawn_blocking(move || {
+            let directories = prepare::directories(&owned, writable)?;
+            let identity = prepare::identity(&owned, &config, tier, &directories)?;
+            let directory = if writable {
+                directories.own[0].clone()
+            } else {
+                directories.startdir.clone()
+            };
+            let request = Request {
+                arguments,
+                directory,
+                network,
+                writable,
+                root,
+                result,
+                recipe,
+            };
+            let plan = prepare::plan(&owned, &config, tier, abi, &directories, identity, request)?;
+            let running =
+                sys::spawn(&plan).map_err(|(step, source)| SandboxError::Start { step, source })?;
+            Ok::<_, SandboxError>((running, directories, identity))
+        });
+        let (running, directories, identity) = spawned.await.unwrap_or_else(|join| {
+            let source = std::io::Error::other(join);
+            Err(SandboxError::Start {
+                step: "run a blocking task",
+                source,
+            })
+        })?;
+        reporter.report(Event::Started {
+            what: what.as_str().into(),
+            isolation: tier,
+        });
+        if identity == Identity::Stripped {
+            let text = "the build user does not exist here or cannot reach the build directories, so the build runs as root without capabilities";
+            reporter.report(Event::Warning { text: text.into() });
+        }
+        let roots = roots(&directories);
+        let limits = Limits {
+            wall,
+            ..spec.limits.clone()
+        };
+        let job = Job {
+            limits: &limits,
+            grace: spec.grace,
+            log,
+            roots: roots.clone(),
+            capture,
+        };
+        let mut ended = run::run(running, started, job, token, reporter).await?;
+        settle(&mut ended, &what, tier, reporter)?;
+        if failed(&ended) && ended.cause.is_none() && writable {
+            // A process that hits the limit gets a signal or an error that only it sees.
+            let cap = limits.file_size;
+            let usage = spawn_blocking(move || watch::measure(&roots))
+                .await
+                .unwrap_or_default();
+            if usage.largest >= cap {
+                let tail = Tail(ended.tail);
+                return Err(SandboxError::FileSize {
+                    phase: what,
+                    allowed: cap,
+                    tail,
+                });
+            }
+        }
+        let guarded =
+            tier > Isolation::Group || abi >= 6 || matches!(identity, Identity::Dropped(..));
+        let report = RunReport {
+            isolation: tier,
+            kill: if ended.proven && guarded {
+                Kill::Proven
+            } else {
+                Kill::BestEffort
+            },
+            limits: enforcement(),
+            ownership: if root && tier == Isolation::Namespaces {
+                Ownership::Root
+            } else {
+                Ownership::Plain
+            },
+            credentials: match identity {
+                Identity::Caller => Credentials::Caller,
+                Identity::Dropped(uid, _) => Credentials::Dropped(uid),
+                Identity::Stripped => Credentials::Stripped,
+            },
+            duration: ended.duration,
+            output_bytes: ended.bytes,
+            peak_memory: ended.peak_memory,
+        };
+        Ok((ended, report))
+    }
+}
+
+fn roots(directories: &Directories) -> Vec<PathBuf> {
+    watch::outermost(
+        &directories
+            .own
+            .iter()
+            .map(PathBuf::as_path)
+            .collect::<Vec<_>>(),
+    )
+}
+
+/// Sorts out ends for which the sandbox or the host is to blame.
+fn settle(
+    ended: &mut Ended,
+    what: &str,
+    tier: Isolation,
+    reporter: &dyn Reporter,
+) -> Result<(), SandboxError> {
+    if let Some(error) = ended.log_error.take() {
+        let text = format!(
+            "{error}: {}",
+            std::error::Error::source(&error)
+                .map(ToString::to_string)
+                .unwrap_or_default()
+        );
+        reporter.report(Event::Warning { text: text.into() });
+    }
+    if let Some((step, source)) = ended.setup_failed.take() {
+        return Err(SandboxError::Setup {
+            isolation: tier,
+            step,
+            source,
+        });
+    }
+    if ended.stuck {
+        let waited = ended.duration;
+        return Err(SandboxError::Unkillable {
+            phase: what.to_owned(),
+            waited,
+        });
+    }
+    if !ended.finished {
+        return Err(SandboxError::SupervisorLost {
+            phase: what.to_owned(),
+        });
+    }
+    Ok(())
+}

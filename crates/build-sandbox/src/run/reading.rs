@@ -1,0 +1,151 @@
+//! What comes over the pipes.
+
+use std::io;
+
+use super::{Cause, Driver, READ_SIZE};
+use crate::sys::status::{self, Message, Watched};
+use tokio::time::Instant;
+
+/// Reads of one stream before the others get a look.
+const READS_IN_A_ROW: usize = 16;
+/// Looks at the empty pipe of a fast stream before sleeping: being woken for every write costs
+/// both sides more than the copying.
+const LOOKS: usize = 50;
+const RESULT_MAX: usize = 4 << 20;
+const CAPTURE_MAX: usize = 64 << 10;
+
+/// What a look at an output pipe found.
+enum Read {
+    Chunk(usize),
+    /// Nothing yet, but a stream this fast is worth another look before sleeping.
+    Soon,
+    Nothing,
+}
+
+impl Driver<'_> {
+    pub(super) fn read_status(&mut self) {
+        let Some(pipe) = &self.status else { return };
+        let mut bytes = [0; 8 * status::SIZE];
+        match pipe.try_read(&mut bytes) {
+            Ok(0) => self.status = None,
+            Ok(count) => self.messages.extend_from_slice(&bytes[..count]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => self.status = None,
+        }
+        while let Some((message, rest)) = self.messages.split_first_chunk() {
+            let message = Message::decode(message);
+            self.messages = rest.to_vec();
+            match message {
+                Some(Message::SetupFailed { step, errno, index }) => {
+                    tracing::debug!(step, errno, index, "sandbox set-up failed");
+                    self.ended.setup_failed = Some((step, io::Error::from_raw_os_error(errno)));
+                }
+                Some(Message::Exited { status }) => self.ended.status = Some(status),
+                Some(Message::Breach { limit, used }) => {
+                    let cause = match limit {
+                        Watched::Memory => Cause::Memory { used },
+                        Watched::Processes => Cause::Processes { used },
+                        Watched::OpenFiles => Cause::OpenFiles,
+                    };
+                    // The supervisor is already killing.
+                    self.ended.cause.get_or_insert(cause);
+                    self.kill();
+                }
+                Some(Message::Finished {
+                    proven,
+                    peak_memory,
+                }) => {
+                    self.ended.finished = true;
+                    self.ended.proven = proven;
+                    self.ended.peak_memory = peak_memory;
+                    // The last message; the end of the pipe would only wake this task once more.
+                    self.status = None;
+                }
+                None => {}
+            }
+        }
+    }
+
+    pub(super) async fn read_output(&mut self, which: usize) {
+        let mut reads = 0;
+        let mut looks = 0;
+        let mut last = 0;
+        while reads < READS_IN_A_ROW && !self.token.is_cancelled() {
+            match self
+                .read_once(which, last >= READ_SIZE / 2 && looks < LOOKS)
+                .await
+            {
+                Read::Chunk(count) => {
+                    reads += 1;
+                    looks = 0;
+                    last = count;
+                }
+                Read::Soon => {
+                    looks += 1;
+                    std::thread::yield_now();
+                }
+                Read::Nothing => break,
+            }
+        }
+    }
+
+    async fn read_once(&mut self, which: usize, hot: bool) -> Read {
+        let output = &mut self.outputs[which];
+        let Some(pipe) = &output.pipe else {
+            return Read::Nothing;
+        };
+        let read = if hot {
+            match nix::unistd::read(pipe, &mut self.buffer) {
+                Err(nix::errno::Errno::EAGAIN) => return Read::Soon,
+                other => other.map_err(io::Error::from),
+            }
+        } else {
+            pipe.try_read(&mut self.buffer)
+        };
+        let count = match read {
+            Ok(count) if count > 0 => count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Read::Nothing,
+            Ok(_) | Err(_) => {
+                output.pipe = None;
+                return Read::Nothing;
+            }
+        };
+        let chunk = &self.buffer[..count];
+        output.splitter.push(chunk, self.reporter);
+        self.tail.push(chunk);
+        self.ended.bytes += count as u64;
+        if self.job.capture && which == 0 {
+            let room = CAPTURE_MAX
+                .saturating_sub(self.ended.captured.len())
+                .min(count);
+            self.ended.captured.extend_from_slice(&chunk[..room]);
+        }
+        if let Some(log) = &mut self.job.log {
+            tokio::select! {
+                () = log.push(chunk) => {}
+                // A disk that does not answer must not delay the end.
+                () = self.token.cancelled() => {}
+            }
+        }
+        self.last_output = Instant::now();
+        if self.ended.bytes > self.job.limits.log {
+            self.end(Cause::LogSize);
+        }
+        Read::Chunk(count)
+    }
+
+    pub(super) fn read_result(&mut self) {
+        let Some(pipe) = &self.result else { return };
+        match pipe.try_read(&mut self.buffer) {
+            Ok(0) => self.result = None,
+            Ok(count) => {
+                let room = RESULT_MAX
+                    .saturating_sub(self.ended.result.len())
+                    .min(count);
+                self.ended.result.extend_from_slice(&self.buffer[..room]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => self.result = None,
+        }
+    }
+}
