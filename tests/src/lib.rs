@@ -12,6 +12,7 @@
 pub mod catalog_server;
 pub mod git_server;
 pub mod processes;
+pub mod proxy;
 pub mod release;
 pub mod repository;
 pub mod sample;

@@ -158,6 +158,26 @@ impl Sample {
     }
 }
 
+/// The recipe of the prebuilt [`WORKER`], whose tarball of that digest lies below `release_url`.
+pub fn binary_recipe(release_url: &str, sha256: &str) -> String {
+    BIN_RECIPE
+        .replace("@RELEASE_URL@", release_url)
+        .replace("@SHA256@", sha256)
+}
+
+/// The recipe that builds [`WORKER`] from the repository at `git_url`.
+pub fn source_recipe(git_url: &str) -> String {
+    GIT_RECIPE.replace("@GIT_URL@", git_url)
+}
+
+/// A catalog of the second generation with the one worker `id`, which has both recipes.
+pub fn catalog(id: &str, binary_recipe: &str, source_recipe: &str) -> CatalogContent {
+    CatalogContent::new(Generation::V2)
+        .entry(v2_entry(id, &["linux", "macos"], true, id))
+        .pkgbuild(format!("arch/{id}-bin.PKGBUILD"), binary_recipe)
+        .pkgbuild(format!("arch/{id}-git.PKGBUILD"), source_recipe)
+}
+
 fn v2_entry(id: &str, platforms: &[&str], prebuilt: bool, binary_name: &str) -> Value {
     let variant = |backend: &str| {
         let mut variant = json!({

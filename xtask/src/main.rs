@@ -5,6 +5,7 @@ mod bench;
 mod catalog;
 mod display;
 mod e2e;
+mod faults;
 mod fetch;
 mod installed;
 mod interrupt;
@@ -29,6 +30,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     E2e(e2e::E2e),
+    Faults(faults::Faults),
     Provision(provision::Provision),
     Catalog(catalog::Catalog),
     Fetch(fetch::Fetch),
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::E2e(command) => block_on(command.run()),
+        Command::Faults(command) => command.run(),
         Command::Provision(command) => block_on(command.run()),
         Command::Catalog(command) => block_on(command.run()),
         Command::Fetch(command) => block_on(command.run()),
