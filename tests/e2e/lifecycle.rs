@@ -101,7 +101,7 @@ fn an_older_version_can_be_rolled_back_verified_and_removed() {
             "{error}"
         );
 
-        store.remove("demo", CPU).unwrap();
+        provisioner.remove("demo", CPU, &cancel).await.unwrap();
         assert!(store.list().unwrap().is_empty());
         // What somebody else wrote over the binary is not ours to remove.
         assert!(back.path().exists());

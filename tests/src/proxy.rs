@@ -81,7 +81,8 @@ impl Proxy {
 
     /// Changes the manner, of connections under way too.
     pub fn set(&self, manner: Manner) {
-        self.manner.send_if_modified(|old| std::mem::replace(old, manner) != manner);
+        self.manner
+            .send_if_modified(|old| std::mem::replace(old, manner) != manner);
     }
 }
 
@@ -122,7 +123,9 @@ async fn serve(
         let mut left = limit;
         let mut buffer = vec![0; 16 << 10];
         while left > 0 {
-            let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let most = buffer
+                .len()
+                .min(usize::try_from(left).unwrap_or(usize::MAX));
             server.readable().await?;
             match server.try_read(&mut buffer[..most]) {
                 Ok(0) => break,

@@ -76,8 +76,12 @@ impl Installed {
                 backend,
                 options,
             } => {
-                let (store, receipt) = find(&options, &worker_id, backend.as_deref())?;
-                store.remove(&receipt.worker_id, receipt.backend)?;
+                let receipt = find(&options, &worker_id, backend.as_deref())?;
+                let cancel = interrupt::token()?;
+                let provisioner = WorkerProvisioner::new(options.config())?;
+                provisioner
+                    .remove(&receipt.worker_id, receipt.backend, &cancel)
+                    .await?;
                 done(
                     &options,
                     &format!("removed {} ({})", receipt.worker_id, receipt.backend),
@@ -89,7 +93,7 @@ impl Installed {
                 backend,
                 options,
             } => {
-                let (_, receipt) = find(&options, &worker_id, backend.as_deref())?;
+                let receipt = find(&options, &worker_id, backend.as_deref())?;
                 let cancel = interrupt::token()?;
                 let provisioner = WorkerProvisioner::new(options.config())?;
                 let binary = provisioner
@@ -222,16 +226,15 @@ fn verify(worker_id: Option<&str>, options: &Options) -> Result<ExitCode> {
 }
 
 /// The one installed worker that is meant.
-fn find(options: &Options, worker_id: &str, backend: Option<&str>) -> Result<(Store, Receipt)> {
-    let store = options.store();
-    let mut matching = store.list()?;
+fn find(options: &Options, worker_id: &str, backend: Option<&str>) -> Result<Receipt> {
+    let mut matching = options.store().list()?;
     matching.retain(|receipt| {
         receipt.worker_id == worker_id
             && backend.is_none_or(|backend| backend == receipt.backend.to_string())
     });
     match matching.len() {
         0 => bail!("`{worker_id}` is not installed"),
-        1 => Ok((store, matching.remove(0))),
+        1 => Ok(matching.remove(0)),
         _ => {
             let backends: Vec<String> = matching
                 .iter()

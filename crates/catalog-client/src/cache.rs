@@ -17,8 +17,6 @@ use sha2::{Digest, Sha256};
 const LAYOUT: &str = "catalog-1";
 /// What is being written, until it is renamed.
 const PARTIAL: &str = ".partial-";
-/// A partial file this old belongs to a process that died.
-const ABANDONED: Duration = Duration::from_hours(1);
 /// A bound on the first two lines: the digest of what follows, then URL and headers.
 const HEAD_BYTES: u64 = 1 << 20;
 /// A SHA-256 digest in hexadecimal digits.
@@ -108,15 +106,26 @@ impl Store {
         bytes.extend_from_slice(&kept.body);
         let seal = format!("{}\n", digest(&bytes));
         private_dir(&self.dir)?;
-        let mut file = tempfile::Builder::new()
-            .prefix(PARTIAL)
-            .tempfile_in(&self.dir)?;
+        let mut file = self.partial()?;
         file.write_all(seal.as_bytes())?;
         file.write_all(&bytes)?;
         file.persist(self.path(url, identity))
             .map_err(|error| error.error)?;
         self.prune();
         Ok(())
+    }
+
+    /// A file to write to, locked while its writer lives.
+    fn partial(&self) -> io::Result<tempfile::NamedTempFile> {
+        loop {
+            let file = tempfile::Builder::new()
+                .prefix(PARTIAL)
+                .tempfile_in(&self.dir)?;
+            // Between the two calls another process may have taken it for a dead one's.
+            if file.as_file().try_lock().is_ok() && file.path().exists() {
+                return Ok(file);
+            }
+        }
     }
 
     /// Removes what dead processes left and, beyond the limit, the oldest answers. What another
@@ -131,7 +140,10 @@ impl Store {
                 continue;
             };
             if entry.file_name().to_string_lossy().starts_with(PARTIAL) {
-                if modified.elapsed().is_ok_and(|age| age > ABANDONED) {
+                let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+                // The system releases a lock when its owner dies, whatever the clock says.
+                if is_file && fs::File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok())
+                {
                     let _ = fs::remove_file(entry.path());
                 }
             } else {
@@ -235,10 +247,10 @@ mod tests {
         let store = Store::new(dir.path(), 8);
         store.save("u", "", &kept("body")).unwrap();
         let (old, new) = (store.dir.join(".partial-a"), store.dir.join(".partial-b"));
-        fs::write(&new, "").unwrap();
-        let file = fs::File::create(&old).unwrap();
-        file.set_modified(SystemTime::now() - 2 * ABANDONED)
-            .unwrap();
+        fs::File::create(&old).unwrap();
+        let living = fs::File::create(&new).unwrap();
+        living.lock().unwrap();
+        living.set_modified(SystemTime::UNIX_EPOCH).unwrap();
         store.save("v", "", &kept("body")).unwrap();
         assert!(!old.exists() && new.exists());
     }

@@ -14,7 +14,7 @@ use crate::store::{Store, Version};
 /// Puts the program of `version` in place as `<bin_dir>/<name>` and makes it the current one.
 ///
 /// `artifact` gets the path and the size in bytes and makes the artifact. A crash in between leaves
-/// the old binary with the old record, or the new binary with a record that the next call renews.
+/// the old binary with the old record, or the new binary with a record that the next repair renews.
 pub(crate) fn activate(
     store: &Store,
     mut version: Version,
@@ -35,8 +35,9 @@ pub(crate) fn activate(
     version.receipt.installed_sha256 = Some(prepared.sha256.clone());
     // Recorded first: were it the other way round, a crash would leave a file nobody knows.
     version.record()?;
+    let activation = store.begin_activation(&version)?;
     prepared.commit()?;
-    store.make_current(&version)?;
+    activation.finish()?;
     Ok(version)
 }
 

@@ -4,18 +4,15 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
 use crate::error::ProvisionError;
 use crate::store::sha256_of;
+use crate::temporary;
 
 /// The prefix of the temporary file that becomes the binary by rename.
 const TEMPORARY_PREFIX: &str = ".worker-provisioner-";
-
-/// A temporary file that nobody has touched for this long has no living owner.
-const STALE: Duration = Duration::from_hours(1);
 
 /// Where binaries go and how that was decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,10 +64,7 @@ fn found(path: &Path, search_path: &[PathBuf]) -> BinDir {
 
 /// Permission bits do not tell of read-only mounts, ACLs or quotas; a file does.
 fn try_out(folder: &Path) -> io::Result<()> {
-    tempfile::Builder::new()
-        .prefix(TEMPORARY_PREFIX)
-        .tempfile_in(folder)?
-        .close()
+    temporary::create(folder, TEMPORARY_PREFIX)?.close()
 }
 
 /// What is put in place.
@@ -132,10 +126,7 @@ pub(crate) fn prepare(
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(source) => return Err(failed(source)),
     }
-    let mut temporary = tempfile::Builder::new()
-        .prefix(TEMPORARY_PREFIX)
-        .tempfile_in(bin_dir)
-        .map_err(failed)?;
+    let mut temporary = temporary::create(bin_dir, TEMPORARY_PREFIX).map_err(failed)?;
     let size = content.write_to(temporary.as_file_mut()).map_err(failed)?;
     temporary
         .as_file()
@@ -178,26 +169,8 @@ impl Prepared {
 }
 
 /// Removes the temporary files of dead installations from a folder of binaries.
-///
-/// The caller holds the lock of the worker, but others may be installing to the same folder, so
-/// only files that nobody has touched for an hour go.
 pub(crate) fn sweep(bin_dir: &Path) {
-    let Ok(entries) = fs::read_dir(bin_dir) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let is_temporary = entry
-            .file_name()
-            .as_encoded_bytes()
-            .starts_with(TEMPORARY_PREFIX.as_bytes());
-        let is_old = entry
-            .metadata()
-            .and_then(|metadata| metadata.modified())
-            .is_ok_and(|time| time.elapsed().is_ok_and(|age| age > STALE));
-        if is_temporary && is_old {
-            let _ = fs::remove_file(entry.path());
-        }
-    }
+    temporary::sweep(bin_dir, TEMPORARY_PREFIX);
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod provisioner;
 mod receipt;
 mod steps;
 mod store;
+mod temporary;
 mod trial;
 mod workspace;
 

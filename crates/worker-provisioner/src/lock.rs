@@ -22,6 +22,7 @@ const RETRY: Duration = Duration::from_millis(50);
 pub(crate) struct FileLock {
     path: PathBuf,
     _file: File,
+    keeps_file: bool,
 }
 
 impl FileLock {
@@ -45,6 +46,7 @@ impl FileLock {
                     return Ok(Some(Self {
                         path: path.to_owned(),
                         _file: file,
+                        keeps_file: false,
                     }));
                 }
                 Ok(_) => {}
@@ -52,6 +54,11 @@ impl FileLock {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Releases the lock and leaves its file, for a sweep to come back to.
+    pub(crate) fn leave(mut self) {
+        self.keeps_file = true;
     }
 
     /// Waits for the lock; `on_wait` is called once if it is not free at once.
@@ -89,6 +96,9 @@ impl FileLock {
 
 impl Drop for FileLock {
     fn drop(&mut self) {
+        if self.keeps_file {
+            return;
+        }
         // Removed while still locked, so that nobody can have locked it since.
         if let Err(error) = fs::remove_file(&self.path) {
             tracing::debug!(%error, path = %self.path.display(), "the lock file was not removed");

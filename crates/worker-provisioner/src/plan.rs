@@ -7,7 +7,7 @@ use std::sync::Arc;
 use build_sandbox::{
     BuildFlags, BuildSpec, Isolation, IsolationChoice, Mount, NetworkPolicy, Phase, Sandbox,
 };
-use catalog_client::{Answer, Architecture, CatalogConfig, Freshness, Token, WorkerType};
+use catalog_client::{Answer, Architecture, CatalogConfig, Freshness, Token};
 use pkgbuild_syntax::{
     Arch, ArrayField, Environment, Evaluation, Package, ResolvedPackage, Severity, Uname,
 };
@@ -332,14 +332,6 @@ impl EvaluatedPackage {
             .declare_f("pkgver")
             .is_some_and(|body| body.known().is_none_or(|text| text.contains("git")))
     }
-}
-
-/// The file whose lock a provision of this worker holds.
-pub(crate) fn lock_path(config: &Config, worker_id: &str, backend: WorkerType) -> PathBuf {
-    config
-        .data_dir
-        .join("locks")
-        .join(format!("{worker_id}.{backend}"))
 }
 
 /// The sha256 of everything that decides what a recipe builds here.

@@ -22,7 +22,7 @@ use crate::plan;
 use crate::progress::{Emitter, Jobs, ProvisionPhase, Reporter, Subscription};
 use crate::receipt::Receipt;
 use crate::steps::{Kept, Run, blocking};
-use crate::store::Store;
+use crate::store::{self, Store};
 
 /// What is wanted from one provision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -276,11 +276,46 @@ impl WorkerProvisioner {
         backend: WorkerType,
         cancel: &CancellationToken,
     ) -> Result<WorkerBinary, ProvisionError> {
-        let path = plan::lock_path(&self.shared.config, worker_id, backend);
-        let _lock = FileLock::acquire(&path, cancel, || {}).await?;
+        self.locked(worker_id, backend, cancel, activate::rollback)
+            .await
+    }
+
+    /// Removes every version of a worker and its binary; a file that somebody else has put in its
+    /// place since stays.
+    ///
+    /// Waits for a provision of the same worker, as [`provision_request`](Self::provision_request)
+    /// does; cancelling ends the wait.
+    ///
+    /// # Errors
+    /// [`ProvisionError::NotInstalled`], [`ProvisionError::Cancelled`] or an I/O error.
+    pub async fn remove(
+        &self,
+        worker_id: &str,
+        backend: WorkerType,
+        cancel: &CancellationToken,
+    ) -> Result<(), ProvisionError> {
+        self.locked(worker_id, backend, cancel, Store::remove).await
+    }
+
+    /// Does `work` to a worker that nobody else does anything to, what a crash has left repaired.
+    async fn locked<T: Send + 'static>(
+        &self,
+        worker_id: &str,
+        backend: WorkerType,
+        cancel: &CancellationToken,
+        work: fn(&Store, &str, WorkerType) -> Result<T, ProvisionError>,
+    ) -> Result<T, ProvisionError> {
         let store = self.shared.store.clone();
+        let path = store.lock_path(worker_id, backend);
+        let lock = FileLock::acquire(&path, cancel, || {}).await?;
         let worker_id = worker_id.to_owned();
-        blocking(move || activate::rollback(&store, &worker_id, backend)).await
+        blocking(move || {
+            // Held by the work and not by the future, which may be dropped meanwhile.
+            let _lock = lock;
+            store.repair(Some(&store::worker_key(&worker_id, backend)))?;
+            work(&store, &worker_id, backend)
+        })
+        .await
     }
 
     /// Provisions and records the result in `catalog`; an older record of that id is replaced.
@@ -311,6 +346,7 @@ async fn provision(run: &Run) -> Result<Provisioned, ProvisionError> {
         .step(Phase::Evaluate, run.evaluate(&recipe, &choice))
         .await?;
     let _lock = run.lock(&choice).await?;
+    run.repair(&choice).await?;
     let kept = run.kept(&recipe, &choice).await?;
     if let Some(Kept::Installed(provisioned)) = kept {
         return Ok(*provisioned);

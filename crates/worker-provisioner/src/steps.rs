@@ -23,7 +23,7 @@ use crate::plan::{self, EvaluatedPackage};
 use crate::progress::{Emitter, Happening, ProvisionPhase};
 use crate::provisioner::{ProvisionRequest, Provisioned, Shared};
 use crate::store::Version;
-use crate::workspace::{self, Workspace};
+use crate::workspace::Workspace;
 
 /// A program that has not answered by then is not going to.
 const TRIAL_LIMIT: Duration = Duration::from_secs(20);
@@ -215,16 +215,7 @@ impl Run {
     pub(crate) async fn workspace(&self, recipe: &Recipe) -> Result<Workspace, ProvisionError> {
         let temp_dir = self.shared.config.temp_dir.clone();
         let recipe = recipe.text.clone();
-        let (workspace, swept) = blocking(move || {
-            let swept = workspace::sweep(&temp_dir);
-            Ok((Workspace::create(&temp_dir, &recipe)?, swept))
-        })
-        .await?;
-        if swept > 0 {
-            let text = format!("removed {swept} build folders of provisions that were killed");
-            self.emitter.note(ProvisionPhase::Workspace, text);
-        }
-        Ok(workspace)
+        blocking(move || Workspace::create(&temp_dir, &recipe)).await
     }
 
     /// Finds out where the binary can go before hours are spent on building it.

@@ -1,15 +1,19 @@
 //! The package trees of installed workers, several versions of each, with their receipts.
 
+mod repair;
 mod tree;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use catalog_client::WorkerType;
+use jiff::ToSpan as _;
 
 use crate::error::ProvisionError;
+use crate::lock::FileLock;
 use crate::receipt::Receipt;
 use crate::workspace::remove_tree;
 
@@ -18,6 +22,9 @@ pub(crate) use tree::sha256_of;
 /// The prefix of everything unfinished, which a sweep may remove.
 const UNFINISHED: &str = ".unfinished-";
 
+/// Names the version whose binary is being put in place; it becomes `current` when that is done.
+const ACTIVATING: &str = ".unfinished-current";
+
 /// A larger receipt is not one that this store wrote.
 const MAX_RECEIPT: u64 = 64 << 20;
 
@@ -25,10 +32,11 @@ const MAX_RECEIPT: u64 = 64 << 20;
 ///
 /// Layout: `<root>/<worker id>.<backend>/<version folder>/{receipt.json,tree}`, and a file
 /// `current` beside the versions that names the installed one. Everything appears by rename, so a
-/// crash leaves whole versions only. Changes are serialised by the caller's lock.
+/// crash leaves whole versions only. Whoever changes a worker's folder holds that worker's lock.
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
+    locks: PathBuf,
 }
 
 /// One stored version.
@@ -69,6 +77,8 @@ pub struct Collected {
     pub versions: u64,
     /// How many bytes of files.
     pub bytes: u64,
+    /// How many workers were left alone because something is being done to them.
+    pub in_use: u64,
 }
 
 impl Store {
@@ -76,6 +86,7 @@ impl Store {
     pub fn new(data_dir: &Path) -> Self {
         Self {
             root: data_dir.join("store"),
+            locks: data_dir.join("locks"),
         }
     }
 
@@ -124,9 +135,12 @@ impl Store {
 
     /// Removes every version of a worker and its binary, as long as that is the one installed.
     ///
-    /// # Errors
-    /// [`ProvisionError::NotInstalled`], or [`ProvisionError::Io`].
-    pub fn remove(&self, worker_id: &str, backend: WorkerType) -> Result<(), ProvisionError> {
+    /// The caller holds the worker's lock.
+    pub(crate) fn remove(
+        &self,
+        worker_id: &str,
+        backend: WorkerType,
+    ) -> Result<(), ProvisionError> {
         let version = self.installed(worker_id, backend)?;
         if let (Some(artifact), Some(expected)) =
             (&version.receipt.artifact, &version.receipt.installed_sha256)
@@ -143,11 +157,18 @@ impl Store {
 
     /// Removes all but the installed version and the `keep` newest others of every worker.
     ///
+    /// A worker that is being provisioned, rolled back or removed meanwhile is left alone.
+    ///
     /// # Errors
     /// [`ProvisionError::Io`] when something cannot be removed.
     pub fn gc(&self, keep: usize) -> Result<Collected, ProvisionError> {
+        self.repair(None)?;
         let mut collected = Collected::default();
         for folder in folders(&self.root)? {
+            let Some(_lock) = self.try_lock(&folder)? else {
+                collected.in_use += 1;
+                continue;
+            };
             let installed = current(&folder)?.map(|version| version.folder);
             let mut others = versions(&folder)?;
             others.retain(|version| Some(&version.folder) != installed.as_ref());
@@ -222,6 +243,11 @@ impl Store {
         mut receipt: Receipt,
     ) -> Result<Version, ProvisionError> {
         let folder = self.worker_folder(&receipt.worker_id, receipt.backend);
+        // The order of the versions must not turn round when the host's clock is set back.
+        if let Some(newest) = versions(&folder)?.first() {
+            let next = newest.receipt.stored_at.checked_add(1.nanosecond());
+            receipt.stored_at = receipt.stored_at.max(next.unwrap_or(receipt.stored_at));
+        }
         let failed = |source| ProvisionError::io("store a package in", &folder, source);
         fs::create_dir_all(&folder).map_err(failed)?;
         let staging = tempfile::Builder::new()
@@ -245,10 +271,30 @@ impl Store {
         })
     }
 
-    /// Makes `version` the installed one.
-    pub(crate) fn make_current(&self, version: &Version) -> Result<(), ProvisionError> {
+    /// Prepares to make `version` the installed one: all that can fail for want of space is done
+    /// before its binary is put in place.
+    pub(crate) fn begin_activation(&self, version: &Version) -> Result<Activation, ProvisionError> {
         let folder = version.folder.parent().unwrap_or(&self.root);
-        write_atomically(&folder.join("current"), version.name().as_bytes())
+        let path = folder.join(ACTIVATING);
+        let write = || {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut file = tempfile::Builder::new()
+                .prefix(ACTIVATING)
+                .rand_bytes(0)
+                .tempfile_in(folder)?;
+            file.write_all(version.name().as_bytes())?;
+            file.as_file().sync_all()?;
+            sync_folder(folder)?;
+            Ok(file.into_temp_path())
+        };
+        let marker = write().map_err(|source| ProvisionError::io("write", &path, source))?;
+        Ok(Activation {
+            marker,
+            current: folder.join("current"),
+        })
     }
 
     /// Whether a file of this sha256 was put in place by this store, for whichever worker.
@@ -263,35 +309,59 @@ impl Store {
             .any(|installed| installed == sha256)
     }
 
-    /// Removes what a crash left unfinished; the caller holds the worker's lock.
-    pub(crate) fn sweep(&self, worker_id: &str, backend: WorkerType) -> Result<(), ProvisionError> {
-        let folder = self.worker_folder(worker_id, backend);
-        for path in entries(&folder)? {
-            let unfinished = path
-                .file_name()
-                .is_some_and(|name| name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes()));
-            if unfinished {
-                remove_tree(&path).map_err(|source| ProvisionError::io("remove", &path, source))?;
-            }
-        }
-        Ok(())
+    /// The file that is locked while something is done to a worker.
+    pub(crate) fn lock_path(&self, worker_id: &str, backend: WorkerType) -> PathBuf {
+        self.locks.join(worker_key(worker_id, backend))
+    }
+
+    fn try_lock(&self, worker_folder: &Path) -> Result<Option<FileLock>, ProvisionError> {
+        let failed = |source| ProvisionError::io("lock", worker_folder, source);
+        fs::create_dir_all(&self.locks).map_err(failed)?;
+        let name = worker_folder.file_name().unwrap_or_default();
+        FileLock::try_acquire(&self.locks.join(name)).map_err(failed)
     }
 
     fn worker_folder(&self, worker_id: &str, backend: WorkerType) -> PathBuf {
-        self.root.join(format!("{worker_id}.{backend}"))
+        self.root.join(worker_key(worker_id, backend))
     }
 
     /// Removes a folder so that a crash in between leaves it whole or unfinished, never half.
     fn discard(&self, folder: &Path) -> Result<(), ProvisionError> {
         let failed = |source| ProvisionError::io("remove", folder, source);
         let parent = folder.parent().unwrap_or(&self.root);
-        let trash = tempfile::Builder::new()
-            .prefix(UNFINISHED)
-            .tempdir_in(parent)
-            .map_err(failed)?;
-        fs::rename(folder, trash.path().join("discarded")).map_err(failed)?;
-        remove_tree(trash.path()).map_err(failed)
+        // Named after what it was, so that nothing has to be created on a full disk and a repair
+        // knows whose lock to ask for.
+        let mut name = OsString::from(UNFINISHED);
+        name.push(folder.file_name().unwrap_or_default());
+        let trash = parent.join(name);
+        remove_tree(&trash).map_err(failed)?;
+        fs::rename(folder, &trash).map_err(failed)?;
+        remove_tree(&trash).map_err(failed)
     }
+}
+
+/// A version about to become the installed one; dropping it undoes the preparation.
+#[derive(Debug)]
+pub(crate) struct Activation {
+    marker: tempfile::TempPath,
+    current: PathBuf,
+}
+
+impl Activation {
+    /// Makes the version the installed one; its binary is in place.
+    pub(crate) fn finish(self) -> Result<(), ProvisionError> {
+        let Self { marker, current } = self;
+        let failed = |source| ProvisionError::io("write", &current, source);
+        marker
+            .persist(&current)
+            .map_err(|error| failed(error.error))?;
+        sync_folder(current.parent().unwrap_or(&current)).map_err(failed)
+    }
+}
+
+/// What a worker's folder and its lock are called.
+pub(crate) fn worker_key(worker_id: &str, backend: WorkerType) -> String {
+    format!("{worker_id}.{backend}")
 }
 
 fn current(folder: &Path) -> Result<Option<Version>, ProvisionError> {

@@ -68,9 +68,10 @@ impl Workspace {
 
     /// Removes everything and says when something could not be removed.
     pub(crate) fn remove(mut self) -> Result<(), ProvisionError> {
-        let lock = self.lock.take();
-        let removed = remove_stubborn_tree(&self.startdir);
-        drop(lock);
+        let removed = match self.lock.take() {
+            Some(lock) => remove_locked(&self.startdir, lock),
+            None => Ok(()),
+        };
         removed.map_err(|source| ProvisionError::io("remove", &self.startdir, source))
     }
 }
@@ -80,10 +81,9 @@ impl Drop for Workspace {
         let Some(lock) = self.lock.take() else { return };
         let path = std::mem::take(&mut self.startdir);
         let remove = move || {
-            if let Err(error) = remove_stubborn_tree(&path) {
+            if let Err(error) = remove_locked(&path, lock) {
                 tracing::warn!(%error, path = %path.display(), "the build folder was not removed");
             }
-            drop(lock);
         };
         // A future is dropped on a thread of the runtime, which must not wait for a file system.
         match tokio::runtime::Handle::try_current() {
@@ -140,8 +140,8 @@ pub(crate) fn sweep(temp_dir: &Path) -> u64 {
         if !folder.starts_with(PREFIX) || !mine {
             continue;
         }
-        if let Ok(Some(_lock)) = FileLock::try_acquire(&entry.path()) {
-            match remove_tree(&temp_dir.join(folder)) {
+        if let Ok(Some(lock)) = FileLock::try_acquire(&entry.path()) {
+            match remove_locked(&temp_dir.join(folder), lock) {
                 Ok(()) => swept += 1,
                 Err(error) => {
                     tracing::warn!(%error, folder, "a stale build folder was not removed");
@@ -150,6 +150,16 @@ pub(crate) fn sweep(temp_dir: &Path) -> u64 {
         }
     }
     swept
+}
+
+/// Removes a build folder, then its lock; the lock's file stays where the folder does, so that the
+/// next sweep finds both.
+fn remove_locked(startdir: &Path, lock: FileLock) -> io::Result<()> {
+    let removed = remove_stubborn_tree(startdir);
+    if removed.is_err() {
+        lock.leave();
+    }
+    removed
 }
 
 /// Removes a tree that processes on their way out may still write to.

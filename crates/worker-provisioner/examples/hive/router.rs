@@ -14,6 +14,7 @@ use futures_util::stream::{self, Stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use worker_provisioner::{
     Artifact as _, ArtifactCatalog as _, ArtifactProvisioner as _, FilesystemCatalog, Happening,
@@ -228,23 +229,31 @@ async fn remove_worker(
     State(hive): Shared,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Refusal> {
-    let removed = tokio::task::spawn_blocking(move || {
-        let binary = hive.catalog.get(&id)?;
-        let store = hive.provisioner.store();
-        for receipt in store.list()? {
-            if receipt
-                .artifact
-                .as_ref()
-                .is_some_and(|artifact| artifact.id() == binary.id())
-            {
-                store.remove(&receipt.worker_id, receipt.backend)?;
-            }
-        }
-        hive.catalog.remove(&id).map(|()| id)
+    let (catalog, store, wanted) = (
+        hive.catalog.clone(),
+        hive.provisioner.store().clone(),
+        id.clone(),
+    );
+    let found = tokio::task::spawn_blocking(move || {
+        let binary = catalog.get(&wanted)?;
+        let mut receipts = store.list()?;
+        receipts.retain(|receipt| {
+            let artifact = receipt.artifact.as_ref();
+            artifact.is_some_and(|artifact| artifact.id() == binary.id())
+        });
+        Ok::<_, ProvisionError>(receipts)
     });
-    match removed.await {
-        Ok(Ok(id)) => Ok(Json(json!({ "removed": id }))),
-        Ok(Err(error)) => Err(refuse(StatusCode::NOT_FOUND, error.chain())),
-        Err(error) => Err(refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+    let missing = |error: ProvisionError| refuse(StatusCode::NOT_FOUND, error.chain());
+    let lost = |error: JoinError| refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
+    let cancel = CancellationToken::new();
+    for receipt in found.await.map_err(lost)?.map_err(missing)? {
+        let removed = hive
+            .provisioner
+            .remove(&receipt.worker_id, receipt.backend, &cancel);
+        removed.await.map_err(missing)?;
     }
+    let (catalog, wanted) = (hive.catalog.clone(), id.clone());
+    let forgotten = tokio::task::spawn_blocking(move || catalog.remove(&wanted));
+    forgotten.await.map_err(lost)?.map_err(missing)?;
+    Ok(Json(json!({ "removed": id })))
 }

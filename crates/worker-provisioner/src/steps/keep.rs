@@ -1,26 +1,31 @@
 //! Waiting for one another, and what an earlier provision has left.
 
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Choice, Kept, Recipe, Run, blocking, outcome_of};
 use crate::activate;
-use crate::contract::Artifact as _;
+use crate::contract::Artifact;
 use crate::error::ProvisionError;
+use crate::install;
 use crate::lock::FileLock;
 use crate::plan;
 use crate::progress::ProvisionPhase;
 use crate::provisioner::Provisioned;
+use crate::store;
+use crate::workspace;
 
 impl Run {
     /// Waits until nobody else provisions this worker on this machine.
     pub(crate) async fn lock(&self, choice: &Choice) -> Result<FileLock, ProvisionError> {
-        let path = plan::lock_path(
-            &self.shared.config,
-            &self.request.worker_id,
-            choice.backend.backend,
-        );
+        let backend = choice.backend.backend;
+        let path = self
+            .shared
+            .store
+            .lock_path(&self.request.worker_id, backend);
         let wait = FileLock::acquire(&path, &self.cancel, || {
             let text = "another process is provisioning this worker; waiting for it to end";
             self.emitter.note(ProvisionPhase::Wait, text);
@@ -57,6 +62,34 @@ impl Run {
         outcome
     }
 
+    /// Repairs and removes what dead owners have left, whichever worker it was for; in folders of
+    /// binaries where this worker is or may be installed.
+    pub(crate) async fn repair(&self, choice: &Choice) -> Result<(), ProvisionError> {
+        let shared = Arc::clone(&self.shared);
+        let worker_id = self.request.worker_id.clone();
+        let backend = choice.backend.backend;
+        let swept = blocking(move || {
+            let config = &shared.config;
+            let store = &shared.store;
+            store.repair(Some(&store::worker_key(&worker_id, backend)))?;
+            let mut bin_dirs: BTreeSet<PathBuf> = config.bin_dir.iter().cloned().collect();
+            if let Ok(version) = store.installed(&worker_id, backend) {
+                let path = version.receipt.artifact.as_ref().map(Artifact::path);
+                bin_dirs.extend(path.and_then(Path::parent).map(Path::to_owned));
+            }
+            for bin_dir in bin_dirs {
+                install::sweep(&bin_dir);
+            }
+            Ok(workspace::sweep(&config.temp_dir))
+        })
+        .await?;
+        if swept > 0 {
+            let text = format!("removed {swept} build folders of provisions that were killed");
+            self.emitter.note(ProvisionPhase::Workspace, text);
+        }
+        Ok(())
+    }
+
     /// What an earlier provision of the same recipe for the same host has left, if it is whole.
     pub(crate) async fn kept(
         &self,
@@ -69,7 +102,6 @@ impl Run {
         let force = self.request.force;
         let key = plan::build_key(&self.shared.config, &recipe.text, choice);
         let kept = blocking(move || {
-            store.sweep(&worker_id, backend.backend)?;
             if force {
                 return Ok(None);
             }
