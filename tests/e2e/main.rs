@@ -8,5 +8,6 @@ mod hive;
 mod lifecycle;
 mod progress;
 mod signed;
+mod repair;
 mod source_build;
 mod support;

@@ -1,14 +1,18 @@
 //! `cargo xtask faults`: what a provision survives.
 
 mod child;
+mod clock;
+mod disk;
 mod kill;
 mod lane;
+mod race;
 mod report;
 mod site;
+mod vanish;
 
 use std::num::NonZero;
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -30,7 +34,8 @@ pub(crate) struct Faults {
     /// The seed of all random instants [default: a random one, which is printed].
     #[arg(long)]
     seed: Option<u64>,
-    /// How many provisions are killed [default: 300, with --quick 24].
+    /// How many provisions are killed, and at most how many of each other fault are tried
+    /// [default: 300 kills, with --quick 24].
     #[arg(long)]
     count: Option<usize>,
     /// Only these faults; may be repeated.
@@ -39,16 +44,39 @@ pub(crate) struct Faults {
     /// How many provisions run side by side [default: the number of processors].
     #[arg(long)]
     lanes: Option<usize>,
+    /// This process has a mount namespace of its own.
+    #[arg(long, hide = true)]
+    mounted: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Fault {
     Kill,
+    Disk,
+    Vanish,
+    Clock,
+    Race,
 }
+
+/// How often each fault is tried.
+struct Scale {
+    kills: usize,
+    races: usize,
+    /// Of each kind of disk and clock fault.
+    cases: usize,
+    /// Of each kind of vanishing server.
+    outages: usize,
+}
+
+/// Most of a vanished server's time is spent waiting, so that more can run side by side.
+const WAITING_LANES: usize = 6;
 
 impl Faults {
     /// Runs the command.
     pub(crate) fn run(self) -> Result<ExitCode> {
+        if let Some(code) = self.in_own_mount_namespace()? {
+            return Ok(code);
+        }
         let seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
         eprintln!("seed {seed}");
         let started = Instant::now();
@@ -57,18 +85,18 @@ impl Faults {
             .build()?;
         let folder = tempfile::Builder::new().prefix("faults-").tempdir()?;
         let world = runtime.block_on(World::start(folder.path()))?;
-        let lanes = self
-            .lanes
-            .unwrap_or_else(|| std::thread::available_parallelism().map_or(2, NonZero::get));
-        let lanes = (0..lanes.max(1))
+        let processors = std::thread::available_parallelism().map_or(2, NonZero::get);
+        let busy = self.lanes.unwrap_or(processors).max(1);
+        let all = if self.wants(Fault::Vanish) {
+            busy.max(WAITING_LANES)
+        } else {
+            busy
+        };
+        let lanes = (0..all)
             .map(|index| Lane::start(&world, folder.path().join(format!("lane-{index}"))))
             .collect::<Result<Vec<_>>>()?;
-        let mut rng = Rng::with_seed(seed);
-        let mut rows = Vec::new();
-        if self.wants(Fault::Kill) {
-            let count = self.count.unwrap_or(if self.quick { 24 } else { 300 });
-            rows.extend(kill::run(&lanes, count, &mut rng)?);
-        }
+        let rows = self.run_on(&lanes, &lanes[..busy], folder.path(), seed)?;
+        drop(lanes);
         let report = serde_json::json!({
             "seed": seed,
             "seconds": started.elapsed().as_secs(),
@@ -90,6 +118,90 @@ impl Faults {
         } else {
             ExitCode::FAILURE
         })
+    }
+
+    fn run_on(
+        &self,
+        all: &[Lane<'_>],
+        busy: &[Lane<'_>],
+        folder: &Path,
+        seed: u64,
+    ) -> Result<Vec<Row>> {
+        let mut rng = Rng::with_seed(seed);
+        let scale = self.scale();
+        let mut rows = Vec::new();
+        if self.wants(Fault::Kill) {
+            rows.extend(kill::run(busy, scale.kills, &mut rng)?);
+        }
+        if self.wants(Fault::Disk) {
+            if self.mounted {
+                rows.extend(disk::run(busy, scale.cases, &mut rng)?);
+            } else {
+                let why = "small file systems need root and a mount namespace";
+                rows.push(Row::skipped("disk full, read-only folder", why));
+            }
+        }
+        if self.wants(Fault::Vanish) {
+            rows.extend(vanish::run(all, scale.outages, &mut rng)?);
+        }
+        if self.wants(Fault::Clock) {
+            rows.extend(clock::run(busy, folder, scale.cases, &mut rng)?);
+        }
+        if self.wants(Fault::Race) {
+            rows.extend(race::run(busy, scale.races, &mut rng)?);
+        }
+        Ok(rows)
+    }
+
+    fn scale(&self) -> Scale {
+        let mut scale = if self.quick {
+            Scale {
+                kills: 24,
+                races: 10,
+                cases: 8,
+                outages: 6,
+            }
+        } else {
+            Scale {
+                kills: 300,
+                races: 100,
+                cases: 80,
+                outages: 60,
+            }
+        };
+        if let Some(count) = self.count {
+            scale.kills = count;
+            scale.races = scale.races.min(count);
+            scale.cases = scale.cases.min(count);
+            scale.outages = scale.outages.min(count);
+        }
+        scale
+    }
+
+    /// Runs this very command where mounts are nobody else's, when that is possible and wanted.
+    fn in_own_mount_namespace(&self) -> Result<Option<ExitCode>> {
+        if self.mounted || !self.wants(Fault::Disk) || !nix::unistd::geteuid().is_root() {
+            return Ok(None);
+        }
+        let unshare = |program: &Path| {
+            let mut command = Command::new("unshare");
+            command
+                .args(["--mount", "--propagation", "private", "--"])
+                .arg(program);
+            command
+        };
+        if !unshare(Path::new("true"))
+            .status()
+            .is_ok_and(|status| status.success())
+        {
+            return Ok(None);
+        }
+        let status = unshare(&std::env::current_exe()?)
+            .args(std::env::args_os().skip(1))
+            .arg("--mounted")
+            .status()?;
+        let code = status.code().and_then(|code| u8::try_from(code).ok());
+        Ok(Some(code.map_or(ExitCode::FAILURE, ExitCode::from)))
     }
 
     fn wants(&self, fault: Fault) -> bool {

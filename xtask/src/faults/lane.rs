@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use e2e_tests::catalog_server::CatalogServer;
 use e2e_tests::git_server::GitServer;
 use e2e_tests::proxy::{Manner, Proxy};
@@ -97,11 +97,6 @@ impl World {
             old_binary,
             runtime: Handle::current(),
         })
-    }
-
-    /// The runtime the servers run on.
-    pub(crate) fn runtime(&self) -> &Handle {
-        &self.runtime
     }
 }
 
@@ -241,7 +236,7 @@ impl<'w> Lane<'w> {
             "an undisturbed provision failed: {}",
             ended.describe()
         );
-        let left = self.site.left_behind(&[WORKER])?;
+        let left = self.site.left_behind(&[WORKER], false)?;
         ensure!(left.is_empty(), "an undisturbed provision left {left:?}");
         Ok(Course { total, phases })
     }
@@ -265,6 +260,20 @@ impl<'w> Lane<'w> {
         })
     }
 
+    /// Judges a process that met a fault and ended by itself: it must have failed in an orderly way
+    /// and cleaned up, or have succeeded.
+    pub(crate) fn left_at_once(&self, ended: &Ended) -> Finding {
+        let mut finding = Finding::default();
+        if ended.hung || !matches!(ended.status.code(), Some(0 | 1 | 130)) {
+            finding.lose(format!("it ended badly: {}", ended.describe()));
+        }
+        match self.site.left_behind(&[WORKER], true) {
+            Ok(left) => finding.left.extend(left),
+            Err(error) => finding.lose(format!("{error:#}")),
+        }
+        finding
+    }
+
     /// Judges what a fault has done, once its process has ended: what stands, whether the next
     /// run succeeds and sweeps, whether the store is whole.
     pub(crate) fn judge(&self, flavor: Flavor, had_old: bool) -> Finding {
@@ -277,30 +286,37 @@ impl<'w> Lane<'w> {
         for pid in self.site.survivors() {
             finding.left.push(format!("process {pid}"));
         }
-        if let Err(error) = self.next_run(flavor, had_old, &mut finding) {
-            finding.lose(format!("the next run: {error:#}"));
-        }
-        finding
-    }
-
-    fn next_run(&self, flavor: Flavor, had_old: bool, finding: &mut Finding) -> Result<()> {
-        let ended = self.run(Catalog::New, flavor)?;
-        if !ended.status.success() {
-            bail!("{}", ended.describe());
-        }
-        ensure!(
-            self.standing()? == Standing::New,
-            "the new worker is not installed"
-        );
-        self.verify()?;
-        finding.left.extend(self.site.left_behind(&[WORKER])?);
+        let next = self.judge_any(flavor);
+        finding.losses.extend(next.losses);
+        finding.left.extend(next.left);
         let (versions, expected) = (self.site.versions(), 1 + usize::from(had_old));
         if versions != expected {
             finding.left.push(format!(
                 "{versions} versions in the store instead of {expected}"
             ));
         }
-        Ok(())
+        finding
+    }
+
+    /// Judges the next run alone, whatever was installed before.
+    pub(crate) fn judge_any(&self, flavor: Flavor) -> Finding {
+        let mut finding = Finding::default();
+        match self.next_run(flavor) {
+            Ok(left) => finding.left = left,
+            Err(error) => finding.lose(format!("the next run: {error:#}")),
+        }
+        finding
+    }
+
+    fn next_run(&self, flavor: Flavor) -> Result<Vec<String>> {
+        let ended = self.run(Catalog::New, flavor)?;
+        ensure!(ended.status.success(), "{}", ended.describe());
+        ensure!(
+            self.standing()? == Standing::New,
+            "the new worker is not installed"
+        );
+        self.verify()?;
+        self.site.left_behind(&[WORKER], false)
     }
 
     /// Compares the store with its receipts.

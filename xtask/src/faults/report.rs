@@ -39,6 +39,19 @@ impl Finding {
     pub(crate) fn lose(&mut self, what: impl Into<String>) {
         self.losses.push(what.into());
     }
+
+    /// The same, with what was found before.
+    pub(crate) fn after(mut self, earlier: Self) -> Self {
+        self.losses.extend(earlier.losses);
+        self.left.extend(earlier.left);
+        self
+    }
+}
+
+/// Leaves `most` of the cases, chosen at random.
+pub(crate) fn thin<C>(cases: &mut Vec<C>, most: usize, rng: &mut fastrand::Rng) {
+    rng.shuffle(cases);
+    cases.truncate(most);
 }
 
 /// One line of the table.

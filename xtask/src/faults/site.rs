@@ -94,8 +94,10 @@ impl Site {
         }
     }
 
-    /// Everything unfinished, temporary or locked that is left after a provision that ended well.
-    pub(crate) fn left_behind(&self, installed: &[&str]) -> Result<Vec<String>> {
+    /// Everything unfinished, temporary or locked that is left after a provision that has ended.
+    ///
+    /// An interrupted download may stay in the cache if it is `resumable`, for the next run.
+    pub(crate) fn left_behind(&self, installed: &[&str], resumable: bool) -> Result<Vec<String>> {
         let mut left: Vec<String> = self
             .survivors()
             .iter()
@@ -123,7 +125,9 @@ impl Site {
             }
         }
         for path in walk(&self.folder("cache"))? {
-            if is_unfinished(&path) || is_locked(&path) {
+            let is_part = path.extension() == Some(OsStr::new("part"))
+                || path.to_string_lossy().ends_with(".part.json");
+            if (is_unfinished(&path) && !(resumable && is_part)) || is_locked(&path) {
                 left.push(path.display().to_string());
             }
         }
