@@ -7,7 +7,7 @@ mod failure;
 mod hive;
 mod lifecycle;
 mod progress;
-mod signed;
 mod repair;
+mod signed;
 mod source_build;
 mod support;
