@@ -13,6 +13,13 @@ pub struct Config {
     pub hidden: Vec<PathBuf>,
     /// The user and group that builds run as if the caller is root. Default 65534, `nobody`.
     pub build_user: (u32, u32),
+    /// A control group (cgroup v2) that is delegated to the caller, as a path of the host below
+    /// the mounted hierarchy. Each build then gets one of its own in it, which holds the limits of
+    /// [`LimitKind::Memory`](crate::LimitKind::Memory), if set, and of
+    /// [`LimitKind::Processes`](crate::LimitKind::Processes) as far as its controllers allow, and
+    /// ends all members at once. It must hold no process itself if it is to have controllers.
+    /// Default `None`: no group is looked for, since one that is not delegated has another owner.
+    pub control_group: Option<PathBuf>,
     /// Stronger tiers than this are treated as unavailable. Default [`Isolation::Namespaces`].
     pub ceiling: Isolation,
 }
@@ -31,6 +38,7 @@ impl Default for Config {
             shell: "/bin/bash".into(),
             hidden,
             build_user: (65534, 65534),
+            control_group: None,
             ceiling: Isolation::Namespaces,
         }
     }

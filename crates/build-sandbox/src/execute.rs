@@ -7,6 +7,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::control_group::ControlGroup;
 use crate::error::{SandboxError, Tail};
 use crate::isolation::{Isolation, IsolationChoice, Kill};
 use crate::judge::{enforcement, failed};
@@ -126,6 +127,10 @@ impl Sandbox {
             } else {
                 directories.startdir.clone()
             };
+            let group = match &config.control_group {
+                Some(parent) => Some(ControlGroup::create(parent, &owned.limits)?),
+                None => None,
+            };
             let request = Request {
                 arguments,
                 directory,
@@ -134,13 +139,14 @@ impl Sandbox {
                 root,
                 result,
                 recipe,
+                group: group.as_ref().map(ControlGroup::files).transpose()?,
             };
             let plan = prepare::plan(&owned, &config, tier, abi, &directories, identity, request)?;
             let running =
                 sys::spawn(&plan).map_err(|(step, source)| SandboxError::Start { step, source })?;
-            Ok::<_, SandboxError>((running, directories, identity))
+            Ok::<_, SandboxError>((running, directories, identity, group))
         });
-        let (running, directories, identity) = spawned.await.unwrap_or_else(|join| {
+        let (running, directories, identity, group) = spawned.await.unwrap_or_else(|join| {
             let source = std::io::Error::other(join);
             Err(SandboxError::Start {
                 step: "run a blocking task",
@@ -169,6 +175,9 @@ impl Sandbox {
         };
         let mut ended = run::run(running, started, job, token, reporter).await?;
         settle(&mut ended, &what, tier, reporter)?;
+        if failed(&ended) && ended.cause.is_none() {
+            ended.cause = group.as_ref().and_then(ControlGroup::breach);
+        }
         if failed(&ended) && ended.cause.is_none() && writable {
             // A process that hits the limit gets a signal or an error that only it sees.
             let cap = limits.file_size;
@@ -193,7 +202,7 @@ impl Sandbox {
             } else {
                 Kill::BestEffort
             },
-            limits: enforcement(),
+            limits: enforcement(group.as_ref().map_or(&[], ControlGroup::held)),
             ownership: if root && tier == Isolation::Namespaces {
                 Ownership::Root
             } else {

@@ -113,8 +113,8 @@ pub(crate) fn printed_version(result: &[u8]) -> Result<String, SandboxError> {
 }
 
 /// What holds each limit on this kind of host.
-pub(crate) fn enforcement() -> Vec<(LimitKind, Enforcement)> {
-    vec![
+pub(crate) fn enforcement(by_group: &[LimitKind]) -> Vec<(LimitKind, Enforcement)> {
+    let mut all = vec![
         (LimitKind::Wall, Enforcement::Counted),
         (LimitKind::Silent, Enforcement::Counted),
         (LimitKind::Memory, Enforcement::Watched),
@@ -123,5 +123,11 @@ pub(crate) fn enforcement() -> Vec<(LimitKind, Enforcement)> {
         (LimitKind::OpenFiles, Enforcement::Kernel),
         (LimitKind::Disk, Enforcement::Watched),
         (LimitKind::Log, Enforcement::Counted),
-    ]
+    ];
+    for (limit, enforcement) in &mut all {
+        if by_group.contains(limit) {
+            *enforcement = Enforcement::ControlGroup;
+        }
+    }
+    all
 }

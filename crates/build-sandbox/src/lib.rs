@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 
 mod config;
+mod control_group;
 mod declared;
 mod environment;
 mod error;

@@ -86,6 +86,8 @@ impl fmt::Display for LimitKind {
 pub enum Enforcement {
     /// The kernel refuses the excess at once.
     Kernel,
+    /// The kernel refuses the excess, counted over all processes of the build by its control group.
+    ControlGroup,
     /// Usage is sampled; a short excess may pass before the build is ended.
     Watched,
     /// The sandbox counts every unit itself, so nothing passes.

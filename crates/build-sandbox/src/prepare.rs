@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Uid;
 
 use crate::config::Config;
+use crate::control_group::GroupFiles;
 use crate::environment;
 use crate::error::SandboxError;
 use crate::isolation::Isolation;
@@ -31,6 +32,7 @@ pub(crate) struct Request {
     pub(crate) root: bool,
     pub(crate) result: bool,
     pub(crate) recipe: Option<OwnedFd>,
+    pub(crate) group: Option<GroupFiles>,
 }
 
 /// How the build's user differs from the caller's.

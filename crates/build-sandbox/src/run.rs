@@ -196,7 +196,9 @@ impl Driver<'_> {
         }
         // Nothing can write any more, unless a descriptor left the sandbox through a socket.
         let deadline = Instant::now() + DRAIN_FOR;
-        while self.outputs.iter().any(|output| output.pipe.is_some()) || self.result.is_some() {
+        while (self.outputs.iter().any(|output| output.pipe.is_some()) || self.result.is_some())
+            && Instant::now() < deadline
+        {
             let [stdout, stderr] = &self.outputs;
             tokio::select! {
                 biased;

@@ -116,6 +116,7 @@ pub(crate) fn plan(
             open_files,
         },
         recipe: request.recipe,
+        group: request.group,
         result: request.result,
     })
 }
@@ -258,6 +259,7 @@ pub(crate) fn probe(
         root: false,
         result: false,
         recipe: None,
+        group: None,
     };
     let mut plan = plan(
         &spec,

@@ -67,24 +67,22 @@ impl Driver<'_> {
     }
 
     pub(super) async fn read_output(&mut self, which: usize) {
-        let mut reads = 0;
-        let mut looks = 0;
-        let mut last = 0;
-        while reads < READS_IN_A_ROW && !self.token.is_cancelled() {
-            match self
-                .read_once(which, last >= READ_SIZE / 2 && looks < LOOKS)
-                .await
-            {
+        let (mut reads, mut looks, mut last) = (0, 0, 0);
+        loop {
+            let hot = last >= READ_SIZE / 2 && looks < LOOKS;
+            match self.read_once(which, hot).await {
                 Read::Chunk(count) => {
-                    reads += 1;
-                    looks = 0;
-                    last = count;
+                    (reads, looks, last) = (reads + 1, 0, count);
                 }
                 Read::Soon => {
                     looks += 1;
                     std::thread::yield_now();
                 }
-                Read::Nothing => break,
+                Read::Nothing => return,
+            }
+            // After the read: a ready pipe that nobody reads would stay ready.
+            if reads >= READS_IN_A_ROW || self.token.is_cancelled() {
+                return;
             }
         }
     }

@@ -36,6 +36,12 @@ pub(super) fn run(plan: &Plan, fds: &Descriptors) -> ! {
         }
     };
     call::new_session();
+    if fds.group_join >= 0 {
+        attempt(
+            call::write(fds.group_join, b"0").map(drop),
+            Step::ControlGroup,
+        );
+    }
     attempt(call::duplicate(fds.null, 0), Step::Execute);
     attempt(call::duplicate(fds.stdout, 1), Step::Execute);
     attempt(call::duplicate(fds.stderr, 2), Step::Execute);

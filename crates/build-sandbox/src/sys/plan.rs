@@ -5,6 +5,8 @@ use std::os::fd::OwnedFd;
 
 use nix::libc;
 
+use crate::control_group::GroupFiles;
+
 /// Instructions for one child, as plain owned memory that is only read after the fork.
 #[derive(Debug)]
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
@@ -37,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) watch: Watch,
     /// Open descriptor of a recipe with replaced version lines.
     pub(crate) recipe: Option<OwnedFd>,
+    /// Open files of the build's control group.
+    pub(crate) group: Option<GroupFiles>,
     /// Whether descriptor 3 leads to the host.
     pub(crate) result: bool,
 }

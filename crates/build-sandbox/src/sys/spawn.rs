@@ -159,16 +159,18 @@ pub(crate) fn spawn(plan: &Plan) -> Result<Running, StartError> {
         .write(true)
         .open("/dev/null")
         .map_err(|error| ("open `/dev/null`", error))?;
-    let recipe = match &plan.recipe {
-        Some(fd) => Some(high(
-            fd.try_clone()
-                .map_err(|error| ("copy a descriptor", error))?,
-        )?),
-        None => None,
-    };
     let (control_read, status_write) = (high(control_read)?, high(status_write)?);
     let (stdout_write, stderr_write) = (high(stdout_write)?, high(stderr_write)?);
     let null = high(null.into())?;
+    let copy = |fd: &OwnedFd| {
+        let copy = fd.try_clone();
+        high(copy.map_err(|error| ("copy a descriptor", error))?)
+    };
+    let recipe = plan.recipe.as_ref().map(copy).transpose()?;
+    let group = plan.group.as_ref();
+    let group_join = group.map(|group| copy(&group.join)).transpose()?;
+    let group_kill = group.and_then(|group| group.kill.as_ref());
+    let group_kill = group_kill.map(copy).transpose()?;
 
     let arguments = pointers(&plan.arguments);
     let environment = pointers(&plan.environment);
@@ -181,6 +183,8 @@ pub(crate) fn spawn(plan: &Plan) -> Result<Running, StartError> {
         result: number(&result_write),
         recipe: number(&recipe),
         null: null.as_raw_fd(),
+        group_join: number(&group_join),
+        group_kill: number(&group_kill),
         arguments: arguments.as_ptr(),
         environment: environment.as_ptr(),
     };

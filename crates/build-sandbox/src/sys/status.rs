@@ -23,6 +23,7 @@ pub(crate) const STEPS: &[&str] = &[
     "apply seccomp",
     "execute the shell",
     "watch for ended children",
+    "join the control group",
 ];
 
 /// Index of a step in [`STEPS`].
@@ -48,6 +49,7 @@ pub(crate) enum Step {
     Seccomp,
     Execute,
     Watch,
+    ControlGroup,
 }
 
 /// A limit that the supervisor samples.

@@ -26,6 +26,8 @@ pub(super) struct Descriptors {
     pub(super) result: i32,
     pub(super) recipe: i32,
     pub(super) null: i32,
+    pub(super) group_join: i32,
+    pub(super) group_kill: i32,
     pub(super) arguments: *const *const c_char,
     pub(super) environment: *const *const c_char,
 }
@@ -69,11 +71,18 @@ pub(super) fn run(plan: &Plan, fds: &Descriptors) -> ! {
         Ok(pid) => pid,
         Err(errno) => fail(fds.status, Step::Fork, errno, 0),
     };
-    for fd in [fds.stdout, fds.stderr, fds.result, fds.recipe] {
+    for fd in [
+        fds.stdout,
+        fds.stderr,
+        fds.result,
+        fds.recipe,
+        fds.group_join,
+    ] {
         call::close(fd);
     }
     let mut tree = Tree {
         namespaced,
+        group_kill: fds.group_kill,
         walk: walk.as_mut(),
         exited: None,
         peak: 0,
@@ -107,6 +116,8 @@ fn close_foreign(fds: &Descriptors) {
         fds.result,
         fds.recipe,
         fds.null,
+        fds.group_join,
+        fds.group_kill,
     ];
     kept.sort_unstable();
     let mut next = 3u32;
@@ -121,6 +132,8 @@ fn close_foreign(fds: &Descriptors) {
 
 struct Tree<'a> {
     namespaced: bool,
+    /// `cgroup.kill` of the build's control group, or -1.
+    group_kill: i32,
     walk: Option<&'a mut Walk>,
     peak: u64,
     /// Wait status of the phase process, once it has ended.
@@ -199,6 +212,10 @@ impl Tree<'_> {
     }
 
     fn signal(&mut self, signal: i32) {
+        if signal == libc::SIGKILL && self.group_kill >= 0 {
+            // All members in one step; what follows is for those that may have left the group.
+            let _ = call::write(self.group_kill, b"1");
+        }
         if self.namespaced {
             // All processes of the namespace but this one, in one step that no fork can slip by.
             let _ = call::kill(-1, signal);
