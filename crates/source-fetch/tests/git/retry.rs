@@ -1,14 +1,11 @@
 //! What a git fetch tries again, and what it does not.
-#![allow(clippy::unwrap_used)]
-
-mod git_support;
 
 use std::fs;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use git_support::{
+use crate::git_support::{
     Action, Place, Seen, Server, advance, assert_sound, branch, git, request, sample, work_of,
 };
 use source_fetch::GitReference;

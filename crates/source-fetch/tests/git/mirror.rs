@@ -1,0 +1,147 @@
+//! What is kept, and what a later run transfers.
+
+use std::fs;
+
+use source_fetch::GitReference;
+use source_fetch::git::{GitProblem, History};
+
+use crate::git_support::{
+    Place, Server, advance, assert_sound, branch, commit, git, request, sample, tag,
+};
+
+#[tokio::test]
+async fn shallow_means_one_commit_and_full_makes_it_whole() {
+    let place = Place::new();
+    let bare = sample(place.root(), "r");
+    let server = Server::plain(place.root());
+    let url = server.url("r.git");
+    let shallow = place
+        .provide(&request(&url, GitReference::Default, History::Shallow), "a")
+        .await
+        .unwrap();
+    assert_eq!(git(&shallow.path, &["rev-list", "--count", "HEAD"]), "1");
+    assert_eq!(
+        git(&shallow.path, &["rev-parse", "--is-shallow-repository"]),
+        "true"
+    );
+    let full = place
+        .provide(&request(&url, GitReference::Default, History::Full), "b")
+        .await
+        .unwrap();
+    assert_eq!(git(&full.path, &["rev-list", "--count", "HEAD"]), "7");
+    assert_eq!(
+        git(&full.path, &["rev-parse", "--is-shallow-repository"]),
+        "false"
+    );
+    // What is whole stays whole.
+    let tip = advance(&bare, "later");
+    let later = place
+        .provide(&request(&url, GitReference::Default, History::Shallow), "c")
+        .await
+        .unwrap();
+    assert_eq!(later.commit, tip);
+    assert_eq!(git(&later.path, &["rev-list", "--count", "HEAD"]), "8");
+    assert_sound(&later.path);
+}
+
+#[tokio::test]
+async fn the_second_run_transfers_only_what_is_new() {
+    let place = Place::new();
+    let bare = sample(place.root(), "r");
+    let server = Server::plain(place.root());
+    let request = request(&server.url("r.git"), GitReference::Default, History::Full);
+    assert!(place.fetch(&request).await.unwrap().received_bytes() > 0);
+    let before = server.seen().len();
+    assert_eq!(place.fetch(&request).await.unwrap().received_bytes(), 0);
+    assert!(server.seen()[before..].iter().all(|seen| !seen.is_fetch()));
+    let tip = advance(&bare, "new");
+    let revision = place.fetch(&request).await.unwrap();
+    assert_eq!(revision.commit(), tip);
+    assert!(
+        revision.received_bytes() < 1000,
+        "{}",
+        revision.received_bytes()
+    );
+}
+
+#[tokio::test]
+async fn a_pinned_commit_in_the_cache_needs_no_server() {
+    let place = Place::new();
+    let bare = sample(place.root(), "r");
+    let server = Server::plain(place.root());
+    let id = git(&bare, &["rev-parse", "main~2"]);
+    let request = request(&server.url("r.git"), commit(&id), History::Shallow);
+    assert_eq!(place.fetch(&request).await.unwrap().commit(), id);
+    let before = server.seen().len();
+    assert_eq!(place.fetch(&request).await.unwrap().commit(), id);
+    assert_eq!(server.seen().len(), before);
+}
+
+#[tokio::test]
+async fn offline_uses_the_cache_alone() {
+    let mut place = Place::new();
+    sample(place.root(), "r");
+    let server = Server::plain(place.root());
+    let shallow = request(&server.url("r.git"), tag("v1.0"), History::Shallow);
+    let full = request(&server.url("r.git"), tag("v1.0"), History::Full);
+    place.options.offline = true;
+    assert!(matches!(
+        place.fetch(&shallow).await,
+        Err(GitProblem::Offline { .. })
+    ));
+    place.options.offline = false;
+    place.fetch(&shallow).await.unwrap();
+    place.options.offline = true;
+    place.fetch(&shallow).await.unwrap();
+    assert!(matches!(
+        place.fetch(&full).await,
+        Err(GitProblem::Offline { .. })
+    ));
+}
+
+#[tokio::test]
+async fn two_fetches_share_one_mirror() {
+    let place = Place::new();
+    sample(place.root(), "r");
+    let server = Server::plain(place.root());
+    let url = server.url("r.git");
+    let (a, b) = (
+        request(&url, tag("v1.0"), History::Full),
+        request(&url, branch("feature/x"), History::Shallow),
+    );
+    let (a, b) = tokio::join!(place.provide(&a, "a"), place.provide(&b, "b"));
+    assert_sound(&a.unwrap().path);
+    assert_sound(&b.unwrap().path);
+    assert_eq!(
+        fs::read_dir(place.cache().join("git")).unwrap().count(),
+        2,
+        "one mirror and its lock"
+    );
+}
+
+#[tokio::test]
+async fn a_damaged_mirror_is_replaced() {
+    let place = Place::new();
+    sample(place.root(), "r");
+    let server = Server::plain(place.root());
+    let request = request(&server.url("r.git"), GitReference::Default, History::Full);
+    place.fetch(&request).await.unwrap();
+    let mirror = fs::read_dir(place.cache().join("git"))
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .find(|p| p.is_dir())
+        .unwrap();
+    for file in fs::read_dir(mirror.join("objects/pack"))
+        .unwrap()
+        .map(|e| e.unwrap().path())
+    {
+        if file.extension().unwrap() == "pack" {
+            let mut bytes = fs::read(&file).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[20..middle].fill(0x55);
+            fs::remove_file(&file).unwrap();
+            fs::write(&file, bytes).unwrap();
+        }
+    }
+    assert_sound(&place.provide(&request, "r").await.unwrap().path);
+}
