@@ -3,6 +3,7 @@
 
 mod server;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -56,49 +57,59 @@ pub(crate) fn isolated(program: &str) -> Command {
     command
 }
 
+/// The history of [`sample`] for git-fast-import(1), which needs one process for all of it.
+fn history() -> String {
+    let mut stream = String::new();
+    let mut commit = |branch: &str, mark: u32, from: u32, files: &[(&str, &str, &str)]| {
+        let _ = write!(
+            stream,
+            "commit refs/heads/{branch}\nmark :{mark}\n\
+             committer A <a@example.org> 1704067200 +0000\ndata 4\nmore\n"
+        );
+        if from > 0 {
+            let _ = writeln!(stream, "from :{from}");
+        }
+        for (mode, path, content) in files {
+            let length = content.len();
+            let _ = write!(stream, "M {mode} inline {path}\ndata {length}\n{content}\n");
+        }
+        stream.push('\n');
+    };
+    let (file, program, link) = ("100644", "100755", "120000");
+    let first = [
+        (file, "README", "one\n"),
+        (file, "src/deep/a b.txt", &"x".repeat(5000)),
+        (program, "run.sh", "#!/bin/sh\n"),
+        (file, "ünïcode", "u\n"),
+        (file, "empty", ""),
+        (link, "link", "src/deep"),
+        (link, "dangling", "/nonexistent"),
+    ];
+    commit("main", 1, 0, &first);
+    commit("main", 2, 1, &[(file, "README", "two\n")]);
+    commit("feature/x", 3, 2, &[(file, "feature", "f\n")]);
+    for n in 0..5 {
+        let content = format!("three {n}\n");
+        let from = if n == 0 { 2 } else { 3 + n };
+        commit("main", 4 + n, from, &[(file, "README", &content)]);
+    }
+    stream.push_str(
+        "reset refs/tags/light\nfrom :1\n\n\
+         tag v1.0\nfrom :2\ntagger A <a@example.org> 1704067200 +0000\ndata 4\none\n\n",
+    );
+    stream
+}
+
 /// A repository with tags, a second branch, an executable, links and odd names, in `root/name.git`.
 pub(crate) fn sample(root: &Path, name: &str) -> PathBuf {
     let work = root.join(format!("{name}-work"));
     fs::create_dir_all(&work).unwrap();
     git(&work, &["init", "-q", "-b", "main"]);
-    let commit = |message: &str| {
-        git(&work, &["add", "-A"]);
-        git(&work, &["commit", "-q", "-m", message]);
-    };
-    fs::write(work.join("README"), "one\n").unwrap();
-    fs::create_dir_all(work.join("src/deep")).unwrap();
-    fs::write(work.join("src/deep/a b.txt"), "x".repeat(5000)).unwrap();
-    fs::write(work.join("run.sh"), "#!/bin/sh\n").unwrap();
-    fs::write(work.join("ünïcode"), "u\n").unwrap();
-    fs::write(work.join("empty"), "").unwrap();
-    std::os::unix::fs::symlink("src/deep", work.join("link")).unwrap();
-    std::os::unix::fs::symlink("/nonexistent", work.join("dangling")).unwrap();
-    git(&work, &["add", "-A"]);
-    git(&work, &["update-index", "--chmod=+x", "run.sh"]);
-    git(&work, &["commit", "-q", "-m", "first"]);
-    git(&work, &["tag", "light"]);
-    fs::write(work.join("README"), "two\n").unwrap();
-    commit("second");
-    git(&work, &["tag", "-a", "v1.0", "-m", "one"]);
-    git(&work, &["checkout", "-q", "-b", "feature/x"]);
-    fs::write(work.join("feature"), "f\n").unwrap();
-    commit("feature");
-    git(&work, &["checkout", "-q", "main"]);
-    for n in 0..5 {
-        fs::write(work.join("README"), format!("three {n}\n")).unwrap();
-        commit("more");
-    }
+    git_with(&work, &["fast-import", "--quiet"], history().as_bytes());
+    git(&work, &["reset", "-q", "--hard"]);
     let bare = root.join(format!("{name}.git"));
-    git(
-        root,
-        &[
-            "clone",
-            "-q",
-            "--bare",
-            work.to_str().unwrap(),
-            bare.to_str().unwrap(),
-        ],
-    );
+    let (from, to) = (work.to_str().unwrap(), bare.to_str().unwrap());
+    git(root, &["clone", "-q", "--bare", from, to]);
     bare
 }
 
