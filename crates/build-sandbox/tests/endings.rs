@@ -69,6 +69,11 @@ const HOSTILE: &[(&str, &str, bool)] = &[
         false,
     ),
     (
+        "writes without end, on both streams",
+        "yes & yes >&2 & touch ready; wait",
+        false,
+    ),
+    (
         "subreaper of its own",
         "perl -e 'syscall(157, 36, 1, 0, 0, 0); for (1..5) { if (!fork) { if (!fork) { setpgrp; sleep 1000 } exit } } open(F, \">ready\"); sleep 1000'",
         false,
@@ -160,7 +165,9 @@ async fn nothing_survives_the_normal_end() {
                 outcome.unwrap_or_else(|error| panic!("{tier}: {name}: {}", chain(&error)));
             let report = outcome.report.unwrap();
             assert_eq!(report.kill, Kill::Proven, "{tier}: {name}");
-            assert_eq!(report.output_bytes, 5, "{tier}: {name}");
+            if !name.starts_with("writes") {
+                assert_eq!(report.output_bytes, 5, "{tier}: {name}");
+            }
         }
     }
 }
