@@ -12,6 +12,7 @@ mod condition;
 mod declare_f;
 mod doubt;
 mod dynamic;
+mod elements;
 mod environment;
 mod error;
 mod expand;

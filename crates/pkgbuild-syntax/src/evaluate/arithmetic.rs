@@ -12,6 +12,8 @@ pub(crate) trait Variables {
     fn read(&mut self, name: &str, subscript: Option<&str>) -> Result<Option<String>, Stop>;
     /// Assigns a result.
     fn assign(&mut self, name: &str, subscript: Option<&str>, value: i64) -> Result<(), Stop>;
+    /// The index that a subscript comes to, so that its side effects happen once.
+    fn settle(&mut self, name: &str, subscript: &str) -> Result<String, Stop>;
     /// Pays for one operation.
     fn step(&mut self) -> Result<(), Stop>;
 }
@@ -154,8 +156,9 @@ impl Parser<'_> {
                 }
                 if let Some(operator) = ASSIGNMENT.iter().find(|op| rest.starts_with(**op)) {
                     parser.at += operator.len();
-                    let right = parser.assignment()?;
+                    let place = parser.settled(place)?;
                     let left = parser.load(&place)?;
+                    let right = parser.assignment()?;
                     let value = parser.apply(&operator[..operator.len() - 1], left, right)?;
                     return parser.store(&place, value);
                 }
@@ -281,6 +284,7 @@ impl Parser<'_> {
                 self.at = self.text.len() - after.len();
                 self.blanks();
                 if let Some(place) = self.place()? {
+                    let place = self.settled(place)?;
                     let value = self.load(&place)?.wrapping_add(delta);
                     return self.store(&place, value);
                 }
@@ -317,7 +321,11 @@ impl Parser<'_> {
             }
             return Ok(value);
         }
-        if let Some(place) = self.place()? {
+        if let Some(mut place) = self.place()? {
+            let rest = self.rest().trim_start_matches([' ', '\t', '\n']);
+            if rest.starts_with("++") || rest.starts_with("--") {
+                place = self.settled(place)?;
+            }
             let value = self.load(&place)?;
             for (token, delta) in [("++", 1_i64), ("--", -1)] {
                 let before = self.at;
@@ -383,6 +391,16 @@ impl Parser<'_> {
         }
         self.at += taken;
         Ok(Some(Place { name, subscript }))
+    }
+
+    /// Evaluates the subscript of a place that is both read and assigned.
+    fn settled(&mut self, mut place: Place) -> Result<Place, Stop> {
+        if self.live
+            && let Some(subscript) = &place.subscript
+        {
+            place.subscript = Some(self.variables.settle(&place.name, subscript)?);
+        }
+        Ok(place)
     }
 
     fn load(&mut self, place: &Place) -> Result<i64, Stop> {

@@ -10,6 +10,7 @@ mod reading;
 mod settings;
 mod test;
 
+use super::assign::Declaration;
 use super::dynamic::{Field, Reason, Stop};
 use super::shell::{Flow, Shell, Status};
 use crate::tree::{Assignment, File};
@@ -30,7 +31,9 @@ pub(crate) struct Call<'a> {
 #[derive(Debug, Clone)]
 pub(crate) enum Arg<'a> {
     Field(Field),
-    /// `name=value` behind `declare` and its kin, not expanded yet.
+    /// `name=value` behind `declare` and its kin.
+    Declaration(Declaration),
+    /// `name=value` behind `eval`, `let` and `alias`, not expanded yet.
     Assignment(&'a Assignment),
 }
 
@@ -43,7 +46,9 @@ impl Call<'_> {
         let texts = self.args.iter().map(|arg| match arg {
             Arg::Field(Ok(text)) => Ok(text.as_str()),
             Arg::Field(Err(reason)) => Err(reason.clone().into()),
-            Arg::Assignment(_) => Err(Stop::failed("an assignment is no argument here")),
+            Arg::Assignment(_) | Arg::Declaration(_) => {
+                Err(Stop::failed("an assignment is no argument here"))
+            }
         });
         texts.collect()
     }
@@ -57,6 +62,10 @@ impl Call<'_> {
         for arg in &self.args {
             fields.push(match arg {
                 Arg::Field(field) => field.clone(),
+                Arg::Declaration(declaration) => {
+                    let stop = shell.unsupported(self.name, &declaration.name);
+                    return Err(stop);
+                }
                 Arg::Assignment(assignment) => {
                     super::assign::known(shell.assignment_text(self.file, assignment))?
                 }

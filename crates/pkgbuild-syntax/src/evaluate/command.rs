@@ -194,6 +194,27 @@ impl Shell {
                     }
                     Err(stop) => return Err(stop),
                 },
+                Argument::Assignment(assignment) if declares(&args) => {
+                    let is_assoc = has_flag(&args, 'A');
+                    let seen = args.iter().any(|arg| match arg {
+                        Arg::Declaration(earlier) => {
+                            earlier.is_array() && reads(file, assignment, &earlier.name)
+                        }
+                        _ => false,
+                    });
+                    if seen {
+                        // bash has assigned the array by now, and the scalars beside it not yet.
+                        let name = self.utf8(file.text(assignment.name))?.to_owned();
+                        return Err(
+                            self.unsupported("=(…)", format!("an array that `{name}=` reads"))
+                        );
+                    }
+                    match self.declaration_argument(file, assignment, is_assoc) {
+                        Ok(declaration) => args.push(Arg::Declaration(declaration)),
+                        Err(Stop::Dynamic(reason)) => unknown = unknown.or(Some(reason)),
+                        Err(stop) => return Err(stop),
+                    }
+                }
                 Argument::Assignment(assignment) => args.push(Arg::Assignment(assignment)),
             }
         }
@@ -211,7 +232,7 @@ impl Shell {
         let name = match args.first() {
             Some(Arg::Field(Ok(name))) => name.clone(),
             Some(Arg::Field(Err(reason))) => return Ok(self.unknown_command(&reason.clone())),
-            Some(Arg::Assignment(_)) => return Ok(Flow::Next),
+            Some(Arg::Assignment(_) | Arg::Declaration(_)) => return Ok(Flow::Next),
             None => match unknown {
                 Some(reason) => return Ok(self.unknown_command(&reason)),
                 None => return Ok(Flow::Next),
@@ -224,19 +245,7 @@ impl Shell {
             args,
             unknown,
         };
-        let mut scope = None;
-        if !simple.assignments.is_empty() {
-            let mut temporary = Scope {
-                temporary: true,
-                ..Scope::default()
-            };
-            for assignment in &simple.assignments {
-                let variable = self.temporary(file, assignment)?;
-                let name = self.utf8(file.text(assignment.name))?;
-                temporary.variables.insert(name.into(), variable);
-            }
-            scope = Some(temporary);
-        }
+        let scope = self.temporary_scope(file, &simple.assignments)?;
         // Redirections are expanded before the assignments take effect.
         self.with_redirects(file, &simple.redirects, |shell| {
             let depth = shell.state.scopes.len();
@@ -245,6 +254,33 @@ impl Shell {
             shell.state.scopes.truncate(depth);
             result
         })
+    }
+
+    /// What stands in front of a command; each assignment sees those before it.
+    fn temporary_scope(
+        &mut self,
+        file: &File,
+        assignments: &[Assignment],
+    ) -> Result<Option<Scope>, Stop> {
+        if assignments.is_empty() {
+            return Ok(None);
+        }
+        let depth = self.state.scopes.len();
+        self.state.scopes.push(Scope {
+            temporary: true,
+            ..Scope::default()
+        });
+        let result = assignments.iter().try_for_each(|assignment| {
+            let variable = self.temporary(file, assignment)?;
+            let name = self.utf8(file.text(assignment.name))?;
+            if let Some(scope) = self.state.scopes.last_mut() {
+                scope.variables.insert(name.into(), variable);
+            }
+            Ok(())
+        });
+        let scope = self.state.scopes.pop();
+        self.state.scopes.truncate(depth);
+        result.map(|()| scope)
     }
 
     fn temporary(&mut self, file: &File, assignment: &Assignment) -> Result<Variable, Stop> {
@@ -288,19 +324,11 @@ impl Shell {
         let parse = crate::parse(text);
         if !parse.errors.is_empty() {
             self.complain();
-            // bash runs what comes before the mistake; where exactly it stops is not reproduced.
-            let first = parse.errors[0].span.start;
-            if parse
-                .file
-                .commands()
-                .statements
-                .iter()
-                .any(|s| s.span.start < first)
-            {
-                let stop = self.unsupported("eval", "the text has a syntax error behind commands");
-                if let Stop::Dynamic(reason) = stop {
-                    self.forget_everything(&reason);
-                }
+            // bash runs what comes before the mistake, and its reader may take the reserved word
+            // that follows the `eval` for a command.
+            let stop = self.unsupported("eval", "the text has a syntax error");
+            if let Stop::Dynamic(reason) = stop {
+                self.forget_everything(&reason);
             }
             self.status = Ok(1);
             return Ok(Flow::Next);
@@ -344,4 +372,30 @@ fn worst(statuses: &[Status]) -> Status {
         }
     }
     last
+}
+
+/// Whether the words so far call `declare` or one of its kin, whose assignments are expanded as such.
+fn declares(args: &[Arg<'_>]) -> bool {
+    let mut names = args.iter().map(|arg| match arg {
+        Arg::Field(Ok(name)) => name.as_str(),
+        _ => "",
+    });
+    let name = names.find(|name| !matches!(*name, "command" | "builtin"));
+    matches!(
+        name,
+        Some("declare" | "typeset" | "local" | "export" | "readonly")
+    )
+}
+
+/// Whether the assigned value has the name in it, in whatever way.
+fn reads(file: &File, assignment: &Assignment, name: &str) -> bool {
+    let text = file.text_lossy(assignment.span);
+    text.contains('$') && text.contains(name)
+}
+
+fn has_flag(args: &[Arg<'_>], letter: char) -> bool {
+    args.iter().any(|arg| match arg {
+        Arg::Field(Ok(text)) => text.starts_with('-') && text.contains(letter),
+        _ => false,
+    })
 }

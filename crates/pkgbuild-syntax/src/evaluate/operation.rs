@@ -62,7 +62,13 @@ impl Change {
                 replacement,
             } => {
                 let text = shell.pattern_text(file, pattern)?;
-                let compiled = Pattern::compile(&text, shell.state.options.extglob)?
+                // An anchor may come out of an expansion; one that is quoted is escaped here.
+                let (anchor, text) = match (anchor, text.as_bytes().first()) {
+                    (Anchor::First, Some(b'#')) => (Anchor::Start, &text[1..]),
+                    (Anchor::First, Some(b'%')) => (Anchor::End, &text[1..]),
+                    (anchor, _) => (*anchor, text.as_str()),
+                };
+                let compiled = Pattern::compile(text, shell.state.options.extglob)?
                     .ignoring_case(shell.state.options.nocasematch);
                 let with = match replacement {
                     Some(word) => shell.replacement(file, word)?,
@@ -72,7 +78,7 @@ impl Change {
                 let empty = text.is_empty() && matches!(anchor, Anchor::First | Anchor::All);
                 Self::Replace {
                     pattern: (!empty).then_some(compiled),
-                    anchor: *anchor,
+                    anchor,
                     with,
                 }
             }

@@ -97,6 +97,15 @@ impl Array {
             .map_or(0, |(last, _)| last.saturating_add(1))
     }
 
+    /// The index that a negative one, counted from the end, means.
+    pub(crate) fn counted(&self, index: i64) -> i64 {
+        if index < 0 {
+            index.wrapping_add(self.end())
+        } else {
+            index
+        }
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (i64, &Field)> {
         self.items.iter().map(|(index, value)| (*index, value))
     }

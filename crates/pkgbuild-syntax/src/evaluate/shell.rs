@@ -193,6 +193,14 @@ impl super::arithmetic::Variables for Shell {
         }
     }
 
+    fn settle(&mut self, name: &str, subscript: &str) -> Result<String, Stop> {
+        if self.is_assoc(name)? {
+            return Ok(subscript.to_owned());
+        }
+        let subscript = self.expand_subscript(name, subscript)?;
+        Ok(self.arithmetic(&subscript)?.to_string())
+    }
+
     fn step(&mut self) -> Result<(), Stop> {
         Ok(self.fuel.spend(1)?)
     }

@@ -6,11 +6,12 @@ mod unset;
 use self::print::{functions, print};
 pub(super) use self::unset::unset;
 use super::{Arg, Call, Outcome};
+use crate::evaluate::assign::{Declaration, DeclaredValue};
 use crate::evaluate::assoc::Assoc;
 use crate::evaluate::dynamic::{Field, Stop};
 use crate::evaluate::scope::{Array, Attributes, Content, Variable};
 use crate::evaluate::shell::{Shell, is_name, split_subscript};
-use crate::tree::{Assignment, Command, Value};
+use crate::tree::Command;
 
 #[derive(Debug, Clone, Copy, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one flag of declare")]
@@ -145,32 +146,9 @@ fn one(
     flags: Flags,
 ) -> Result<(), Stop> {
     match arg {
-        Arg::Assignment(assignment) => {
-            let name = shell.utf8(call.file.text(assignment.name))?.to_owned();
-            let whole_array = matches!(assignment.value, Value::Array(_));
-            // The value is expanded before the name is declared, so that `local x=$x` sees the outer.
-            if whole_array || assignment.subscript.is_some() {
-                let flags = Flags {
-                    array: flags.array || !flags.assoc,
-                    ..flags
-                };
-                return declared(shell, &name, place, flags, |shell| {
-                    shell.assignment(call.file, assignment)
-                });
-            }
-            let value = scalar_value(shell, call, assignment)?;
-            if let Ok(text) = &value
-                && text.starts_with('(')
-                && text.ends_with(')')
-                && (flags.array || flags.assoc)
-            {
-                let append = if assignment.append { "+" } else { "" };
-                let arg = Arg::Field(Ok(format!("{name}{append}={text}")));
-                return one(shell, call, &arg, place, flags);
-            }
-            declared(shell, &name, place, flags, |shell| {
-                shell.assign(&name, value, assignment.append)
-            })
+        Arg::Assignment(_) => Err(shell.unsupported(call.name, "an assignment as text")),
+        Arg::Declaration(declaration) => {
+            declaration_operand(shell, call, declaration, place, flags)
         }
         Arg::Field(Err(reason)) => Err(reason.clone().into()),
         Arg::Field(Ok(text)) => {
@@ -238,15 +216,50 @@ fn one(
     }
 }
 
-fn scalar_value(
+/// `name=value`, `name[subscript]=value` or `name=(…)`, all expanded before anything is declared.
+fn declaration_operand(
     shell: &mut Shell,
     call: &Call<'_>,
-    assignment: &Assignment,
-) -> Result<Field, Stop> {
-    match &assignment.value {
-        Value::Scalar(word) => crate::evaluate::assign::known(shell.text(call.file, word)),
-        Value::Array(_) => Ok(Ok(String::new())),
+    declaration: &Declaration,
+    place: Place,
+    flags: Flags,
+) -> Result<(), Stop> {
+    let Declaration {
+        name,
+        subscript,
+        append,
+        value,
+    } = declaration;
+    let as_array = Flags {
+        array: flags.array || !flags.assoc,
+        ..flags
+    };
+    let value = match value {
+        DeclaredValue::Array(elements) => {
+            return declared(shell, name, place, as_array, |shell| {
+                let name = shell.referent(name)?;
+                shell.assign_elements(&name, elements.clone(), *append)
+            });
+        }
+        DeclaredValue::Scalar(value) => value.clone(),
+    };
+    if let Some(subscript) = subscript {
+        return declared(shell, name, place, as_array, |shell| {
+            shell.assign_element(name, subscript, value, *append)
+        });
     }
+    if let Ok(text) = &value
+        && text.starts_with('(')
+        && text.ends_with(')')
+        && (flags.array || flags.assoc)
+    {
+        let append = if *append { "+" } else { "" };
+        let arg = Arg::Field(Ok(format!("{name}{append}={text}")));
+        return one(shell, call, &arg, place, flags);
+    }
+    declared(shell, name, place, flags, |shell| {
+        shell.assign(name, value, *append)
+    })
 }
 
 /// Declares a name, assigns, then makes it readonly if asked to.

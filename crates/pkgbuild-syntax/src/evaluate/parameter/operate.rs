@@ -112,7 +112,9 @@ impl Shell {
                     return self.operand_pieces(file, word, mode, pieces);
                 }
                 // An unset array gives no field at all, an unset scalar an empty one.
-                if mode.quoted && !matches!(reading, Reading::Many { star: false, .. }) {
+                let no_field =
+                    matches!(&reading, Reading::Many { star: false, items } if items.is_empty());
+                if mode.quoted && !no_field {
                     pieces.push(Piece::Text(String::new(), Quote::Quoted));
                 }
                 return Ok(());

@@ -4,6 +4,7 @@ use super::{Reading, Subject, describe};
 use crate::evaluate::dynamic::{DynamicKind, Field, Stop};
 use crate::evaluate::expand::{Mode, Piece};
 use crate::evaluate::operation;
+use crate::evaluate::quote;
 use crate::evaluate::scope::{Content, List};
 use crate::evaluate::shell::Shell;
 
@@ -56,6 +57,7 @@ impl Shell {
         };
         if let Some(length) = length
             && length < 0
+            && !keyed.is_empty()
         {
             return Err(Stop::failed(format!("{length}: substring expression < 0")));
         }
@@ -90,10 +92,17 @@ impl Shell {
                         _ => flags,
                     }
                 }
-                b'A' => match self.declaration(name, true)? {
-                    Some(text) => text,
-                    None => self.unset_value(name)?,
-                },
+                b'A' if matches!(subject, Subject::Variable { .. }) => {
+                    let name = self.referent(name)?;
+                    match self.element_declaration(subject, &name)? {
+                        Some(text) => text,
+                        None => self.unset_value(&name)?,
+                    }
+                }
+                b'A' => {
+                    let name = self.referent(name)?;
+                    return self.whole_declaration(&name, subject, mode, pieces);
+                }
                 _ => return Err(self.unsupported("@K", "listing keys and values")),
             };
             pieces.push(Piece::Text(text, mode.quote()));
@@ -127,5 +136,66 @@ impl Shell {
             }
         };
         self.emit(reading, mode, pieces)
+    }
+
+    /// `${x@A}` and `${x[1]@A}`: an assignment of that value, with the variable's attributes.
+    fn element_declaration(
+        &mut self,
+        subject: &Subject,
+        name: &str,
+    ) -> Result<Option<String>, Stop> {
+        let letters = self.attribute_letters(name)?;
+        let value = match self.read(subject)? {
+            Reading::One(Some(value)) => Some(quote::reusable(&value?)),
+            _ => None,
+        };
+        Ok(match (value, letters.is_empty()) {
+            (Some(value), true) => Some(format!("{name}={value}")),
+            (Some(value), false) => Some(format!("declare -{letters} {name}={value}")),
+            (None, true) => None,
+            (None, false) => Some(format!("declare -{letters} {name}")),
+        })
+    }
+
+    /// `${x[@]@A}`, which between quotes gives `declare`, its options and the assignment as fields.
+    fn whole_declaration(
+        &mut self,
+        name: &str,
+        subject: &Subject,
+        mode: Mode,
+        pieces: &mut Vec<Piece>,
+    ) -> Result<(), Stop> {
+        let fields = matches!(subject, Subject::Elements { star: false, .. });
+        let content = self.variable(name).map(|variable| &variable.content);
+        if !matches!(content, Some(Content::Array(_) | Content::Assoc(_))) {
+            let scalar = Subject::Variable {
+                name: name.to_owned(),
+                subscript: None,
+            };
+            match self.element_declaration(&scalar, name)? {
+                Some(text) => pieces.push(Piece::Text(text, mode.quote())),
+                None => {
+                    self.unset_value(name)?;
+                    if !fields {
+                        pieces.push(Piece::Text(String::new(), mode.quote()));
+                    }
+                }
+            }
+            return Ok(());
+        }
+        let Some(text) = self.declaration(name)? else {
+            return Ok(());
+        };
+        if !(fields && mode.quoted) {
+            pieces.push(Piece::Text(text, mode.quote()));
+            return Ok(());
+        }
+        for (index, field) in text.splitn(3, ' ').enumerate() {
+            if index > 0 {
+                pieces.push(Piece::Break);
+            }
+            pieces.push(Piece::Text(field.to_owned(), mode.quote()));
+        }
+        Ok(())
     }
 }

@@ -173,11 +173,7 @@ impl Shell {
                 };
                 let found = match &variable.content {
                     Content::Array(array) => {
-                        let index = if index < 0 {
-                            index.wrapping_add(array.end())
-                        } else {
-                            index
-                        };
+                        let index = array.counted(index);
                         if index < 0 {
                             // Reading outside an array is reported, and empty.
                             self.complain();

@@ -14,7 +14,7 @@ impl Shell {
             .or_default()
     }
 
-    fn check_writable(&mut self, name: &str) -> Result<(), Stop> {
+    pub(crate) fn check_writable(&mut self, name: &str) -> Result<(), Stop> {
         if self
             .variable(name)
             .is_some_and(|variable| variable.attributes.readonly)
@@ -54,7 +54,7 @@ impl Shell {
     }
 
     /// `old + new` as `+=` joins them.
-    fn joined(
+    pub(crate) fn joined(
         &mut self,
         attributes: Attributes,
         old: Option<Field>,
@@ -152,17 +152,18 @@ impl Shell {
         } else {
             self.arithmetic(subscript)?
         };
-        let old = if append {
-            self.element(&name, subscript)?
-        } else {
-            None
-        };
+        self.make_array(&name);
         let value = if append {
+            let old = match self.variable(&name).map(|variable| &variable.content) {
+                Some(Content::Assoc(assoc)) => assoc.get(subscript).cloned(),
+                Some(Content::Array(array)) => array.get(array.counted(index)).cloned(),
+                Some(Content::Dynamic(reason)) => Some(Err(reason.clone())),
+                _ => None,
+            };
             self.joined(attributes, old, value)?
         } else {
             self.conform(attributes, value)?
         };
-        self.make_array(&name);
         let doubt = self.doubt.reason().cloned();
         let span = self.anchor.unwrap_or(self.span);
         let variable = self.slot(&name);
@@ -175,11 +176,7 @@ impl Shell {
         match &mut variable.content {
             Content::Assoc(assoc) => assoc.insert(subscript.to_owned(), value),
             Content::Array(array) => {
-                let index = if index < 0 {
-                    index.wrapping_add(array.end())
-                } else {
-                    index
-                };
+                let index = array.counted(index);
                 if index < 0 {
                     return Err(Stop::failed(format!(
                         "{name}[{subscript}]: bad array subscript"

@@ -55,7 +55,7 @@ pub(super) fn print(shell: &mut Shell, args: &[Arg<'_>]) -> Result<Outcome, Stop
             return Ok(2.into());
         };
         let name = field.clone()?;
-        if let Some(text) = shell.declaration(&name, false)? {
+        if let Some(text) = shell.declaration(&name)? {
             shell.write(&format!("{text}\n"))?;
         } else {
             shell.complain();
@@ -94,12 +94,8 @@ impl Shell {
         Ok(letters)
     }
 
-    /// The command that declares a variable, as `declare -p` (or `${name@A}`) prints it.
-    pub(crate) fn declaration(
-        &mut self,
-        name: &str,
-        transform: bool,
-    ) -> Result<Option<String>, Stop> {
+    /// The command that declares a variable, as `declare -p` prints it.
+    pub(crate) fn declaration(&mut self, name: &str) -> Result<Option<String>, Stop> {
         if crate::evaluate::host::is_volatile(name) || name == "PIPESTATUS" {
             return Err(self.reason(DynamicKind::Host(name.to_owned())).into());
         }
@@ -122,13 +118,7 @@ impl Shell {
             Content::Dynamic(reason) => return Err(reason.clone().into()),
             Content::Scalar(value) => {
                 let value = value.clone()?;
-                if transform && letters.is_empty() {
-                    format!("{name}={}", quote::reusable(&value))
-                } else if transform {
-                    format!("declare {flags} {name}={}", quote::reusable(&value))
-                } else {
-                    format!("declare {flags} {name}={}", quote::declared(&value))
-                }
+                format!("declare {flags} {name}={}", quote::declared(&value))
             }
             Content::Array(array) => {
                 let mut parts = Vec::new();

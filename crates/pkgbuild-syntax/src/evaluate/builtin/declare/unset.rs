@@ -90,11 +90,7 @@ impl Shell {
         match &mut variable.content {
             Content::Assoc(assoc) => assoc.remove(&key),
             Content::Array(array) => {
-                let index = if index < 0 {
-                    index.wrapping_add(array.end())
-                } else {
-                    index
-                };
+                let index = array.counted(index);
                 array.remove(index);
             }
             Content::Scalar(_) if index == 0 => variable.content = Content::Unset,
