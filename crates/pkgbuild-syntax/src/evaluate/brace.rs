@@ -205,8 +205,10 @@ fn sequence(inner: &str, fuel: &mut Fuel) -> Result<Option<Vec<String>>, Exhaust
                 .into_iter()
                 .filter_map(|code| u8::try_from(code).ok())
                 .map(|code| match char::from(code) {
-                    // Between `Z` and `a` lie characters that mean something in a word.
+                    // Between `Z` and `a` lie characters that mean something in a word; of the
+                    // backslash bash leaves nothing.
                     c if c.is_ascii_alphabetic() => c.to_string(),
+                    '\\' => "\"\"".to_owned(),
                     c => format!("\\{c}"),
                 })
                 .collect(),

@@ -164,7 +164,7 @@ fn once(
             rest = tail;
             continue;
         }
-        let spec = spec(&mut rest, args);
+        let spec = spec(&mut rest, args, status);
         let Some(conversion) = rest.chars().next() else {
             *status = 1;
             return Ok(true);
@@ -208,7 +208,7 @@ fn escape_end(text: &str, at: usize) -> usize {
     at + 2 + digits.count()
 }
 
-fn spec(rest: &mut &str, args: &mut Args<'_>) -> Spec {
+fn spec(rest: &mut &str, args: &mut Args<'_>, status: &mut i32) -> Spec {
     let mut spec = Spec::default();
     while let Some(c) = rest.chars().next() {
         match c {
@@ -222,10 +222,10 @@ fn spec(rest: &mut &str, args: &mut Args<'_>) -> Spec {
         }
         *rest = &rest[1..];
     }
-    let number = |rest: &mut &str, args: &mut Args<'_>| -> i64 {
+    let mut number = |rest: &mut &str, args: &mut Args<'_>| -> i64 {
         if let Some(tail) = rest.strip_prefix('*') {
             *rest = tail;
-            return args.take().and_then(|text| text.parse().ok()).unwrap_or(0);
+            return integer(args.take(), status);
         }
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let value = rest[..digits].parse().unwrap_or(0);
