@@ -144,6 +144,65 @@ fn expansion() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Arithmetic whose order of evaluation shows.
+fn expression() -> impl Strategy<Value = String> {
+    let operand = prop::sample::select(vec![
+        "vi", "vj", "vi++", "++vi", "vi--", "--vj", "3", "(vj+=2)", "vg[vi]", "vg[1]++",
+        "vg[vi++]", "!vi", "-vj",
+    ]);
+    let operator = prop::sample::select(vec!["+", "-", "*", "<", "==", "&&", "||", ",", "|"]);
+    let target = prop::sample::select(vec!["vi", "vj", "vg[vi]", "vg[vi++]", "vg[vj&1]"]);
+    let change = prop::sample::select(vec!["=", "+=", "-=", "*=", "|="]);
+    prop_oneof![
+        (operand.clone(), operator.clone(), operand.clone())
+            .prop_map(|(a, op, b)| format!("{a} {op} {b}")),
+        (target, change, operand.clone(), operator, operand.clone())
+            .prop_map(|(t, c, a, op, b)| format!("{t} {c} ({a} {op} {b})")),
+        (operand.clone(), operand.clone(), operand)
+            .prop_map(|(a, b, c)| format!("{a} ? ({b}) : ({c})")),
+    ]
+}
+
+fn subscript() -> impl Strategy<Value = String> {
+    prop::sample::select(vec![
+        "0",
+        "1",
+        "2",
+        "5",
+        "vi",
+        "vi++",
+        "$((vi++))",
+        "vj=2",
+        "${#va[@]}",
+        "-1",
+    ])
+    .prop_map(str::to_owned)
+}
+
+/// An element of an array literal, with or without its subscript.
+fn element() -> impl Strategy<Value = String> {
+    prop_oneof![
+        word(),
+        (subscript(), word()).prop_map(|(i, w)| format!("[{i}]={w}")),
+        (subscript(), word()).prop_map(|(i, w)| format!("[{i}]+={w}")),
+        name().prop_map(|n| format!("\"${{{n}=new}}\"")),
+        name().prop_map(|n| format!("${{{n}[1]:=other}}")),
+        Just("$vi".to_owned()),
+    ]
+}
+
+fn declaration() -> impl Strategy<Value = String> {
+    prop::sample::select(vec![
+        "declare -g",
+        "declare",
+        "local",
+        "export",
+        "declare -ga",
+        "typeset -g",
+    ])
+    .prop_map(str::to_owned)
+}
+
 fn word() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         3 => literal(),
@@ -183,6 +242,15 @@ fn statement() -> BoxedStrategy<String> {
         4 => (name(), prop::collection::vec(word(), 0..4)).prop_map(|(n, w)| format!("{n}=({})", w.join(" "))),
         1 => (name(), prop::collection::vec(word(), 0..3)).prop_map(|(n, w)| format!("{n}+=({})", w.join(" "))),
         1 => (name(), 0..4_u32, word()).prop_map(|(n, i, w)| format!("{n}[{i}]={w}")),
+        1 => (name(), subscript(), prop::sample::select(vec!["=", "+="]), word()).prop_map(|(n, i, op, w)| format!("{n}[{i}]{op}{w}")),
+        1 => (name(), prop::sample::select(vec!["=", "+="]), prop::collection::vec(element(), 0..4)).prop_map(|(n, op, e)| format!("{n}{op}({})", e.join(" "))),
+        1 => (declaration(), name(), word(), name(), word()).prop_map(|(d, a, v, b, w)| format!("{d} {a}={v} {b}+={w}")),
+        1 => (declaration(), name(), prop::collection::vec(element(), 0..3)).prop_map(|(d, n, e)| format!("{d} {n}=({})", e.join(" "))),
+        1 => (name(), expression()).prop_map(|(n, e)| format!("{n}=$(({e})) vt=$vi$vj")),
+        1 => (expression(), name(), word()).prop_map(|(e, n, w)| format!("(({e})) && {n}={w}")),
+        1 => (name(), word(), name(), expansion()).prop_map(|(a, v, b, e)| format!("{a}={v} {b}={e} eval 've=${a}${{{b}[@]}}'")),
+        1 => (words(), name(), name()).prop_map(|(w, a, b)| format!("read -r {a} {b} < <(printf '%s ' {w})")),
+        1 => (name(), name()).prop_map(|(a, b)| format!("vn={a}; {b}=${{!vn}}; {b}+=(\"${{!vn-u}}\")")),
         1 => (name(), 0..3_u32).prop_map(|(n, i)| format!("unset '{n}[{i}]'")),
         1 => name().prop_map(|n| format!("unset {n}")),
         1 => (name(), word()).prop_map(|(n, w)| format!("printf -v {n} '%s|%5s|%q' {w}")),
@@ -230,8 +298,11 @@ fn random_scripts_agree_with_bash() {
         assert_eq!(dumps.len(), chunk.len(), "every script gives a dump");
         for (script, dump) in chunk.iter().zip(&dumps) {
             let ours = bash::ours(script);
-            unknown += usize::from(ours.iter().any(|line| line.contains("<dynamic>")));
-            if !bash::agrees(&ours, dump) {
+            let partly = ours.iter().any(|line| line.contains("<dynamic>"));
+            unknown += usize::from(partly);
+            // A value that is not known may be what ends bash, as a subscript for example.
+            let may_end = partly && dump.first().is_some_and(|outcome| outcome == "exited");
+            if !may_end && !bash::agrees(&ours, dump) {
                 wrong.push(format!("{script}\nours {ours:#?}\nbash {dump:#?}\n"));
             }
         }

@@ -61,7 +61,12 @@ impl Shell {
                 // What the elements' expansions see of the variable is an array already.
                 self.make_array(&name);
                 let is_assoc = self.is_assoc(&name).unwrap_or(false);
-                let elements = self.elements_of(file, &name, literal, is_assoc)?;
+                let elements = match self.elements_of(file, &name, literal, is_assoc) {
+                    Err(Stop::Dynamic(reason)) => {
+                        return self.replace(&name, Content::Dynamic(reason));
+                    }
+                    elements => elements?,
+                };
                 self.assign_elements(&name, elements, assignment.append)
             }
         }

@@ -209,6 +209,16 @@ impl Shell {
                             self.unsupported("=(…)", format!("an array that `{name}=` reads"))
                         );
                     }
+                    if let Value::Scalar(word) = &assignment.value
+                        && word.may_expand_braces(file)
+                    {
+                        // bash makes several assignments of this one.
+                        let stop = self.unsupported("{", "braces in an argument of `declare`");
+                        if let Stop::Dynamic(reason) = stop {
+                            unknown = unknown.or(Some(reason));
+                        }
+                        continue;
+                    }
                     match self.declaration_argument(file, assignment, is_assoc) {
                         Ok(declaration) => args.push(Arg::Declaration(declaration)),
                         Err(Stop::Dynamic(reason)) => unknown = unknown.or(Some(reason)),

@@ -5,7 +5,8 @@ use super::pattern::Pattern;
 use super::scope::List as Fields;
 use super::shell::{Flow, Shell};
 use crate::tree::{
-    Arithmetic, CaseArm, CaseEnd, Compound, CompoundCommand, File, IfArm, List, Word,
+    Arithmetic, CaseArm, CaseEnd, Compound, CompoundCommand, File, IfArm, List, Operation, Word,
+    WordPart,
 };
 
 /// How often a loop runs whose end is in doubt: what it assigns is unknown after the first turn,
@@ -260,7 +261,11 @@ impl Shell {
     }
 
     fn case(&mut self, file: &File, word: &Word, arms: &[CaseArm]) -> Result<Flow, Stop> {
-        let subject = self.operand(file, word);
+        let subject = if leaves_marker(word) {
+            Err(self.unsupported("case", "a quoted change of case beside other parts"))
+        } else {
+            self.operand(file, word)
+        };
         self.status = Ok(0);
         let mut subject = match subject {
             Ok(subject) => Ok(subject),
@@ -319,6 +324,22 @@ impl Shell {
         }
         Ok(Ok(false))
     }
+}
+
+/// Whether bash may leave its mark of an empty quoted string in the subject, so that nothing
+/// matches: when `"${x^^}"` or `"${x@U}"` is empty and another part follows or stands before.
+fn leaves_marker(word: &Word) -> bool {
+    word.parts().len() > 1
+        && word.parts().iter().any(|part| match part {
+            WordPart::DoubleQuoted(quoted) => quoted.parts().iter().any(|part| match part {
+                WordPart::Parameter(expansion) => matches!(
+                    expansion.operation,
+                    Operation::Case { .. } | Operation::Transform(_)
+                ),
+                _ => false,
+            }),
+            _ => false,
+        })
 }
 
 /// What a `break` or `continue` of several levels means one level further out.

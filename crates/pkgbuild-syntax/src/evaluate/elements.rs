@@ -59,6 +59,14 @@ impl Shell {
                     .extend(fields.drain(..).map(Element::Next));
                 continue;
             };
+            if !is_assoc && !self.state.options.no_braces && element.value.may_expand_braces(file) {
+                // bash expands the braces first and then takes the element for a plain word.
+                let stop = self.unsupported("[…]={…}", "braces");
+                if let Stop::Dynamic(reason) = &stop {
+                    self.forget_everything(reason);
+                }
+                return Err(stop);
+            }
             let subscript = match &**index {
                 Subscript::Index(word) if is_assoc => self.operand(file, word),
                 index => self.subscript(file, name, index),
@@ -134,7 +142,7 @@ impl Shell {
                 Ok(text) => {
                     // The expression may look at the elements that are assigned already.
                     self.slot(name).content = Content::Array(array);
-                    let index = self.arithmetic(&text);
+                    let index = self.index(&text);
                     array = match std::mem::take(&mut self.slot(name).content) {
                         Content::Array(array) => array,
                         Content::Dynamic(reason) => return Ok(Content::Dynamic(reason)),

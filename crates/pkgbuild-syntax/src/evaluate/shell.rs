@@ -18,6 +18,9 @@ pub(crate) type Status = Result<i32, Reason>;
 /// How many reasons are kept for the caller.
 const MAX_REASONS: usize = 200;
 
+/// How the message ends that a negative subscript before the first element causes.
+const BAD_SUBSCRIPT: &str = "bad array subscript";
+
 /// How control leaves a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flow {
@@ -144,6 +147,21 @@ impl Shell {
         }
     }
 
+    /// Evaluates a subscript. One that is no expression makes bash leave the file at once and go on
+    /// behind it with what has been assigned so far, which is not reproduced.
+    pub(crate) fn index(&mut self, text: &str) -> Result<i64, Stop> {
+        match self.arithmetic(text) {
+            Err(Stop::Failed { .. }) => {
+                let stop = self.unsupported("[…]", format!("the subscript `{text}`"));
+                if let Stop::Dynamic(reason) = &stop {
+                    self.forget_everything(reason);
+                }
+                Err(stop)
+            }
+            other => other,
+        }
+    }
+
     /// An expression with an unknown value in it was evaluated: what it assigns is unknown.
     pub(crate) fn unknown_results(&mut self, text: &str, reason: &Reason) -> Result<(), Stop> {
         for name in super::arithmetic::assigned(text) {
@@ -184,12 +202,20 @@ impl super::arithmetic::Variables for Shell {
     }
 
     fn assign(&mut self, name: &str, subscript: Option<&str>, value: i64) -> Result<(), Stop> {
-        match subscript {
-            None => Shell::assign(self, name, Ok(value.to_string()), false),
-            Some(subscript) => {
-                let subscript = self.expand_subscript(name, subscript)?;
-                self.assign_element(name, &subscript, Ok(value.to_string()), false)
+        let Some(subscript) = subscript else {
+            return Shell::assign(self, name, Ok(value.to_string()), false);
+        };
+        let subscript = self.expand_subscript(name, subscript)?;
+        match self.assign_element(name, &subscript, Ok(value.to_string()), false) {
+            // Reported, and the expression goes on.
+            Err(Stop::Failed {
+                message,
+                fatal: false,
+            }) if message.ends_with(BAD_SUBSCRIPT) => {
+                self.complain();
+                Ok(())
             }
+            other => other,
         }
     }
 
@@ -198,7 +224,16 @@ impl super::arithmetic::Variables for Shell {
             return Ok(subscript.to_owned());
         }
         let subscript = self.expand_subscript(name, subscript)?;
-        Ok(self.arithmetic(&subscript)?.to_string())
+        let index = self.index(&subscript)?;
+        let index = match self.variable(name).map(|variable| &variable.content) {
+            Some(Content::Array(array)) => array.counted(index),
+            _ => index,
+        };
+        if index < 0 {
+            // bash evaluates the subscript a second time then.
+            return Err(self.unsupported("[…]", "a negative subscript outside the array"));
+        }
+        Ok(index.to_string())
     }
 
     fn step(&mut self) -> Result<(), Stop> {

@@ -257,6 +257,14 @@ fn declaration_operand(
         let arg = Arg::Field(Ok(format!("{name}{append}={text}")));
         return one(shell, call, &arg, place, flags);
     }
+    if flags.global
+        && (flags.array || flags.assoc)
+        && shell.state.scopes[1..]
+            .iter()
+            .any(|scope| scope.variables.contains_key(name.as_str()))
+    {
+        return Err(shell.unsupported("-g", "an array that a local variable hides"));
+    }
     declared(shell, name, place, flags, |shell| {
         shell.assign(name, value, *append)
     })

@@ -172,13 +172,12 @@ impl Shell {
                 name: name.to_owned(),
                 subscript: None,
             };
-            match self.element_declaration(&scalar, name)? {
-                Some(text) => pieces.push(Piece::Text(text, mode.quote())),
-                None => {
-                    self.unset_value(name)?;
-                    if !fields {
-                        pieces.push(Piece::Text(String::new(), mode.quote()));
-                    }
+            if let Some(text) = self.element_declaration(&scalar, name)? {
+                pieces.push(Piece::Text(text, mode.quote()));
+            } else {
+                self.unset_value(name)?;
+                if !fields {
+                    pieces.push(Piece::Text(String::new(), mode.quote()));
                 }
             }
             return Ok(());

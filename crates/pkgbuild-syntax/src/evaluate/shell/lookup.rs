@@ -137,7 +137,7 @@ impl Shell {
     /// `${name[subscript]}`, the subscript expanded already.
     pub(crate) fn element(&mut self, name: &str, subscript: &str) -> Result<Option<Field>, Stop> {
         if name == "PIPESTATUS" {
-            let index = self.arithmetic(subscript)?;
+            let index = self.index(subscript)?;
             let status = usize::try_from(index)
                 .ok()
                 .and_then(|at| self.pipe_status.get(at).cloned());
@@ -150,7 +150,7 @@ impl Shell {
         match self.variable(&name).map(|variable| &variable.content) {
             None | Some(Content::Unset) => {
                 // The subscript is evaluated all the same, and may assign.
-                self.arithmetic(subscript)?;
+                self.index(subscript)?;
                 Ok(None)
             }
             Some(Content::Assoc(assoc)) => Ok(assoc.get(subscript).cloned()),
@@ -160,7 +160,7 @@ impl Shell {
                 Ok(Some(Err(reason)))
             }
             Some(Content::Scalar(_) | Content::Array(_)) => {
-                let index = self.arithmetic(subscript)?;
+                let index = self.index(subscript)?;
                 let scalar = matches!(
                     self.variable(&name).map(|variable| &variable.content),
                     Some(Content::Scalar(_))

@@ -1,6 +1,6 @@
 //! How variables are assigned, declared and unset.
 
-use super::{Shell, is_name, split_subscript};
+use super::{BAD_SUBSCRIPT, Shell, is_name, split_subscript};
 use crate::evaluate::dynamic::{Field, Stop};
 use crate::evaluate::scope::{Array, Attributes, Content, Variable};
 
@@ -147,11 +147,20 @@ impl Shell {
             self.variable(&name).map(|variable| &variable.content),
             Some(Content::Assoc(_))
         );
-        let index = if assoc {
-            0
-        } else {
-            self.arithmetic(subscript)?
-        };
+        let index = if assoc { 0 } else { self.index(subscript)? };
+        if index < 0 {
+            let end = match self.variable(&name).map(|variable| &variable.content) {
+                Some(Content::Array(array)) => array.end(),
+                Some(Content::Scalar(_)) => 1,
+                Some(Content::Dynamic(_)) => i64::MAX,
+                _ => 0,
+            };
+            if index.wrapping_add(end) < 0 {
+                return Err(Stop::failed(format!(
+                    "{name}[{subscript}]: {BAD_SUBSCRIPT}"
+                )));
+            }
+        }
         self.make_array(&name);
         let value = if append {
             let old = match self.variable(&name).map(|variable| &variable.content) {
@@ -177,11 +186,6 @@ impl Shell {
             Content::Assoc(assoc) => assoc.insert(subscript.to_owned(), value),
             Content::Array(array) => {
                 let index = array.counted(index);
-                if index < 0 {
-                    return Err(Stop::failed(format!(
-                        "{name}[{subscript}]: bad array subscript"
-                    )));
-                }
                 array.insert(index, value);
             }
             _ => {}

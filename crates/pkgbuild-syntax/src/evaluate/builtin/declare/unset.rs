@@ -80,7 +80,7 @@ impl Shell {
             return self.unset(&name);
         }
         let key = self.expand_subscript(&name, subscript)?;
-        let index = if assoc { 0 } else { self.arithmetic(&key)? };
+        let index = if assoc { 0 } else { self.index(&key)? };
         let doubt = self.doubt.reason().cloned();
         let variable = self.slot(&name);
         if let Some(reason) = doubt {
