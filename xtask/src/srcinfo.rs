@@ -35,7 +35,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let environment = Environment::default().with_carch(&args.carch);
+    let environment = Environment::default()
+        .with_carch(&args.carch)
+        // As makepkg has it under `--printsrcinfo`.
+        .with_variable("PRINTSRCINFO", "1");
     match (&args.file, &args.batch, &args.out) {
         (Some(file), _, _) => one(file, &environment),
         (None, Some(folder), Some(out)) => batch(folder, out, &environment),

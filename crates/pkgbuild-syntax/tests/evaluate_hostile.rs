@@ -48,6 +48,10 @@ fn endless_loops_end() {
     for script in [
         "while true; do :; done",
         "while :; do x+=aaaaaaaaaaaaaaaa; done",
+        "while :; do x+=(a); done",
+        "while :; do x=(\"${x[@]}\" a); done",
+        "while :; do x[${#x[@]}]=a; done",
+        "declare -A x; while :; do x[$((i++))]=a; done",
         "until false; do x=1; done",
         "for ((;;)); do :; done",
         "for ((i=0; i<10; i--)); do a+=($i); done",

@@ -287,6 +287,9 @@ impl Shell {
                     Some(Err(reason)) => return Err(reason.into()),
                     None => return Err(self.unsupported("~", "`HOME` is unset")),
                 }
+            } else if whole && !may_be_user(user) {
+                expanded.push('~');
+                expanded.push_str(user);
             } else if whole {
                 let kind = DynamicKind::Host(format!("~{user}"));
                 return Err(self.reason(kind).into());
@@ -402,6 +405,12 @@ fn makes_fields(part: &WordPart) -> bool {
                 | Operation::Default { .. }
                 | Operation::Alternative { .. }
         )
+}
+
+/// Whether an account can have this name; bash leaves the tilde before any other.
+fn may_be_user(name: &str) -> bool {
+    let odd = |c: char| !(c.is_ascii_alphanumeric() || "._-+$@\\".contains(c) || !c.is_ascii());
+    !name.contains(odd)
 }
 
 fn part_has_tilde(file: &File, part: &WordPart) -> bool {
