@@ -324,7 +324,7 @@ fn plain_arguments(signature: &mut syn::Signature) {
 /// Leaves the attributes that a user notices.
 fn keep(attributes: &mut Vec<Attribute>) {
     let noticed: BTreeSet<&str> =
-        BTreeSet::from(["derive", "non_exhaustive", "must_use", "deprecated", "cfg"]);
+        BTreeSet::from(["derive", "non_exhaustive", "must_use", "deprecated", "cfg", "serde"]);
     attributes.retain(|attribute| {
         attribute
             .path()

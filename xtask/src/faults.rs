@@ -19,7 +19,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use fastrand::Rng;
 
-use lane::{Lane, World};
+use lane::{Courses, Lane, World};
 use report::Row;
 
 /// Kill, starve, cut off and race provisioning processes; exit 1 if anything is lost or left.
@@ -129,26 +129,27 @@ impl Faults {
     ) -> Result<Vec<Row>> {
         let mut rng = Rng::with_seed(seed);
         let scale = self.scale();
+        let courses = Courses::watch(&busy[0])?;
         let mut rows = Vec::new();
         if self.wants(Fault::Kill) {
-            rows.extend(kill::run(busy, scale.kills, &mut rng)?);
+            rows.extend(kill::run(busy, &courses, scale.kills, &mut rng));
         }
         if self.wants(Fault::Disk) {
             if self.mounted {
-                rows.extend(disk::run(busy, scale.cases, &mut rng)?);
+                rows.extend(disk::run(busy, &courses, scale.cases, &mut rng)?);
             } else {
                 let why = "small file systems need root and a mount namespace";
                 rows.push(Row::skipped("disk full, read-only folder", why));
             }
         }
         if self.wants(Fault::Vanish) {
-            rows.extend(vanish::run(all, scale.outages, &mut rng)?);
+            rows.extend(vanish::run(all, &courses, scale.outages, &mut rng));
         }
         if self.wants(Fault::Clock) {
-            rows.extend(clock::run(busy, folder, scale.cases, &mut rng)?);
+            rows.extend(clock::run(busy, &courses, folder, scale.cases, &mut rng)?);
         }
         if self.wants(Fault::Race) {
-            rows.extend(race::run(busy, scale.races, &mut rng)?);
+            rows.push(race::run(busy, &courses, scale.races, &mut rng));
         }
         Ok(rows)
     }

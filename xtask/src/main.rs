@@ -11,6 +11,7 @@ mod installed;
 mod interrupt;
 mod lint;
 mod provision;
+mod soak;
 mod srcinfo;
 mod workers;
 
@@ -31,6 +32,7 @@ struct Cli {
 enum Command {
     E2e(e2e::E2e),
     Faults(faults::Faults),
+    Soak(soak::Soak),
     Provision(provision::Provision),
     Catalog(catalog::Catalog),
     Fetch(fetch::Fetch),
@@ -60,6 +62,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::E2e(command) => block_on(command.run()),
         Command::Faults(command) => command.run(),
+        Command::Soak(command) => command.run(),
         Command::Provision(command) => block_on(command.run()),
         Command::Catalog(command) => block_on(command.run()),
         Command::Fetch(command) => block_on(command.run()),

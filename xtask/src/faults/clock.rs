@@ -10,7 +10,7 @@ use fastrand::Rng;
 use worker_provisioner::ProvisionPhase;
 
 use super::child::Child;
-use super::lane::{Catalog, Flavor, Lane, WORKER};
+use super::lane::{Catalog, Courses, Flavor, Lane, WORKER};
 use super::report::{Finding, Row, Standing, run_all, thin};
 
 const SHIM: &str = include_str!("clock.c");
@@ -37,6 +37,7 @@ struct Case {
 /// Installs, kills and rolls back with clocks that are wrong by up to decades and jump.
 pub(crate) fn run(
     lanes: &[Lane<'_>],
+    courses: &Courses,
     folder: &Path,
     most: usize,
     rng: &mut Rng,
@@ -49,13 +50,12 @@ pub(crate) fn run(
     let Some(lane) = lanes.first() else {
         return Ok(Vec::new());
     };
-    let course = lane.course(Flavor::Binary)?;
     if !is_shifted(lane, &shim)? {
         let why = "this program's clock cannot be shifted here";
         return Ok(vec![Row::skipped(title, why)]);
     }
     let mut cases = Vec::new();
-    for (phase, _) in &course.phases {
+    for (phase, _) in &courses.binary.phases {
         for kill in [false, true] {
             for _ in 0..2 {
                 let mut shift = || SHIFTS[rng.usize(..SHIFTS.len())];

@@ -8,7 +8,7 @@ use fastrand::Rng;
 use worker_provisioner::ProvisionPhase;
 
 use super::child::Child;
-use super::lane::{Catalog, Course, Flavor, Lane};
+use super::lane::{Catalog, Course, Courses, Flavor, Lane};
 use super::report::{Finding, Row, run_all, thin};
 use super::site::FOLDERS;
 
@@ -99,16 +99,16 @@ struct ReadOnly {
 }
 
 /// Fills each folder's disk at every phase, then makes each folder read-only.
-pub(crate) fn run(lanes: &[Lane<'_>], most: usize, rng: &mut Rng) -> Result<Vec<Row>> {
-    let Some(lane) = lanes.first() else {
-        return Ok(Vec::new());
-    };
-    let binary = lane.course(Flavor::Binary)?;
-    let source = lane.course(Flavor::Source)?;
-    let mut cases = full(&binary, Flavor::Binary, rng);
-    cases.extend(full(&binary, Flavor::Binary, rng));
+pub(crate) fn run(
+    lanes: &[Lane<'_>],
+    courses: &Courses,
+    most: usize,
+    rng: &mut Rng,
+) -> Result<Vec<Row>> {
+    let mut cases = full(&courses.binary, Flavor::Binary, rng);
+    cases.extend(full(&courses.binary, Flavor::Binary, rng));
     thin(&mut cases, most, rng);
-    let mut built = full(&source, Flavor::Source, rng);
+    let mut built = full(&courses.source, Flavor::Source, rng);
     thin(&mut built, most / 4, rng);
     cases.extend(built);
     let mut read_only: Vec<ReadOnly> = FOLDERS

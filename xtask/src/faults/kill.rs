@@ -7,7 +7,7 @@ use fastrand::Rng;
 use worker_provisioner::ProvisionPhase;
 
 use super::child::Child;
-use super::lane::{Catalog, Course, Flavor, Lane};
+use super::lane::{Catalog, Course, Courses, Flavor, Lane};
 use super::report::{Finding, Row, run_all};
 
 /// When the process is killed.
@@ -30,13 +30,10 @@ struct Case {
 ///
 /// Every other instant is uniform over the whole run; the others are uniform within a phase, each
 /// phase being as likely as any other, or the short ones would hardly ever be hit.
-pub(crate) fn run(lanes: &[Lane<'_>], count: usize, rng: &mut Rng) -> Result<Vec<Row>> {
-    let Some(lane) = lanes.first() else {
-        return Ok(Vec::new());
-    };
+pub(crate) fn run(lanes: &[Lane<'_>], courses: &Courses, count: usize, rng: &mut Rng) -> Vec<Row> {
     let mut rows = Vec::new();
     for flavor in [Flavor::Binary, Flavor::Source] {
-        let course = lane.course(flavor)?;
+        let course = courses.of(flavor);
         for had_old in [false, true] {
             // A quarter each, whatever the remainder.
             let quarter = (count + 3 - rows.len()) / 4;
@@ -44,7 +41,7 @@ pub(crate) fn run(lanes: &[Lane<'_>], count: usize, rng: &mut Rng) -> Result<Vec
                 .map(|index| Case {
                     flavor,
                     had_old,
-                    instant: instant(&course, index % 2 == 0, rng),
+                    instant: instant(course, index % 2 == 0, rng),
                 })
                 .collect();
             let title = format!(
@@ -63,7 +60,7 @@ pub(crate) fn run(lanes: &[Lane<'_>], count: usize, rng: &mut Rng) -> Result<Vec
             rows.push(run_all(lanes, &title, &cases, kill));
         }
     }
-    Ok(rows)
+    rows
 }
 
 fn instant(course: &Course, anywhere: bool, rng: &mut Rng) -> Instant {

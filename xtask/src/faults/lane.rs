@@ -109,6 +109,31 @@ pub(crate) struct Course {
     pub(crate) phases: Vec<(ProvisionPhase, Duration)>,
 }
 
+/// How undisturbed runs of both recipes go.
+#[derive(Debug)]
+pub(crate) struct Courses {
+    pub(crate) binary: Course,
+    pub(crate) source: Course,
+}
+
+impl Courses {
+    /// Watches one run of each.
+    pub(crate) fn watch(lane: &Lane<'_>) -> Result<Self> {
+        Ok(Self {
+            binary: lane.course(Flavor::Binary)?,
+            source: lane.course(Flavor::Source)?,
+        })
+    }
+
+    /// The one of `flavor`.
+    pub(crate) fn of(&self, flavor: Flavor) -> &Course {
+        match flavor {
+            Flavor::Binary => &self.binary,
+            Flavor::Source => &self.source,
+        }
+    }
+}
+
 /// Proxies, catalogs and folders of one series of provisions.
 #[derive(Debug)]
 pub(crate) struct Lane<'w> {
@@ -217,7 +242,7 @@ impl<'w> Lane<'w> {
     }
 
     /// Watches an undisturbed run.
-    pub(crate) fn course(&self, flavor: Flavor) -> Result<Course> {
+    fn course(&self, flavor: Flavor) -> Result<Course> {
         self.reset(true)?;
         let started = Instant::now();
         let mut child = Child::start(self.provision(Catalog::New, flavor))?;

@@ -8,7 +8,7 @@ use fastrand::Rng;
 use worker_provisioner::ProvisionPhase;
 
 use super::child::Child;
-use super::lane::{Catalog, Course, Flavor, Lane};
+use super::lane::{Catalog, Course, Courses, Flavor, Lane};
 use super::report::{Finding, Row, run_all, thin};
 
 /// A provision that still waits for a server after this long is interrupted, as a person would.
@@ -31,13 +31,10 @@ struct Case {
 }
 
 /// Lets the catalog and the servers of the sources vanish at every phase, in every manner.
-pub(crate) fn run(lanes: &[Lane<'_>], most: usize, rng: &mut Rng) -> Result<Vec<Row>> {
-    let Some(lane) = lanes.first() else {
-        return Ok(Vec::new());
-    };
-    let courses = [
-        (Flavor::Binary, lane.course(Flavor::Binary)?, most),
-        (Flavor::Source, lane.course(Flavor::Source)?, most / 3),
+pub(crate) fn run(lanes: &[Lane<'_>], courses: &Courses, most: usize, rng: &mut Rng) -> Vec<Row> {
+    let shares = [
+        (Flavor::Binary, &courses.binary, most),
+        (Flavor::Source, &courses.source, most / 3),
     ];
     let mut rows = Vec::new();
     for (server, title) in [
@@ -45,14 +42,14 @@ pub(crate) fn run(lanes: &[Lane<'_>], most: usize, rng: &mut Rng) -> Result<Vec<
         (Server::Source, "source server vanishes"),
     ] {
         let mut cases = Vec::new();
-        for (flavor, course, most) in &courses {
-            let mut some = all(server, *flavor, course, rng);
-            thin(&mut some, *most, rng);
+        for (flavor, course, most) in shares {
+            let mut some = all(server, flavor, course, rng);
+            thin(&mut some, most, rng);
             cases.extend(some);
         }
         rows.push(run_all(lanes, title, &cases, vanish));
     }
-    Ok(rows)
+    rows
 }
 
 fn all(server: Server, flavor: Flavor, course: &Course, rng: &mut Rng) -> Vec<Case> {
