@@ -323,8 +323,14 @@ fn plain_arguments(signature: &mut syn::Signature) {
 
 /// Leaves the attributes that a user notices.
 fn keep(attributes: &mut Vec<Attribute>) {
-    let noticed: BTreeSet<&str> =
-        BTreeSet::from(["derive", "non_exhaustive", "must_use", "deprecated", "cfg", "serde"]);
+    let noticed: BTreeSet<&str> = BTreeSet::from([
+        "derive",
+        "non_exhaustive",
+        "must_use",
+        "deprecated",
+        "cfg",
+        "serde",
+    ]);
     attributes.retain(|attribute| {
         attribute
             .path()
