@@ -3,6 +3,7 @@
 mod builds;
 mod case;
 mod file_server;
+mod growth;
 mod inputs;
 mod machine;
 mod makepkg;
@@ -18,6 +19,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub(crate) use case::Case;
@@ -34,6 +36,9 @@ pub(crate) struct Bench {
     /// Smaller inputs and fewer rounds: about a minute.
     #[arg(long)]
     quick: bool,
+    /// How cost grows at 1, 10 and 100 times the size, instead of the comparisons.
+    #[arg(long, conflicts_with = "only")]
+    growth: bool,
     /// JSON on standard output instead of the table.
     #[arg(long)]
     json: bool,
@@ -70,6 +75,9 @@ impl Bench {
         };
         // Builds run as another user where this one is root.
         open(&session.root)?;
+        if self.growth {
+            return self.show_growth(&session).await;
+        }
         let mut rows: Vec<Row> = Vec::new();
         for group in 1..=6 {
             if !self.only.is_empty() && !self.only.contains(&group) {
@@ -106,39 +114,43 @@ impl Bench {
     }
 
     fn show(&self, session: &Session, rows: &[Row]) -> Result<()> {
-        let json = serde_json::to_string_pretty(&serde_json::json!({
+        let json = json!({
             "machine": session.machine,
             "quick": session.quick,
             "rows": rows,
             "skipped": session.skipped,
-        }))?;
-        let file = crate::catalog::target_dir().with_file_name("bench.json");
+        });
+        self.print(session, "bench.json", &json, &report::table(rows))?;
+        if !self.json {
+            let held = rows.iter().filter(|row| row.goal.is_some()).count();
+            let met = rows.iter().filter(|row| row.met == Some(true)).count();
+            println!("{met} of {held} goals met; every figure is in target/bench.json");
+        }
+        Ok(())
+    }
+
+    async fn show_growth(&self, session: &Session) -> Result<ExitCode> {
+        let rows = growth::measure(session).await?;
+        let json = json!({ "machine": session.machine, "quick": session.quick, "rows": rows });
+        self.print(session, "bench-growth.json", &json, &growth::table(&rows))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn print(&self, session: &Session, name: &str, json: &Value, table: &str) -> Result<()> {
+        let json = serde_json::to_string_pretty(json)?;
+        let file = crate::catalog::target_dir().with_file_name(name);
         std::fs::write(&file, &json)
             .with_context(|| format!("failed to write `{}`", file.display()))?;
         if self.json {
             println!("{json}");
             return Ok(());
         }
-        println!("{}\n", session.machine.describe());
-        println!("{}", report::table(rows));
+        println!("{}\n\n{table}", session.machine.describe());
         for line in &session.skipped {
             println!("skipped: {line}");
         }
-        let held = rows.iter().filter(|row| row.goal.is_some()).count();
-        let met = rows.iter().filter(|row| row.met == Some(true)).count();
-        println!(
-            "{met} of {held} goals met; every figure is in {}",
-            relative(&file).display()
-        );
         Ok(())
     }
-}
-
-fn relative(file: &Path) -> &Path {
-    std::env::current_dir()
-        .ok()
-        .and_then(|folder| file.strip_prefix(folder).ok().map(Path::to_owned))
-        .map_or(file, |_| Path::new("target/bench.json"))
 }
 
 fn open(folder: &Path) -> Result<()> {

@@ -220,17 +220,26 @@ fn reachable(path: &Path) -> bool {
 /// Gives what root owns below `root` to the build user. Links are not followed, and a file with
 /// several names stays, since another name may lie outside, as in a local git clone.
 fn hand_over(root: &Path, uid: u32, gid: u32) -> io::Result<()> {
-    use std::os::unix::fs::{MetadataExt, lchown};
     let mut pending = vec![root.to_owned()];
     while let Some(path) = pending.pop() {
-        let metadata = fs::symlink_metadata(&path)?;
-        if metadata.uid() == 0 && (metadata.is_dir() || metadata.nlink() == 1) {
-            lchown(&path, Some(uid), Some(gid))?;
+        match hand_over_one(&path, uid, gid, &mut pending) {
+            // A caller may still be removing its own temporary files here, as a fetch does.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path != root => {}
+            result => result?,
         }
-        if metadata.is_dir() {
-            for entry in fs::read_dir(&path)? {
-                pending.push(entry?.path());
-            }
+    }
+    Ok(())
+}
+
+fn hand_over_one(path: &Path, uid: u32, gid: u32, pending: &mut Vec<PathBuf>) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, lchown};
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.uid() == 0 && (metadata.is_dir() || metadata.nlink() == 1) {
+        lchown(path, Some(uid), Some(gid))?;
+    }
+    if metadata.is_dir() {
+        for entry in fs::read_dir(path)? {
+            pending.push(entry?.path());
         }
     }
     Ok(())

@@ -143,7 +143,7 @@ pub(crate) async fn tarball(session: &mut Session) -> Result<Vec<Row>> {
         }
     }
     let folder = session.folder("tarballs")?;
-    let (files, bytes) = session.pick((4_000, 1 << 30), (1_000, 96 << 20));
+    let (files, bytes) = session.pick((4_000, 1 << 30), (500, 48 << 20));
     inputs::tree(&folder, "tree", files, bytes)?;
     let mut rows = Vec::new();
     for ending in ["zst", "gz"] {
