@@ -5,6 +5,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use console::Style;
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 use worker_provisioner::{Happening, OutputStream, ProvisionEvent, ProvisionPhase, Reporter, Unit};
 
@@ -82,6 +83,23 @@ impl Live {
         bar
     }
 
+    /// A line above the bars, with a mark for what has ended.
+    fn line(&self, title: &str, happening: &Happening) {
+        let Some(text) = describe(happening) else {
+            return;
+        };
+        let plain = Style::new().for_stderr();
+        let (mark, style) = match happening {
+            Happening::Finished { .. } => ("✓", plain.green()),
+            Happening::Failed { .. } | Happening::Cancelled => ("✗", plain.red()),
+            Happening::Warning { .. } => ("!", plain.yellow()),
+            _ => (" ", plain),
+        };
+        let _ = self
+            .screen
+            .println(format!("{} {title:<14} {text}", style.apply_to(mark)));
+    }
+
     fn bar(&self, subject: &str, unit: Unit) -> ProgressBar {
         let bar = self.screen.add(ProgressBar::no_length());
         bar.set_style(style(match unit {
@@ -128,7 +146,8 @@ impl Reporter for Live {
                 }
             }
             Happening::Output { line, .. } => {
-                let _ = self.screen.println(format!("    {line}"));
+                let dim = Style::new().for_stderr().dim();
+                let _ = self.screen.println(format!("    {}", dim.apply_to(line)));
                 if let Some(bar) = state.phases.get(&event.phase) {
                     bar.set_message(line.clone());
                 }
@@ -140,15 +159,9 @@ impl Reporter for Live {
                 for (_, bar) in state.subjects.drain() {
                     bar.finish_and_clear();
                 }
-                if let Some(text) = describe(&event.happening) {
-                    let _ = self.screen.println(format!("  {title:<14} {text}"));
-                }
+                self.line(title, &event.happening);
             }
-            happening => {
-                if let Some(text) = describe(happening) {
-                    let _ = self.screen.println(format!("  {title:<14} {text}"));
-                }
-            }
+            happening => self.line(title, happening),
         }
         if self.verbose {
             self.screen.set_move_cursor(false);

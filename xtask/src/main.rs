@@ -10,6 +10,7 @@ mod fetch;
 mod installed;
 mod interrupt;
 mod lint;
+mod picture;
 mod provision;
 mod soak;
 mod srcinfo;
@@ -42,6 +43,7 @@ enum Command {
     Lint(lint::Args),
     Workers(workers::Workers),
     Bench(bench::Bench),
+    Picture(picture::Picture),
     #[command(name = "bench-meter", hide = true)]
     Meter(bench::Meter),
     #[command(name = "bench-case", hide = true)]
@@ -71,6 +73,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Lint(args) => lint::run(&args),
         Command::Workers(command) => block_on(command.run()),
         Command::Bench(command) => block_on(command.run()),
+        Command::Picture(command) => block_on(command.run()),
         Command::Meter(command) => command.run(),
         Command::Case(command) => block_on(command.run()),
     }
