@@ -2,25 +2,14 @@
 
 use std::io;
 
-use super::{Cause, Driver, READ_SIZE};
+use super::{Cause, Driver};
 use crate::sys::status::{self, Message, Watched};
 use tokio::time::Instant;
 
 /// Reads of one stream before the others get a look.
 const READS_IN_A_ROW: usize = 16;
-/// Looks at the empty pipe of a fast stream before sleeping: being woken for every write costs
-/// both sides more than the copying.
-const LOOKS: usize = 50;
 const RESULT_MAX: usize = 4 << 20;
 const CAPTURE_MAX: usize = 64 << 10;
-
-/// What a look at an output pipe found.
-enum Read {
-    Chunk(usize),
-    /// Nothing yet, but a stream this fast is worth another look before sleeping.
-    Soon,
-    Nothing,
-}
 
 impl Driver<'_> {
     pub(super) fn read_status(&mut self) {
@@ -67,45 +56,28 @@ impl Driver<'_> {
     }
 
     pub(super) async fn read_output(&mut self, which: usize) {
-        let (mut reads, mut looks, mut last) = (0, 0, 0);
-        loop {
-            let hot = last >= READ_SIZE / 2 && looks < LOOKS;
-            match self.read_once(which, hot).await {
-                Read::Chunk(count) => {
-                    (reads, looks, last) = (reads + 1, 0, count);
-                }
-                Read::Soon => {
-                    looks += 1;
-                    std::thread::yield_now();
-                }
-                Read::Nothing => return,
-            }
-            // After the read: a ready pipe that nobody reads would stay ready.
-            if reads >= READS_IN_A_ROW || self.token.is_cancelled() {
+        for _ in 0..READS_IN_A_ROW {
+            // Cancelled or not, it is read once: a ready pipe that nobody reads would stay ready.
+            if !self.read_once(which).await || self.token.is_cancelled() {
                 return;
             }
         }
+        // A build that writes without end must not keep the caller's other futures waiting.
+        tokio::task::yield_now().await;
     }
 
-    async fn read_once(&mut self, which: usize, hot: bool) -> Read {
+    /// Returns whether more may be there.
+    async fn read_once(&mut self, which: usize) -> bool {
         let output = &mut self.outputs[which];
         let Some(pipe) = &output.pipe else {
-            return Read::Nothing;
+            return false;
         };
-        let read = if hot {
-            match nix::unistd::read(pipe, &mut self.buffer) {
-                Err(nix::errno::Errno::EAGAIN) => return Read::Soon,
-                other => other.map_err(io::Error::from),
-            }
-        } else {
-            pipe.try_read(&mut self.buffer)
-        };
-        let count = match read {
+        let count = match pipe.try_read(&mut self.buffer) {
             Ok(count) if count > 0 => count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Read::Nothing,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
             Ok(_) | Err(_) => {
                 output.pipe = None;
-                return Read::Nothing;
+                return false;
             }
         };
         let chunk = &self.buffer[..count];
@@ -129,7 +101,7 @@ impl Driver<'_> {
         if self.ended.bytes > self.job.limits.log {
             self.end(Cause::LogSize);
         }
-        Read::Chunk(count)
+        true
     }
 
     pub(super) fn read_result(&mut self) {
