@@ -154,7 +154,7 @@ impl Config {
 
     /// The configuration a person expects from their environment.
     ///
-    /// Read are `WORKER_CATALOG_URL`, `WORKER_KEYRING`, `HOME` (then `USERPROFILE`), `XDG_CACHE_HOME`,
+    /// Read are `WORKER_CATALOG_URL`, `WORKER_CATALOG_TOKEN`, `WORKER_KEYRING`, `HOME` (then `USERPROFILE`), `XDG_CACHE_HOME`,
     /// `XDG_DATA_HOME`, `TMPDIR`, `PATH`, `CARGO_HOME`, `RUSTUP_HOME` and `RBEE_FEATURES`. Empty
     /// values count as unset.
     pub fn from_env() -> Self {
@@ -172,6 +172,7 @@ impl Config {
         if let Some(url) = text("WORKER_CATALOG_URL") {
             config.catalog_urls = vec![url];
         }
+        config.catalog_token = text("WORKER_CATALOG_TOKEN");
         config.keyring = folder("WORKER_KEYRING");
         config.search_path = match env::var_os("PATH") {
             Some(path) if !path.is_empty() => env::split_paths(&path)

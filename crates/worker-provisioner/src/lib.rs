@@ -12,6 +12,7 @@ mod filesystem_catalog;
 mod install;
 mod join;
 mod lock;
+mod package;
 mod plan;
 mod progress;
 mod provisioner;

@@ -19,7 +19,8 @@ use crate::backend::{self, BackendChoice};
 use crate::config::FlavorPreference;
 use crate::error::ProvisionError;
 use crate::install::{self, BinDir};
-use crate::plan::{self, EvaluatedPackage};
+use crate::package::{self, EvaluatedPackage};
+use crate::plan;
 use crate::progress::{Emitter, Happening, ProvisionPhase};
 use crate::provisioner::{ProvisionRequest, Provisioned, Shared};
 use crate::store::Version;
@@ -201,7 +202,7 @@ impl Run {
         let environment = plan::environment(&self.shared.config, choice);
         let arch = choice.architecture;
         let recipe = recipe.text.clone();
-        let package = blocking(move || plan::evaluate(&id, &recipe, &environment, arch)).await?;
+        let package = blocking(move || package::evaluate(&id, &recipe, &environment, arch)).await?;
         let text = format!(
             "{} {}-{}",
             package.pkgnames().join(" "),
