@@ -107,7 +107,7 @@ fn bad_recipes_are_refused_with_their_reason() {
         (
             "unknown value",
             recipe("  :").replace("1.0.0", "$(curl -s https://x.invalid)"),
-            "curl",
+            "pkgver",
         ),
         (
             "setuid",

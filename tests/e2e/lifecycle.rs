@@ -39,22 +39,22 @@ fn an_intact_worker_is_given_back_without_work() {
         assert!(second.reused);
         assert_eq!(second.binary, first.binary);
         let worked = site.events.lock().unwrap().iter().any(|event| {
-            event.phase >= ProvisionPhase::Workspace && event.happening == Happening::Started
+            event.phase >= ProvisionPhase::Evaluate && event.happening == Happening::Started
         });
         assert!(!worked, "nothing was to be done");
 
         fs::remove_file(first.binary.path()).unwrap();
         let third = site.provision(sample::WORKER).await.unwrap();
         assert!(!third.reused);
-        let fetched = site
-            .events
-            .lock()
-            .unwrap()
-            .iter()
-            .any(|event| event.phase == ProvisionPhase::Sources);
+        let made = site.events.lock().unwrap().iter().any(|event| {
+            matches!(
+                event.phase,
+                ProvisionPhase::Workspace | ProvisionPhase::Sources
+            )
+        });
         assert!(
-            !fetched,
-            "the stored build is installed again, not built again"
+            !made,
+            "the stored build is installed again, without a build folder"
         );
         worker::answers(third.binary.path()).await.unwrap();
         site.assert_clean();
@@ -168,6 +168,10 @@ fn the_policy_refuses_what_nobody_vouches_for() {
             "{}",
             error.chain()
         );
+        let built = site.events.lock().unwrap().iter().any(|event| {
+            event.phase == ProvisionPhase::Package && event.happening == Happening::Started
+        });
+        assert!(!built, "the sources told it before the build");
         site.assert_nothing_installed();
     });
 }

@@ -3,11 +3,15 @@
 
 mod binary_package;
 mod cancel;
+mod evaluation;
 mod failure;
 mod hive;
+mod host;
+mod installing;
 mod lifecycle;
 mod progress;
 mod repair;
 mod signed;
 mod source_build;
 mod support;
+mod waiting;

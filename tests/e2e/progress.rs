@@ -40,8 +40,9 @@ fn every_step_of_a_source_build_is_told_in_order() {
             Phase::Platform,
             Phase::Recipe,
             Phase::Evaluate,
-            Phase::Workspace,
+            Phase::Dependencies,
             Phase::Preflight,
+            Phase::Workspace,
             Phase::Sources,
             Phase::Prepare,
             Phase::Pkgver,
@@ -49,9 +50,9 @@ fn every_step_of_a_source_build_is_told_in_order() {
             Phase::Check,
             Phase::Package,
             Phase::Binary,
+            Phase::Cleanup,
             Phase::Install,
             Phase::Artifact,
-            Phase::Cleanup,
         ];
         assert_eq!(finished, expected);
 

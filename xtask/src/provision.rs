@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result};
 use catalog_client::WorkerType;
 use clap::{Args, ValueEnum};
 use worker_provisioner::{
-    Config, FlavorPreference, IsolationPolicy, ProvisionError, ProvisionRequest, SignaturePolicy,
-    WorkerProvisioner,
+    Config, DependencyPolicy, EvaluationPolicy, FlavorPreference, IsolationPolicy, ProvisionError,
+    ProvisionRequest, SignaturePolicy, WorkerProvisioner,
 };
 
 use crate::{display, interrupt};
@@ -61,6 +61,12 @@ pub(crate) struct Provision {
     /// Verify no signature, as makepkg does when told so.
     #[arg(long)]
     skippgpcheck: bool,
+    /// What to do about a recipe some of whose values only a shell can tell.
+    #[arg(long, default_value = "isolated")]
+    evaluation: EvaluationArg,
+    /// What to do when the host lacks what the recipe depends on.
+    #[arg(long, default_value = "require")]
+    dependencies: DependenciesArg,
     /// How strongly the build is isolated.
     #[arg(long, default_value = "auto")]
     isolation: IsolationArg,
@@ -87,6 +93,26 @@ enum BackendArg {
 enum FlavorArg {
     Source,
     Binary,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum EvaluationArg {
+    /// Refuse it.
+    Static,
+    /// Source it in the sandbox, in tier landlock or better.
+    Isolated,
+    /// Source it in whatever tier the host allows.
+    AnyTier,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum DependenciesArg {
+    /// Fail before anything is downloaded.
+    Require,
+    /// Warn and go on.
+    Warn,
+    /// Look for nothing.
+    Ignore,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -119,6 +145,16 @@ impl Provision {
             None => FlavorPreference::Any,
             Some(FlavorArg::Binary) => FlavorPreference::Binary,
             Some(FlavorArg::Source) => FlavorPreference::Source,
+        };
+        config.evaluation = match self.evaluation {
+            EvaluationArg::Static => EvaluationPolicy::Static,
+            EvaluationArg::Isolated => EvaluationPolicy::Isolated,
+            EvaluationArg::AnyTier => EvaluationPolicy::AnyTier,
+        };
+        config.dependencies = match self.dependencies {
+            DependenciesArg::Require => DependencyPolicy::Require,
+            DependenciesArg::Warn => DependencyPolicy::Warn,
+            DependenciesArg::Ignore => DependencyPolicy::Ignore,
         };
         config.isolation = match self.isolation {
             IsolationArg::Auto => IsolationPolicy::Auto,

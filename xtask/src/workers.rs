@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use catalog_client::{
-    Answer, CatalogClient, CatalogConfig, CatalogError, Flavor, Freshness, Host, Token,
-    WorkerEntry, WorkerList, select,
+    Answer, CatalogClient, CatalogConfig, CatalogError, Flavor, Freshness, Host, WorkerEntry,
+    WorkerList, select,
 };
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
@@ -84,7 +84,7 @@ impl Workers {
             None => settings.catalog_urls,
         };
         CatalogConfig {
-            token: settings.catalog_token.map(Token::new),
+            token: settings.catalog_token,
             cache_dir: Some(settings.cache_dir.join("catalog")),
             offline: self.offline,
             user_agent: concat!("worker-provisioner/", env!("CARGO_PKG_VERSION")).to_owned(),

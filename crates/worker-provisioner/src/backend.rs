@@ -2,9 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use catalog_client::WorkerType;
+
+use crate::dependencies::in_answer;
 
 /// Answers what a host has; replaced in tests and by hives that know better.
 pub trait HostProbe: fmt::Debug + Send + Sync {
@@ -14,6 +20,26 @@ pub trait HostProbe: fmt::Debug + Send + Sync {
     fn has_library(&self, name: &str) -> bool;
     /// Whether this is an Apple machine with a Metal device.
     fn has_metal(&self) -> bool;
+    /// Whether there is a file of this absolute path.
+    fn has_file(&self, path: &Path) -> bool {
+        let _ = path;
+        false
+    }
+    /// The version that a program on the search path gives for itself, such as `3.25.1`; `None`
+    /// when that cannot be found out soon. It may block for two seconds.
+    fn version(&self, program: &str) -> Option<String> {
+        let _ = program;
+        None
+    }
+    /// The text of the host's os-release(5).
+    fn os_release(&self) -> Option<String> {
+        None
+    }
+    /// What the host's package manager has installed, with what that provides; `None` where its
+    /// packages have other names than those of recipes, so anywhere but with pacman.
+    fn installed_packages(&self) -> Option<BTreeSet<String>> {
+        None
+    }
 }
 
 /// Looks at the real host.
@@ -61,6 +87,95 @@ impl HostProbe for SystemProbe {
     fn has_metal(&self) -> bool {
         cfg!(all(target_os = "macos", target_arch = "aarch64"))
     }
+
+    fn has_file(&self, path: &Path) -> bool {
+        path.exists()
+    }
+
+    fn version(&self, program: &str) -> Option<String> {
+        let folders = self.search_path.iter();
+        let path = folders
+            .map(|folder| folder.join(program))
+            .find(|path| path.is_file())?;
+        answer(&path).and_then(|answer| in_answer(&answer))
+    }
+
+    fn os_release(&self) -> Option<String> {
+        // os-release(5): the second is for when the first is missing.
+        ["/etc/os-release", "/usr/lib/os-release"]
+            .iter()
+            .find_map(|path| bounded(Path::new(path)))
+    }
+
+    fn installed_packages(&self) -> Option<BTreeSet<String>> {
+        let packages = Path::new("/var/lib/pacman/local").read_dir().ok()?;
+        let descriptions = packages
+            .flatten()
+            .filter_map(|entry| bounded(&entry.path().join("desc")));
+        let names: BTreeSet<_> = descriptions.flat_map(|text| provided(&text)).collect();
+        (!names.is_empty()).then_some(names)
+    }
+}
+
+/// The names in pacman's record of a package.
+fn provided(description: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut wanted = false;
+    for line in description.lines() {
+        if line.starts_with('%') {
+            wanted = matches!(line, "%NAME%" | "%PROVIDES%");
+        } else if wanted && !line.is_empty() {
+            names.push(line.split('=').next().unwrap_or(line).to_owned());
+        }
+    }
+    names
+}
+
+/// A longer file is none of those read here.
+const MAX_FILE: u64 = 256 << 10;
+
+fn bounded(path: &Path) -> Option<String> {
+    let mut text = String::new();
+    let file = File::open(path).ok()?;
+    file.take(MAX_FILE).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+/// How long a program may take to tell its version, and how often it is looked after.
+const PATIENCE: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(5);
+
+/// What a program answers to `--version`, with an empty environment but for the system's folders.
+fn answer(program: &Path) -> Option<String> {
+    let mut child = Command::new(program)
+        .arg("--version")
+        .env_clear()
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .env("LC_ALL", "C")
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let deadline = Instant::now() + PATIENCE;
+    // A short answer fits into the pipe; a program that writes more never ends and is killed.
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) if Instant::now() < deadline => std::thread::sleep(LOOK),
+            _ => {
+                child.kill().ok()?;
+                child.wait().ok()?;
+                return None;
+            }
+        }
+    };
+    let mut bytes = [0; 4096];
+    let read = child.stdout.take()?.read(&mut bytes).ok()?;
+    status
+        .success()
+        .then(|| String::from_utf8_lossy(&bytes[..read]).into_owned())
 }
 
 /// A backend and the reason it was chosen.

@@ -5,7 +5,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use catalog_client::WorkerType;
+use catalog_client::{Token, WorkerType};
 
 use crate::receipt::Verification;
 
@@ -58,6 +58,33 @@ pub enum SignaturePolicy {
     Skip,
 }
 
+/// What to do about a recipe some of whose values only a shell can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum EvaluationPolicy {
+    /// It is refused; nothing of a recipe runs before its sources are verified.
+    Static,
+    /// It is sourced in the sandbox, without network and with nothing writable, where the host
+    /// allows at least the tier `landlock`; elsewhere it is refused.
+    #[default]
+    Isolated,
+    /// It is sourced in whatever tier the host allows, which may keep nothing from being read.
+    AnyTier,
+}
+
+/// What to do when the host lacks what a recipe depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum DependencyPolicy {
+    /// The provision fails before anything is downloaded.
+    #[default]
+    Require,
+    /// The provision goes on with a warning.
+    Warn,
+    /// Nothing is looked for.
+    Ignore,
+}
+
 /// Everything a [`WorkerProvisioner`](crate::WorkerProvisioner) needs to know.
 ///
 /// [`Config::new`] reads no environment; [`Config::from_env`] is the one function that does.
@@ -67,7 +94,7 @@ pub struct Config {
     /// Base URLs of the catalog and its mirrors, tried in order.
     pub catalog_urls: Vec<String>,
     /// The bearer token of a licensed catalog; it is sent to the catalog's own origin only.
-    pub catalog_token: Option<String>,
+    pub catalog_token: Option<Token>,
     /// Use what is cached and make no request at all.
     pub offline: bool,
     /// The backend to provide; detected when absent.
@@ -98,6 +125,10 @@ pub struct Config {
     pub build_network: bool,
     /// What to do when `check()` fails.
     pub check: CheckPolicy,
+    /// What to do about a recipe some of whose values only a shell can tell.
+    pub evaluation: EvaluationPolicy,
+    /// What to do when the host lacks what a recipe depends on.
+    pub dependencies: DependencyPolicy,
     /// How many jobs `make` and `cargo` run at once; the number of processors when absent.
     pub jobs: Option<u32>,
     /// How many workers are built at once; others wait for a slot.
@@ -141,6 +172,8 @@ impl Config {
             isolation: IsolationPolicy::Auto,
             build_network: true,
             check: CheckPolicy::Run,
+            evaluation: EvaluationPolicy::default(),
+            dependencies: DependencyPolicy::default(),
             jobs: None,
             parallel_builds: 1,
             minimum_verification: Verification::Nothing,
@@ -172,7 +205,7 @@ impl Config {
         if let Some(url) = text("WORKER_CATALOG_URL") {
             config.catalog_urls = vec![url];
         }
-        config.catalog_token = text("WORKER_CATALOG_TOKEN");
+        config.catalog_token = text("WORKER_CATALOG_TOKEN").map(Token::new);
         config.keyring = folder("WORKER_KEYRING");
         config.search_path = match env::var_os("PATH") {
             Some(path) if !path.is_empty() => env::split_paths(&path)

@@ -8,6 +8,7 @@ use build_sandbox::SandboxError;
 use catalog_client::{CatalogError, WorkerType};
 use source_fetch::FetchError;
 
+use crate::dependencies::MissingDependency;
 use crate::progress::ProvisionPhase;
 use crate::receipt::Verification;
 
@@ -78,6 +79,35 @@ pub enum ProvisionError {
         /// Why.
         #[source]
         source: Arc<dyn std::error::Error + Send + Sync>,
+    },
+
+    /// Reading the recipe and sourcing it in the sandbox give different values. One of the two is
+    /// wrong, so neither is trusted.
+    #[error(
+        "reading the recipe of `{id}` gives `{name}` as {}, and sourcing it gives {}",
+        values(.read),
+        values(.sourced)
+    )]
+    EvaluationsDisagree {
+        /// The worker's id.
+        id: String,
+        /// The variable's name.
+        name: String,
+        /// Its value or elements by reading.
+        read: Vec<String>,
+        /// Its value or elements by sourcing.
+        sourced: Vec<String>,
+    },
+
+    /// The host lacks what the recipe depends on.
+    #[error("`{id}` needs what this host does not have: {}{}", each(.missing), hint(.install.as_deref()))]
+    MissingDependencies {
+        /// The worker's id.
+        id: String,
+        /// Everything that is missing.
+        missing: Vec<MissingDependency>,
+        /// The command that installs it on the host's distribution, as far as that is known.
+        install: Option<String>,
     },
 
     /// The recipe breaks one of makepkg's rules.
@@ -360,6 +390,24 @@ impl ProvisionError {
 
 fn place(line: Option<u32>) -> String {
     line.map(|line| format!("line {line}: "))
+        .unwrap_or_default()
+}
+
+fn values(values: &[String]) -> String {
+    match values {
+        [] => "nothing".to_owned(),
+        values => list(values).replace(" or ", " "),
+    }
+}
+
+fn each(missing: &[MissingDependency]) -> String {
+    let missing: Vec<_> = missing.iter().map(ToString::to_string).collect();
+    missing.join(", ")
+}
+
+fn hint(install: Option<&str>) -> String {
+    install
+        .map(|command| format!("; `{command}` gets it"))
         .unwrap_or_default()
 }
 

@@ -7,11 +7,13 @@ mod backend;
 mod binary;
 mod config;
 mod contract;
+mod dependencies;
 mod error;
 mod filesystem_catalog;
 mod install;
 mod join;
 mod lock;
+mod offered;
 mod package;
 mod plan;
 mod progress;
@@ -25,11 +27,13 @@ mod workspace;
 
 pub use artifact::WorkerBinary;
 pub use backend::{BackendChoice, HostProbe, SystemProbe};
-pub use catalog_client::{Flavor, Platform, WorkerType};
+pub use catalog_client::{Flavor, Platform, Token, WorkerType};
 pub use config::{
-    CheckPolicy, Config, DEFAULT_CATALOG_URL, FlavorPreference, IsolationPolicy, SignaturePolicy,
+    CheckPolicy, Config, DEFAULT_CATALOG_URL, DependencyPolicy, EvaluationPolicy, FlavorPreference,
+    IsolationPolicy, SignaturePolicy,
 };
 pub use contract::{Artifact, ArtifactCatalog, ArtifactProvisioner, ArtifactStatus, VendorSource};
+pub use dependencies::MissingDependency;
 pub use error::{BinaryProblem, ProvisionError};
 pub use filesystem_catalog::FilesystemCatalog;
 pub use progress::{

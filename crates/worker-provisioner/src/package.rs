@@ -1,12 +1,15 @@
 //! A recipe whose values are all known.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use catalog_client::Architecture;
 use pkgbuild_syntax::{
-    Arch, ArrayField, Environment, Evaluation, Package, ResolvedPackage, Severity,
+    Algorithm, Arch, Array, ArrayField, ArrayKey, Environment, Evaluation, FieldValue as Value,
+    Package, PackageError, ResolvedPackage, Severity, StringField,
 };
 
+use crate::dependencies::Requirement;
 use crate::error::ProvisionError;
 
 /// An evaluated recipe whose values are all known, for this host's architecture.
@@ -17,25 +20,170 @@ pub(crate) struct EvaluatedPackage {
     pub(crate) arch: Arch,
     pub(crate) package: Package,
     pub(crate) resolved: ResolvedPackage,
+    /// The names of the values that only a shell could tell.
+    pub(crate) from_sandbox: Vec<String>,
+}
+
+/// What a recipe says as far as it can be known without running it.
+#[derive(Debug)]
+pub(crate) enum Reading {
+    /// Everything that matters is known.
+    Known(Box<EvaluatedPackage>),
+    /// Only a shell could tell the rest.
+    Dynamic(Box<Undecided>),
+}
+
+/// A recipe some of whose values only a shell could tell.
+#[derive(Debug)]
+pub(crate) struct Undecided {
+    text: String,
+    arch: Arch,
+    package: Package,
+    why: PackageError,
 }
 
 /// Parses and evaluates a recipe, and resolves it for this host's architecture.
-pub(crate) fn evaluate(
+pub(crate) fn read(
     id: &str,
     text: &str,
     environment: &Environment,
     architecture: Architecture,
-) -> Result<EvaluatedPackage, ProvisionError> {
+) -> Result<Reading, ProvisionError> {
     let file = parse(id, text)?;
     let evaluation = pkgbuild_syntax::evaluate(&file, environment);
-    let arch = architecture
-        .to_string()
-        .parse()
-        .map_err(|source| ProvisionError::Evaluate {
-            id: id.to_owned(),
-            source: Arc::new(source),
-        })?;
-    EvaluatedPackage::new(id, text.to_owned(), evaluation, arch)
+    let arch: Arch =
+        architecture
+            .to_string()
+            .parse()
+            .map_err(|source| ProvisionError::Evaluate {
+                id: id.to_owned(),
+                source: Arc::new(source),
+            })?;
+    let text = text.to_owned();
+    if let Ok(package) = Package::from_evaluation(&evaluation)
+        && let Err(why @ PackageError::Dynamic { .. }) = package.resolve(&arch)
+    {
+        return Ok(Reading::Dynamic(Box::new(Undecided {
+            text,
+            arch,
+            package,
+            why,
+        })));
+    }
+    let package = EvaluatedPackage::new(id, text, evaluation, arch)?;
+    Ok(Reading::Known(Box::new(package)))
+}
+
+/// The fields of one value that a build needs.
+const STRINGS: [StringField; 3] = [StringField::Pkgver, StringField::Pkgrel, StringField::Epoch];
+
+/// The lists that a build needs, for every architecture and for one.
+fn needed_lists(arch: &Arch) -> Vec<ArrayKey> {
+    let fields = [
+        ArrayField::Arch,
+        ArrayField::Source,
+        ArrayField::Noextract,
+        ArrayField::Validpgpkeys,
+        ArrayField::Options,
+        ArrayField::Makedepends,
+        ArrayField::Checkdepends,
+        ArrayField::Depends,
+    ];
+    let sums = Algorithm::ALL.into_iter().map(ArrayField::Checksums);
+    let mut keys = Vec::new();
+    for field in fields.into_iter().chain(sums) {
+        keys.push(ArrayKey::common(field));
+        if field.takes_suffix() {
+            keys.push(ArrayKey::suffixed(field, arch.clone()));
+        }
+    }
+    keys
+}
+
+/// What a shell declared, by the variable's name; a plain variable is a list of one.
+pub(crate) type Declared = BTreeMap<String, Vec<String>>;
+
+impl Undecided {
+    /// What is not known, and why.
+    pub(crate) fn why(&self) -> &PackageError {
+        &self.why
+    }
+
+    /// Takes from `declared` what is not known, and compares the rest.
+    ///
+    /// The values are added to the recipe's text as plain assignments, so that they are read and
+    /// checked like any other; the recipe that is built stays as it is.
+    ///
+    /// # Errors
+    /// [`ProvisionError::EvaluationsDisagree`] for a value that both know differently, and what
+    /// reading a recipe can give.
+    pub(crate) fn settle(
+        self,
+        id: &str,
+        declared: &Declared,
+        environment: &Environment,
+        quote: impl Fn(&str) -> String,
+    ) -> Result<EvaluatedPackage, ProvisionError> {
+        let found = |name: &str| -> Vec<String> {
+            let values = declared.get(name).into_iter().flatten();
+            values.filter(|value| !value.is_empty()).cloned().collect()
+        };
+        let mut taken = Vec::new();
+        // Two line ends: the last line may end in a backslash.
+        let mut text = self.text.clone() + "\n\n";
+        let mut settle = |name: String, known: Option<Vec<String>>, is_list: bool| {
+            let found = found(&name);
+            let Some(mut known) = known else {
+                let quoted: Vec<_> = found.iter().map(|value| quote(value)).collect();
+                let quoted = quoted.join(" ");
+                text += &if is_list {
+                    format!("{name}=({quoted})\n")
+                } else {
+                    format!("{name}={quoted}\n")
+                };
+                taken.push(name);
+                return Ok(());
+            };
+            known.retain(|value| !value.is_empty());
+            if known == found {
+                return Ok(());
+            }
+            Err(ProvisionError::EvaluationsDisagree {
+                id: id.to_owned(),
+                name,
+                read: known,
+                sourced: found,
+            })
+        };
+        let owned = |array: &Array| {
+            let texts = array.texts().ok()?;
+            Some(texts.into_iter().map(str::to_owned).collect())
+        };
+        settle("pkgname".to_owned(), owned(&self.package.pkgname), true)?;
+        if self.package.pkgbase.get().is_err() {
+            settle("pkgbase".to_owned(), None, false)?;
+        }
+        for field in STRINGS {
+            let known = match self.package.common.string(field).map(Value::get) {
+                None => Some(Vec::new()),
+                Some(Ok(value)) => Some(vec![value.to_owned()]),
+                Some(Err(_)) => None,
+            };
+            settle(field.name().to_owned(), known, false)?;
+        }
+        for key in needed_lists(&self.arch) {
+            let known = match self.package.common.arrays.get(&key) {
+                None => Some(Vec::new()),
+                Some(array) => owned(array),
+            };
+            settle(key.to_string(), known, true)?;
+        }
+        let file = parse(id, &text)?;
+        let evaluation = pkgbuild_syntax::evaluate(&file, environment);
+        let mut package = EvaluatedPackage::new(id, text, evaluation, self.arch)?;
+        package.from_sandbox = taken;
+        Ok(package)
+    }
 }
 
 fn parse(id: &str, text: &str) -> Result<pkgbuild_syntax::File, ProvisionError> {
@@ -112,6 +260,7 @@ impl EvaluatedPackage {
             arch,
             package,
             resolved,
+            from_sandbox: Vec::new(),
         };
         for name in &evaluated.resolved.pkgname {
             if evaluated.package.package_function(name).is_none() {
@@ -131,7 +280,9 @@ impl EvaluatedPackage {
         let file = parse(id, &text)?;
         let mut evaluation = self.evaluation.clone();
         evaluation.evaluate_again(&file);
-        Self::new(id, text, evaluation, self.arch.clone())
+        let mut package = Self::new(id, text, evaluation, self.arch.clone())?;
+        package.from_sandbox.clone_from(&self.from_sandbox);
+        Ok(package)
     }
 
     /// The names of the packages the recipe makes, never none.
@@ -161,6 +312,43 @@ impl EvaluatedPackage {
             })
             .flatten()
             .collect()
+    }
+
+    /// What the recipe depends on; `checkdepends` only when `check()` is run.
+    ///
+    /// What its own packages bring one another is left out.
+    pub(crate) fn requirements(&self, runs_check: bool) -> Vec<Requirement> {
+        let mut requirements = Vec::new();
+        let mut add = |list, entries: Vec<String>| {
+            requirements.extend(entries.into_iter().map(|entry| Requirement { list, entry }));
+        };
+        add("makedepends", self.resolved.makedepends.clone());
+        if runs_check && self.package.has_function("check") {
+            add("checkdepends", self.resolved.checkdepends.clone());
+        }
+        add("depends", self.resolved.depends.clone());
+        for (list, field) in [
+            ("depends", ArrayField::Depends),
+            ("optdepends", ArrayField::Optdepends),
+        ] {
+            for name in self.pkgnames() {
+                // What a package function computes is not needed to build.
+                let entries = self.package.array_of(name, field, &self.arch);
+                let entries = entries.unwrap_or_default();
+                add(list, entries.into_iter().map(str::to_owned).collect());
+            }
+        }
+        let own = self.provides();
+        let own: Vec<&str> = own
+            .into_iter()
+            .chain(self.pkgnames().iter().map(String::as_str))
+            .map(|name| name.split('=').next().unwrap_or(name))
+            .collect();
+        requirements.retain(|requirement| {
+            let entry = requirement.entry.split(['<', '>', '=']).next();
+            entry.is_none_or(|name| !own.contains(&name))
+        });
+        requirements
     }
 
     /// A `pkgver()` that asks git may count commits or describe tags.

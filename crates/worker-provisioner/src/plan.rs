@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use build_sandbox::{
-    BuildFlags, BuildSpec, Isolation, IsolationChoice, Mount, NetworkPolicy, Phase, Sandbox,
+    BuildFlags, BuildSpec, Declarations, Isolation, IsolationChoice, Mount, NetworkPolicy, Phase,
+    Sandbox,
 };
-use catalog_client::{Answer, Architecture, CatalogConfig, Freshness, Token};
+use catalog_client::{Answer, Architecture, CatalogConfig, Freshness};
 use pkgbuild_syntax::{Environment, Uname};
 use source_fetch::{
     Checksum, Directories, Expired, Fetched, GitReference, Location, Origin, Policy, Source,
@@ -15,9 +16,9 @@ use source_fetch::{
 };
 
 use crate::activate;
-use crate::config::{CheckPolicy, Config, IsolationPolicy, SignaturePolicy};
+use crate::config::{CheckPolicy, Config, EvaluationPolicy, IsolationPolicy, SignaturePolicy};
 use crate::error::ProvisionError;
-use crate::package::{EvaluatedPackage, line_of};
+use crate::package::{Declared, EvaluatedPackage, line_of};
 use crate::progress::{Happening, OutputStream, ProvisionPhase, Unit};
 use crate::receipt::{SourceRecord, Verification};
 use crate::steps::Choice;
@@ -29,7 +30,7 @@ const C_FLAGS: &str = "-O2 -pipe";
 /// What the catalog client is told.
 pub(crate) fn catalog_config(config: &Config) -> CatalogConfig {
     let mut catalog = CatalogConfig::new(config.catalog_urls.iter().cloned());
-    catalog.token = config.catalog_token.clone().map(Token::new);
+    catalog.token = config.catalog_token.clone();
     catalog.cache_dir = Some(config.cache_dir.join("catalog"));
     catalog.offline = config.offline;
     concat!("worker-provisioner/", env!("CARGO_PKG_VERSION")).clone_into(&mut catalog.user_agent);
@@ -324,6 +325,17 @@ pub(crate) fn build_spec(
     spec.pkgdir = workspace.pkgdir(name);
     spec.pkgbase.clone_from(&resolved.pkgbase);
     spec.pkgname.clone_from(&resolved.pkgname);
+    surroundings(&mut spec, config, choice);
+    spec.check = match config.check {
+        CheckPolicy::Run => build_sandbox::CheckPolicy::Run,
+        CheckPolicy::Warn => build_sandbox::CheckPolicy::Warn,
+        CheckPolicy::Skip => build_sandbox::CheckPolicy::Skip,
+    };
+    spec
+}
+
+/// What every function of a recipe finds around it.
+fn surroundings(spec: &mut BuildSpec, config: &Config, choice: &Choice) {
     spec.carch = choice.architecture.to_string();
     spec.chost = chost(choice.architecture);
     spec.flags = BuildFlags {
@@ -345,11 +357,6 @@ pub(crate) fn build_spec(
     }
     spec.grace = config.grace;
     spec.limits.wall = config.phase_timeout;
-    spec.check = match config.check {
-        CheckPolicy::Run => build_sandbox::CheckPolicy::Run,
-        CheckPolicy::Warn => build_sandbox::CheckPolicy::Warn,
-        CheckPolicy::Skip => build_sandbox::CheckPolicy::Skip,
-    };
     (spec.isolation, spec.minimum) = match config.isolation {
         IsolationPolicy::Auto => (IsolationChoice::Auto, Isolation::Group),
         IsolationPolicy::Namespaces => (
@@ -358,7 +365,41 @@ pub(crate) fn build_spec(
         ),
         IsolationPolicy::Group => (IsolationChoice::Exactly(Isolation::Group), Isolation::Group),
     };
+}
+
+/// What sourcing a recipe to learn its values needs.
+pub(crate) fn evaluation_spec(
+    config: &Config,
+    workspace: &Workspace,
+    choice: &Choice,
+) -> BuildSpec {
+    // The names are not known yet; nothing is installed below this one.
+    let mut spec = BuildSpec::new(workspace.startdir(), "undecided");
+    spec.recipe = workspace.recipe();
+    spec.srcdir = workspace.srcdir();
+    surroundings(&mut spec, config, choice);
+    if config.evaluation != EvaluationPolicy::AnyTier {
+        spec.minimum = spec.minimum.max(Isolation::Landlock);
+    }
     spec
+}
+
+/// What a recipe declared when the sandbox sourced it.
+pub(crate) fn declared(declarations: Declarations) -> Declared {
+    let variables = declarations.variables.into_iter();
+    variables
+        .filter_map(|(name, value)| match value {
+            build_sandbox::Value::Scalar(text) => Some((name, vec![text])),
+            build_sandbox::Value::Array(elements) => Some((name, elements)),
+            // None of PKGBUILD(5)'s variables is one.
+            build_sandbox::Value::Map(_) => None,
+        })
+        .collect()
+}
+
+/// A text as a word of a recipe.
+pub(crate) fn quoted(text: &str) -> String {
+    String::from_utf8_lossy(&build_sandbox::quote(text.as_bytes())).into_owned()
 }
 
 /// Folders whose names would break the `PATH` are left out, as the shell would.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use build_sandbox::Sandbox;
-use catalog_client::{CatalogClient, WorkerId, WorkerType};
+use catalog_client::{CatalogClient, CatalogError, WorkerId, WorkerType};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -16,13 +16,15 @@ use crate::config::{Config, FlavorPreference};
 use crate::contract::ArtifactProvisioner;
 use crate::error::ProvisionError;
 use crate::filesystem_catalog::FilesystemCatalog;
+use crate::install::BinDir;
 use crate::join::{Joins, Left};
 use crate::lock::FileLock;
+use crate::offered::Offered;
 use crate::plan;
 use crate::progress::{Emitter, Jobs, ProvisionPhase, Reporter, Subscription};
 use crate::receipt::Receipt;
-use crate::steps::{Kept, Run, blocking};
-use crate::store::{self, Store};
+use crate::steps::{Choice, Kept, Recipe, Run, blocking};
+use crate::store::{self, Store, Version};
 
 /// What is wanted from one provision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +108,7 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) builds: Arc<Semaphore>,
     pub(crate) probe: Arc<dyn HostProbe>,
+    pub(crate) offered: Arc<Offered>,
     jobs: Arc<Jobs>,
     joins: Arc<Joins<WorkKey, Arc<Emitter>, Result<Provisioned, ProvisionError>>>,
     reporter: Option<Arc<dyn Reporter>>,
@@ -150,6 +153,7 @@ impl WorkerProvisioner {
             catalog,
             sandbox,
             probe,
+            offered: Arc::default(),
             jobs: Arc::default(),
             joins: Arc::default(),
             reporter: None,
@@ -180,6 +184,7 @@ impl WorkerProvisioner {
             store: old.store.clone(),
             builds: Arc::clone(&old.builds),
             probe: Arc::clone(&old.probe),
+            offered: Arc::clone(&old.offered),
             jobs: Arc::clone(&old.jobs),
             joins: Arc::clone(&old.joins),
             reporter: old.reporter.clone(),
@@ -197,6 +202,28 @@ impl WorkerProvisioner {
         self.shared.jobs.subscribe(job_id)
     }
 
+    /// Reads the catalog's list, without a request while a kept copy is fresh, so that
+    /// [`supports`](ArtifactProvisioner::supports) knows for an hour what is offered.
+    ///
+    /// Until then, and after it, `supports` goes by the form of an id alone, and by what a refused
+    /// provision was told.
+    ///
+    /// # Errors
+    /// [`ProvisionError::Catalog`], [`ProvisionError::Cancelled`].
+    pub async fn learn_catalog(&self, cancel: &CancellationToken) -> Result<(), ProvisionError> {
+        let list = self.shared.catalog.list(cancel).await;
+        let list = list.map_err(|source| match source {
+            CatalogError::Cancelled => ProvisionError::Cancelled,
+            source => ProvisionError::Catalog {
+                id: "any worker".to_owned(),
+                source: Arc::new(source),
+            },
+        })?;
+        let workers = list.value.workers.into_iter();
+        self.shared.offered.learn(workers.map(|worker| worker.id));
+        Ok(())
+    }
+
     /// What is installed: to list, verify, remove and collect.
     pub fn store(&self) -> &Store {
         &self.shared.store
@@ -207,7 +234,8 @@ impl WorkerProvisioner {
     /// A worker that is installed and intact, from the same recipe for the same backend, is given
     /// back as it is. A second call for the same thing joins the first and gets the same outcome
     /// and, under its own job, the same events; in another process it waits for the first to end.
-    /// A moving git reference is looked at when something is built: use
+    /// What decides is the recipe's text, not what its sources have become since: a moving git
+    /// branch, like a value that a recipe computes, is looked at when something is built, so use
     /// [`ProvisionRequest::forced`] to follow it.
     ///
     /// Cancelling `cancel` ends the work in every phase, within 100 ms plus the time a build is
@@ -342,40 +370,45 @@ async fn provision(run: &Run) -> Result<Provisioned, ProvisionError> {
     let entry = run.step(Phase::Metadata, run.metadata()).await?;
     let choice = run.step(Phase::Platform, run.choose(&entry)).await?;
     let recipe = run.step(Phase::Recipe, run.recipe(&entry, &choice)).await?;
-    let package = run
-        .step(Phase::Evaluate, run.evaluate(&recipe, &choice))
-        .await?;
     let _lock = run.lock(&choice).await?;
     run.repair(&choice).await?;
-    let kept = run.kept(&recipe, &choice).await?;
-    if let Some(Kept::Installed(provisioned)) = kept {
-        return Ok(*provisioned);
-    }
-    let workspace = run.step(Phase::Workspace, run.workspace(&recipe)).await?;
-    let build_and_install = async {
-        let bin_dir = run.step(Phase::Preflight, run.preflight()).await?;
-        let version = if let Some(Kept::Built(version)) = kept {
-            *version
-        } else {
-            let _slot = run.build_slot().await?;
-            let sources = run
-                .step(Phase::Sources, run.fetch(&package, &workspace))
-                .await?;
-            let built = run.build(&package, &workspace, &choice).await?;
-            let store = run.store(&recipe, &choice, built, &sources, &workspace);
-            run.step(Phase::Binary, store).await?
-        };
-        let version = run
-            .step(
-                Phase::Install,
-                run.install(version, &choice, &entry, &bin_dir),
-            )
-            .await?;
-        run.artifact(version, &choice)
+    let (version, bin_dir) = match run.kept(&recipe, &choice).await? {
+        Some(Kept::Installed(provisioned)) => return Ok(*provisioned),
+        Some(Kept::Built(version)) => {
+            let bin_dir = run.step(Phase::Preflight, run.preflight()).await?;
+            (*version, bin_dir)
+        }
+        None => build(run, &recipe, &choice).await?,
     };
-    let outcome = build_and_install.await;
+    let install = run.install(version, &choice, &entry, &bin_dir);
+    let version = run.step(Phase::Install, install).await?;
+    run.artifact(version, &choice)
+}
+
+/// The steps from a recipe to a stored package.
+async fn build(
+    run: &Run,
+    recipe: &Recipe,
+    choice: &Choice,
+) -> Result<(Version, BinDir), ProvisionError> {
+    use ProvisionPhase as Phase;
+    let evaluate = run.evaluate(recipe, choice);
+    let package = run.step(Phase::Evaluate, evaluate).await?;
+    let dependencies = run.dependencies(&package, choice);
+    run.step(Phase::Dependencies, dependencies).await?;
+    let bin_dir = run.step(Phase::Preflight, run.preflight()).await?;
+    let _slot = run.build_slot().await?;
+    let workspace = run.step(Phase::Workspace, run.workspace(recipe)).await?;
+    let built = async {
+        let fetch = run.fetch(&package, &workspace);
+        let sources = run.step(Phase::Sources, fetch).await?;
+        let built = run.build(&package, &workspace, choice).await?;
+        let store = run.store(recipe, choice, built, &sources, &workspace);
+        run.step(Phase::Binary, store).await
+    };
+    let built = built.await;
     let removed = run.cleanup(workspace).await;
-    outcome.and_then(|provisioned| removed.map(|()| provisioned))
+    built.and_then(|version| removed.map(|()| (version, bin_dir)))
 }
 
 #[async_trait]
@@ -393,6 +426,7 @@ impl ArtifactProvisioner<WorkerBinary> for WorkerProvisioner {
     }
 
     fn supports(&self, id: &str) -> bool {
-        id.parse::<WorkerId>().is_ok()
+        let offered = |id: WorkerId| self.shared.offered.has(&id);
+        id.parse().is_ok_and(|id| offered(id).unwrap_or(true))
     }
 }

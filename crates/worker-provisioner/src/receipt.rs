@@ -114,6 +114,10 @@ pub struct Receipt {
     pub sources: Vec<SourceRecord>,
     /// Whether the catalog was asked over TLS.
     pub catalog_tls: bool,
+    /// The recipe's values that only sourcing it in the sandbox could tell, by name; none when it
+    /// could be read without running anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sandbox_evaluated: Vec<String>,
     /// The weakest isolation any of the recipe's functions ran in.
     pub isolation: String,
     /// The binary's path in the tree.
@@ -134,10 +138,15 @@ impl Receipt {
     /// How far the worker is verified: as far as the least verified of its sources. A recipe
     /// without sources brings its content itself, so nobody vouches for it.
     pub fn verification(&self) -> Verification {
-        self.sources
-            .iter()
-            .map(|source| source.verification)
-            .min()
-            .unwrap_or_default()
+        weakest(&self.sources)
     }
+}
+
+/// How far the least verified of `sources` is verified.
+pub(crate) fn weakest(sources: &[SourceRecord]) -> Verification {
+    sources
+        .iter()
+        .map(|source| source.verification)
+        .min()
+        .unwrap_or_default()
 }

@@ -2,6 +2,7 @@
 
 mod keep;
 mod place;
+mod read;
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -19,10 +20,11 @@ use crate::backend::{self, BackendChoice};
 use crate::config::FlavorPreference;
 use crate::error::ProvisionError;
 use crate::install::{self, BinDir};
-use crate::package::{self, EvaluatedPackage};
+use crate::package::EvaluatedPackage;
 use crate::plan;
 use crate::progress::{Emitter, Happening, ProvisionPhase};
 use crate::provisioner::{ProvisionRequest, Provisioned, Shared};
+use crate::receipt::{self, Verification};
 use crate::store::Version;
 use crate::workspace::Workspace;
 
@@ -115,7 +117,14 @@ impl Run {
             .parse()
             .map_err(|source| self.catalog_error(source))?;
         let answer = self.shared.catalog.get(&id, &self.cancel).await;
+        let offered = &self.shared.offered;
+        if let Err(CatalogError::NotFound { available, .. }) = &answer
+            && !available.is_empty()
+        {
+            offered.learn(available.iter().filter_map(|id| id.parse().ok()));
+        }
         let answer = answer.map_err(|source| self.catalog_error(source))?;
+        offered.add(&id);
         if let Some(warning) = plan::staleness(&answer) {
             self.emitter.warn(ProvisionPhase::Metadata, warning);
         }
@@ -192,27 +201,6 @@ impl Run {
         })
     }
 
-    /// Parses and evaluates the recipe and checks its own `arch` and functions.
-    pub(crate) async fn evaluate(
-        &self,
-        recipe: &Recipe,
-        choice: &Choice,
-    ) -> Result<Arc<EvaluatedPackage>, ProvisionError> {
-        let id = self.request.worker_id.clone();
-        let environment = plan::environment(&self.shared.config, choice);
-        let arch = choice.architecture;
-        let recipe = recipe.text.clone();
-        let package = blocking(move || package::evaluate(&id, &recipe, &environment, arch)).await?;
-        let text = format!(
-            "{} {}-{}",
-            package.pkgnames().join(" "),
-            package.pkgver(),
-            package.pkgrel()
-        );
-        self.emitter.note(ProvisionPhase::Evaluate, text);
-        Ok(Arc::new(package))
-    }
-
     pub(crate) async fn workspace(&self, recipe: &Recipe) -> Result<Workspace, ProvisionError> {
         let temp_dir = self.shared.config.temp_dir.clone();
         let recipe = recipe.text.clone();
@@ -256,18 +244,35 @@ impl Run {
                 emitter.emit(ProvisionPhase::Sources, happening);
             }
         };
-        source_fetch::fetch_all(&requests, &directories, &policy, &self.cancel, &reporter)
-            .await
-            .map_err(|source| match source {
-                FetchError::Cancelled => ProvisionError::Cancelled,
-                source => {
-                    let id = self.request.worker_id.clone();
-                    ProvisionError::Fetch {
-                        id,
-                        source: Arc::new(source),
-                    }
+        let fetched =
+            source_fetch::fetch_all(&requests, &directories, &policy, &self.cancel, &reporter)
+                .await;
+        let fetched = fetched.map_err(|source| match source {
+            FetchError::Cancelled => ProvisionError::Cancelled,
+            source => {
+                let id = self.request.worker_id.clone();
+                ProvisionError::Fetch {
+                    id,
+                    source: Arc::new(source),
                 }
-            })
+            }
+        })?;
+        let records: Vec<_> = fetched.iter().map(plan::source_record).collect();
+        self.judge(receipt::weakest(&records))?;
+        Ok(fetched)
+    }
+
+    /// Refuses what is less verified than the policy demands.
+    pub(crate) fn judge(&self, found: Verification) -> Result<(), ProvisionError> {
+        let required = self.shared.config.minimum_verification;
+        if found >= required {
+            return Ok(());
+        }
+        Err(ProvisionError::BelowPolicy {
+            id: self.request.worker_id.clone(),
+            found,
+            required,
+        })
     }
 
     /// Runs the recipe's functions; the version `pkgver()` prints counts from then on.

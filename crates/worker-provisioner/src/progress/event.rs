@@ -21,10 +21,12 @@ pub enum ProvisionPhase {
     Recipe,
     /// Parsing and evaluating the recipe, and checking its own `arch`.
     Evaluate,
-    /// Creating the private build folders.
-    Workspace,
+    /// Looking on the host for what the recipe depends on.
+    Dependencies,
     /// Checking that the binary could be installed, before the long work.
     Preflight,
+    /// Creating the private build folders.
+    Workspace,
     /// Fetching and verifying the sources.
     Sources,
     /// Running the recipe's `prepare()`.
@@ -39,12 +41,12 @@ pub enum ProvisionPhase {
     Package,
     /// Finding, checking and trying the packaged binary.
     Binary,
+    /// Removing everything temporary.
+    Cleanup,
     /// Putting the binary in place.
     Install,
     /// Making the artifact.
     Artifact,
-    /// Removing everything temporary.
-    Cleanup,
 }
 
 impl ProvisionPhase {
@@ -56,6 +58,7 @@ impl ProvisionPhase {
             Self::Platform => "platform",
             Self::Recipe => "recipe",
             Self::Evaluate => "evaluate",
+            Self::Dependencies => "dependencies",
             Self::Workspace => "workspace",
             Self::Preflight => "preflight",
             Self::Sources => "sources",

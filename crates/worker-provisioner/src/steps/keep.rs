@@ -123,6 +123,13 @@ impl Run {
             }))
         })
         .await?;
+        let receipt = kept.as_ref().map(|kept| match kept {
+            Kept::Installed(provisioned) => &provisioned.receipt,
+            Kept::Built(version) => &version.receipt,
+        });
+        if let Some(receipt) = receipt {
+            self.judge(receipt.verification())?;
+        }
         match &kept {
             Some(Kept::Installed(provisioned)) => {
                 let text = format!(
