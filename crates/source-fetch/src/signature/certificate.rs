@@ -3,7 +3,9 @@
 use pgp::composed::{SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{PublicKey, Signature, SignatureType, SubpacketData};
-use pgp::types::{KeyDetails, Tag, Timestamp};
+use pgp::types::{
+    EcdsaPublicParams, EddsaLegacyPublicParams, KeyDetails, PublicParams, Tag, Timestamp,
+};
 
 use super::Expired;
 use crate::error::SignatureProblem;
@@ -86,6 +88,15 @@ impl Certificate {
             return Err(revoked());
         }
         let primary = &self.key.primary_key;
+        let mut keys = vec![primary.public_params()];
+        if let Component::Subkey(subkey) = component {
+            keys.push(subkey.key.public_params());
+        }
+        if keys.into_iter().any(is_of_unknown_kind) {
+            return Err(SignatureProblem::Unsupported {
+                what: format!("the kind of key `{fingerprint}`"),
+            });
+        }
         let own = self
             .self_signature()
             .ok_or_else(|| unusable("no valid self-signature is on it"))?;
@@ -194,6 +205,16 @@ impl Certificate {
         });
         (may_sign(newest, false) && confirmed).then_some(newest)
     }
+}
+
+/// Curves and algorithms that no signature can be verified with.
+fn is_of_unknown_kind(params: &PublicParams) -> bool {
+    matches!(
+        params,
+        PublicParams::Unknown { .. }
+            | PublicParams::ECDSA(EcdsaPublicParams::Unsupported { .. })
+            | PublicParams::EdDSALegacy(EddsaLegacyPublicParams::Unsupported { .. })
+    )
 }
 
 fn is_named(key: &impl KeyDetails, issuer: &[u8]) -> bool {
