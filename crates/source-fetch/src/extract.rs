@@ -1,6 +1,8 @@
 //! Unpacks archives the way makepkg does, by content and within limits.
 
+mod alongside;
 mod ar;
+mod follow;
 mod format;
 mod plain;
 mod tar;
@@ -17,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{ExtractProblem, FetchError};
 use crate::policy::ExtractLimits;
+pub(crate) use alongside::Alongside;
+pub(crate) use follow::Arrived;
 use format::Container;
 pub(crate) use format::Packing;
 pub(crate) use plain::unpacked;
@@ -163,6 +167,30 @@ pub(crate) fn from_file(job: &Job, mut file: File) -> Result<Outcome, Stop> {
         Container::Plain(_) => return Ok(Outcome::Kept),
     }
     tree.finish().map(Outcome::Extracted)
+}
+
+/// Unpacks what can be read from front to end; nothing when the format, such as zip, cannot.
+fn from_stream(job: &Job, mut input: impl Read) -> Result<Option<Outcome>, Stop> {
+    let head = read_head(&mut input).map_err(Stop::read)?;
+    let container = format::detect(&head);
+    let count = Arc::new(AtomicU64::new(0));
+    let mut input = Counted {
+        inner: BufReader::with_capacity(256 * 1024, Cursor::new(head).chain(input)),
+        count: Arc::clone(&count),
+    };
+    match container {
+        Container::Plain(packing) => unpack_stream(job, packing, input, count).map(Some),
+        Container::Ar => {
+            let mut tree = Tree::new(&job.root, &job.limits, &job.token, count)?;
+            ar::extract(&mut input, &mut tree)?;
+            tree.finish().map(|done| Some(Outcome::Extracted(done)))
+        }
+        Container::Zip => Ok(None),
+        Container::SevenZip => Err(Stop::archive(ExtractProblem::Unsupported { format: "7z" })),
+        Container::Unsupported(format) => {
+            Err(Stop::archive(ExtractProblem::Unsupported { format }))
+        }
+    }
 }
 
 fn unpack_stream(

@@ -15,6 +15,7 @@ use crate::blocking;
 use crate::cache::{self, Entry, EntryLock, Meta};
 use crate::checksum::{Algorithm, Checksum, Digests, Expected, Hashers, copy_hashed};
 use crate::error::{FetchError, TransferProblem};
+use crate::extract::Alongside;
 use crate::policy::Policy;
 use crate::retry::backoff;
 use crate::space;
@@ -37,6 +38,8 @@ pub(crate) struct Download<'a> {
     pub(crate) checksums: &'a [Checksum],
     pub(crate) cache: &'a Path,
     pub(crate) token: &'a CancellationToken,
+    /// Unpacks the file while it arrives.
+    pub(crate) alongside: Option<&'a Alongside>,
 }
 
 /// What happens during a download.
@@ -170,6 +173,9 @@ impl Download<'_> {
             };
             let pieced = whole.is_pieced();
             whole.discard()?;
+            if let Some(alongside) = self.alongside {
+                alongside.restart().await?;
+            }
             // The file may have changed between two ranges, so it gets one more chance in one piece.
             if !(pieced && std::mem::take(&mut may_start_again)) {
                 return Err(mismatch);
@@ -253,7 +259,7 @@ impl Download<'_> {
             Answer::Unchanged => return Ok(None),
             Answer::Complete(meta) => return Ok(Some(meta)),
             Answer::StartAgain => {
-                part.restart(None).map_err(Failure::Fatal)?;
+                self.restart(part, None).await.map_err(Failure::Fatal)?;
                 return Err(Failure::Passing(
                     TransferProblem::WrongRange,
                     Some(Duration::ZERO),
@@ -270,7 +276,9 @@ impl Download<'_> {
             return Err(Failure::Fatal(self.too_large()));
         }
         if offset == 0 {
-            part.restart(Some(&meta)).map_err(Failure::Fatal)?;
+            self.restart(part, Some(&meta))
+                .await
+                .map_err(Failure::Fatal)?;
         }
         if let Some(total) = meta.total {
             let (path, needed) = (part.path(), total - offset.min(total));
@@ -282,6 +290,15 @@ impl Download<'_> {
         Ok(Some(meta))
     }
 
+    /// Forgets the bytes that have come, and what was made of them.
+    async fn restart(&self, part: &mut Part, meta: Option<&Meta>) -> Result<(), FetchError> {
+        // First, because it reads the part.
+        if let Some(alongside) = self.alongside {
+            alongside.restart().await?;
+        }
+        part.restart(meta)
+    }
+
     async fn body(
         &self,
         mut response: reqwest::Response,
@@ -290,7 +307,10 @@ impl Download<'_> {
         told: &request::Told<'_>,
     ) -> Result<(), Failure> {
         let http = &self.policy.http;
-        let mut writer = part.writer().map_err(Failure::Fatal)?;
+        let arrived = self
+            .alongside
+            .and_then(|alongside| alongside.follow(&part.path(), part.length()));
+        let mut writer = part.writer(arrived).map_err(Failure::Fatal)?;
         let mut received = part.length();
         told.bytes(received, meta.total);
         let outcome = loop {
@@ -332,7 +352,7 @@ impl Download<'_> {
         // Before anything else: only the writer knows whether the disk took it all.
         part.rejoin(writer).await.map_err(Failure::Fatal)?;
         if matches!(outcome, Err(Failure::Fatal(_))) {
-            part.restart(None).map_err(Failure::Fatal)?;
+            self.restart(part, None).await.map_err(Failure::Fatal)?;
         }
         outcome?;
         if let Some(expected) = meta.total

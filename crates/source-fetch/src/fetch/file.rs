@@ -13,7 +13,7 @@ use super::Context;
 use crate::blocking;
 use crate::checksum::Algorithm;
 use crate::error::FetchError;
-use crate::extract::{self, Extraction, Job, Outcome};
+use crate::extract::{self, Alongside, Extraction, Job, Outcome};
 use crate::http::{self, Cached, Download, Step};
 use crate::local::{self, LocalFile};
 use crate::plan;
@@ -41,8 +41,18 @@ pub(super) async fn fetch(
 ) -> Result<(Fetched, Staged), FetchError> {
     let tell = |event| context.reporter.report(event);
     tell(Event::Started { source: id.clone() });
+    let job = Job {
+        name: request.source.file_name().to_owned(),
+        root: context.staging.unpacked(id.index),
+        limits: context.policy.extract.clone(),
+        token: context.token.clone(),
+    };
+    let staging: Arc<Staging> = Arc::clone(&context.staging);
+    let alongside = (!request.no_extract).then(|| Alongside::new(job.clone(), staging));
     let content = match request.source.location() {
-        Location::Http(url) => download(context, id, request, url.url()).await?,
+        Location::Http(url) => {
+            download(context, id, request, url.url(), alongside.as_ref()).await?
+        }
         Location::Local(path) => {
             let file = LocalFile {
                 source_name: request.source.label(),
@@ -96,7 +106,14 @@ pub(super) async fn fetch(
         verification,
         extracted: None,
     };
-    let unpacked = place(context, id, request, content).await?;
+    let outcome = match &alongside {
+        Some(alongside) => alongside
+            .finish()
+            .await
+            .map_err(|stop| stop.into_error(&job.name))?,
+        None => Some(Outcome::Kept),
+    };
+    let unpacked = place(context, id, job, content, outcome).await?;
     let extracted = unpacked.as_ref().map(|(_, extraction)| {
         tell(Event::Extracted {
             source: id.clone(),
@@ -136,6 +153,7 @@ async fn download(
     id: &SourceId,
     request: &SourceRequest,
     url: &url::Url,
+    alongside: Option<&Alongside>,
 ) -> Result<Content, FetchError> {
     let label = request.source.label();
     let download = Download {
@@ -146,6 +164,7 @@ async fn download(
         checksums: &request.checksums,
         cache: &context.dirs.cache,
         token: context.token,
+        alongside,
     };
     let report = |step: Step<'_>| {
         context.reporter.report(match step {
@@ -265,38 +284,33 @@ async fn copy(
     })
 }
 
-/// Unpacks the file and puts it into the staging directory under its own name.
+/// Unpacks the file unless that is done, and puts it into the staging directory under its own name.
 async fn place(
     context: &Context<'_>,
     id: &SourceId,
-    request: &SourceRequest,
+    job: Job,
     content: Content,
+    outcome: Option<Outcome>,
 ) -> Result<Option<(PathBuf, Extraction)>, FetchError> {
-    let name = request.source.file_name().to_owned();
-    let job = Job {
-        name: name.clone(),
-        root: context.staging.unpacked(id.index),
-        limits: context.policy.extract.clone(),
-        token: context.token.clone(),
-    };
     let target = context.staging.file(id.index);
-    let (no_extract, staging) = (request.no_extract, Arc::clone(&context.staging));
+    let staging = Arc::clone(&context.staging);
     blocking::run(context.token, move || {
         let _staging = staging;
         let file = match content.file {
             Some(file) => file,
             None => File::open(&content.path).map_err(FetchError::io("open", &content.path))?,
         };
-        let outcome = if no_extract {
-            Outcome::Kept
-        } else {
-            let again = file
-                .try_clone()
-                .map_err(FetchError::io("open", &content.path))?;
-            extract::from_file(&job, again).map_err(|stop| stop.into_error(&name))?
+        let outcome = match outcome {
+            Some(outcome) => outcome,
+            None => {
+                let again = file
+                    .try_clone()
+                    .map_err(FetchError::io("open", &content.path))?;
+                extract::from_file(&job, again).map_err(|stop| stop.into_error(&job.name))?
+            }
         };
         let unpacked = match outcome {
-            Outcome::Extracted(extraction) => Some((job.root.clone(), extraction)),
+            Outcome::Extracted(extraction) => Some((job.root, extraction)),
             Outcome::Kept => None,
         };
         if content.cached {

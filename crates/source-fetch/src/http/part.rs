@@ -14,6 +14,7 @@ use super::request::Ask;
 use crate::cache::{self, Entry, EntryLock, Meta};
 use crate::checksum::{Algorithm, Hashers, copy_hashed};
 use crate::error::FetchError;
+use crate::extract::Arrived;
 
 /// Chunks between the connection and the disk; each is at most a few hundred KiB.
 const CHANNEL: usize = 8;
@@ -151,8 +152,8 @@ impl Part {
         Ok(())
     }
 
-    /// Starts the thread that takes the bytes of one answer.
-    pub(super) fn writer(&mut self) -> Result<Writer, FetchError> {
+    /// Starts the thread that takes the bytes of one answer and tells `arrived` of them.
+    pub(super) fn writer(&mut self, arrived: Option<Arc<Arrived>>) -> Result<Writer, FetchError> {
         let path = self.entry.part();
         let Some(mut body) = self.body.take() else {
             let lost = io::Error::other("an earlier write has failed");
@@ -167,8 +168,12 @@ impl Part {
                 body.file
                     .write_all(&chunk)
                     .map_err(FetchError::io("write", &path))?;
-                body.hashers.update(&chunk);
                 length += chunk.len() as u64;
+                // Before the digests, which another processor need not wait for.
+                if let Some(arrived) = &arrived {
+                    arrived.advance(length);
+                }
+                body.hashers.update(&chunk);
             }
             Ok((body, length))
         });
