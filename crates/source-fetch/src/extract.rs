@@ -2,8 +2,10 @@
 
 mod alongside;
 mod ar;
+mod attributes;
 mod follow;
 mod format;
+mod path;
 mod plain;
 mod tar;
 mod tree;
@@ -20,12 +22,14 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{ExtractProblem, FetchError};
 use crate::policy::ExtractLimits;
 pub(crate) use alongside::Alongside;
+pub(crate) use attributes::{set_times, umask};
 pub(crate) use follow::Arrived;
 use format::Container;
 pub(crate) use format::Packing;
+pub(crate) use path::check_links;
 pub(crate) use plain::unpacked;
+pub(crate) use tree::Extraction;
 use tree::Tree;
-pub(crate) use tree::{Extraction, check_links, set_times, umask};
 
 /// Bytes of the beginning that tell a format.
 const HEAD: usize = 512;

@@ -5,7 +5,8 @@
 
 use std::io::{self, Read};
 
-use super::tree::{Mtime, Tree};
+use super::attributes::Mtime;
+use super::tree::Tree;
 use super::{Stop, damaged};
 
 const MAX_NAMES: u64 = 1024 * 1024;

@@ -7,7 +7,8 @@ use std::io::{self, Read};
 
 use tar::{GnuExtSparseHeader, Header, PaxExtensions};
 
-use super::tree::{Mtime, Tree};
+use super::attributes::Mtime;
+use super::tree::Tree;
 use super::{Stop, damaged};
 use crate::error::ExtractProblem;
 

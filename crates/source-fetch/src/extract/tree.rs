@@ -6,14 +6,16 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{AtFlags, CWD, Mode, Timespec, Timestamps};
+use rustix::fs::Mode;
 use tokio_util::sync::CancellationToken;
 
 use super::Stop;
+use super::attributes::{Mtime, set_times, stamps, umask};
+use super::path::{check_links, climbs_out, relative};
 use crate::error::ExtractProblem;
 use crate::policy::ExtractLimits;
 use crate::space;
@@ -22,13 +24,6 @@ use crate::space;
 pub(super) const RATIO_FROM: u64 = 64 << 20;
 /// How often the room on the file system is looked at, in bytes written.
 const ROOM_STEP: u64 = 64 << 20;
-
-/// Seconds and nanoseconds since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Mtime {
-    pub(crate) seconds: i64,
-    pub(crate) nanoseconds: u32,
-}
 
 /// What an archive was unpacked to.
 #[derive(Debug, Default)]
@@ -455,88 +450,6 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// Follows each link component by component and refuses one that leaves `root` on the way.
-///
-/// The names alone do not tell: `a/../..` climbs further when `a` is itself a link.
-pub(crate) fn check_links(root: &Path, links: &[PathBuf]) -> Result<(), Stop> {
-    for link in links {
-        let mut steps = 0;
-        if !stays_inside(root, link, &mut steps) {
-            let target = fs::read_link(root.join(link)).unwrap_or_default();
-            return Err(Stop::member(
-                link.as_os_str().as_bytes(),
-                ExtractProblem::LinkEscapes {
-                    target: target.to_string_lossy().into_owned(),
-                },
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Resolves `path` below `root`; a circle or a missing file stays inside, as it leads nowhere.
-fn stays_inside(root: &Path, path: &Path, steps: &mut u32) -> bool {
-    let mut pending: Vec<std::ffi::OsString> = reversed(path);
-    let mut at = PathBuf::new();
-    while let Some(part) = pending.pop() {
-        *steps += 1;
-        if *steps > 4096 {
-            return true;
-        }
-        if part == ".." {
-            if !at.pop() {
-                return false;
-            }
-            continue;
-        }
-        let next = at.join(&part);
-        match fs::read_link(root.join(&next)) {
-            Ok(target) if target.is_absolute() => return false,
-            Ok(target) => pending.extend(reversed(&target)),
-            Err(_) => at = next,
-        }
-    }
-    true
-}
-
-fn reversed(path: &Path) -> Vec<std::ffi::OsString> {
-    path.components()
-        .rev()
-        .filter(|part| !matches!(part, Component::CurDir))
-        .map(|part| part.as_os_str().to_owned())
-        .collect()
-}
-
-/// Judges a link by names alone, before it is made.
-fn climbs_out(link: &Path, target: &[u8]) -> bool {
-    let mut depth = link.components().count() - 1;
-    for part in Path::new(OsStr::from_bytes(target)).components() {
-        match part {
-            Component::ParentDir if depth == 0 => return true,
-            Component::ParentDir => depth -= 1,
-            Component::Normal(_) => depth += 1,
-            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
-        }
-    }
-    false
-}
-
-fn relative(name: &[u8]) -> Result<PathBuf, ExtractProblem> {
-    if name.is_empty() || name.contains(&0) {
-        return Err(ExtractProblem::BadPath);
-    }
-    let mut path = PathBuf::new();
-    for part in Path::new(OsStr::from_bytes(name)).components() {
-        match part {
-            Component::Normal(part) => path.push(part),
-            Component::CurDir => {}
-            Component::ParentDir => return Err(ExtractProblem::Climbs),
-            Component::RootDir | Component::Prefix(_) => return Err(ExtractProblem::Absolute),
-        }
-    }
-    Ok(path)
-}
-
 fn read_some(content: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match content.read(buffer) {
@@ -546,23 +459,6 @@ fn read_some(content: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-fn stamps(mtime: Mtime) -> Timestamps {
-    let time = Timespec {
-        tv_sec: mtime.seconds,
-        tv_nsec: mtime.nanoseconds.into(),
-    };
-    Timestamps {
-        last_access: time,
-        last_modification: time,
-    }
-}
-
-/// Sets the time of a file, directory or link itself.
-pub(crate) fn set_times(path: &Path, mtime: Mtime) -> io::Result<()> {
-    rustix::fs::utimensat(CWD, path, &stamps(mtime), AtFlags::SYMLINK_NOFOLLOW)?;
-    Ok(())
-}
-
 /// Asks the file system whether it tells `a` from `A`.
 fn folds_case(root: &Path) -> io::Result<bool> {
     let probe = root.join(".case-probe");
@@ -570,17 +466,4 @@ fn folds_case(root: &Path) -> io::Result<bool> {
     let folds = root.join(".CASE-PROBE").exists();
     fs::remove_file(&probe)?;
     Ok(folds)
-}
-
-/// Reads the process's file mode mask; an ordinary user's `bsdtar -x` applies it too.
-pub(crate) fn umask() -> u32 {
-    fs::read_to_string("/proc/self/status")
-        .ok()
-        .and_then(|status| {
-            let line = status
-                .lines()
-                .find_map(|line| line.strip_prefix("Umask:"))?;
-            u32::from_str_radix(line.trim(), 8).ok()
-        })
-        .unwrap_or(0o022)
 }

@@ -6,7 +6,8 @@ use std::io::{Read, Seek, SeekFrom};
 use zip::result::ZipError;
 use zip::{ExtraField, ZipArchive};
 
-use super::tree::{Mtime, Tree};
+use super::attributes::Mtime;
+use super::tree::Tree;
 use super::{Stop, damaged};
 use crate::error::ExtractProblem;
 
