@@ -22,6 +22,8 @@ use signed::Signatures;
 
 /// How long a cancelled fetch waits for its staging directory to be removed.
 const GRACE: Duration = Duration::from_millis(50);
+/// How long a failed one waits for it: nobody is in a hurry, and what is unpacking has to stop first.
+const GRACE_AFTER_FAILURE: Duration = Duration::from_secs(2);
 /// Longest time for a connection to be made.
 const CONNECT: Duration = Duration::from_secs(30);
 
@@ -62,7 +64,16 @@ pub async fn fetch_all(
     };
     if result.is_err() {
         drop(stop_on_drop);
-        let _ = tokio::time::timeout(GRACE, gone.cancelled()).await;
+        let failure = async {
+            tokio::select! {
+                () = token.cancelled() => tokio::time::sleep(GRACE).await,
+                () = tokio::time::sleep(GRACE_AFTER_FAILURE) => {}
+            }
+        };
+        tokio::select! {
+            () = gone.cancelled() => {}
+            () = failure => {}
+        }
     }
     result
 }
@@ -95,11 +106,21 @@ async fn fetch_into(
 ) -> Result<Vec<Fetched>, FetchError> {
     let client = match &policy.client {
         Some(client) => client.clone(),
-        None => client()?,
+        None => client().inspect_err(|_| gone.cancel())?,
     };
-    let signatures = Signatures::plan(sources, policy, token).await?;
-    let (srcdir, gone) = (dirs.srcdir.clone(), gone.clone());
-    let staging = blocking::run(token, move || Staging::create(&srcdir, gone)).await?;
+    // Without a staging directory there is nothing whose end could be waited for.
+    let nothing_made = |error: &FetchError| {
+        if !matches!(error, FetchError::Cancelled) {
+            gone.cancel();
+        }
+    };
+    let signatures = Signatures::plan(sources, policy, token)
+        .await
+        .inspect_err(nothing_made)?;
+    let (srcdir, end) = (dirs.srcdir.clone(), gone.clone());
+    let staging = blocking::run(token, move || Staging::create(&srcdir, end))
+        .await
+        .inspect_err(nothing_made)?;
     let context = Context {
         dirs,
         policy,
