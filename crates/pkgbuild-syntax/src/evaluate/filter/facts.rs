@@ -68,6 +68,7 @@ pub(super) fn seq(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
                 .copied()
                 .unwrap_or("")
                 .clone_into(&mut separator),
+            arg if arg.starts_with("-s") => arg[2..].clone_into(&mut separator),
             arg => match arg.parse::<i64>() {
                 Ok(number) => numbers.push(number),
                 Err(_) => return Err(shell.unsupported("seq", arg)),

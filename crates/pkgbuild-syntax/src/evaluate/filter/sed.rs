@@ -1,5 +1,8 @@
 //! `sed` for the scripts that recipes use: `s`, `y`, `d`, `p`, `q`, with addresses.
 
+mod casing;
+
+use self::casing::{Cased, Casing};
 use crate::evaluate::dynamic::Stop;
 use crate::evaluate::regex::{Groups, Regex};
 use crate::evaluate::shell::Shell;
@@ -27,6 +30,7 @@ enum Action {
 enum Part {
     Text(String),
     Group(usize),
+    Case(Casing),
 }
 
 struct Command {
@@ -204,14 +208,16 @@ fn substituted(
             count += 1;
             if count >= nth {
                 out.push_str(&text[copied..range.start]);
+                let mut cased = Cased::default();
                 for part in with {
                     match part {
-                        Part::Text(part) => out.push_str(part),
+                        Part::Text(part) => cased.push(&mut out, part),
                         Part::Group(group) => {
                             if let Some(Some(range)) = groups.get(*group) {
-                                out.push_str(&text[range.clone()]);
+                                cased.push(&mut out, &text[range.clone()]);
                             }
                         }
+                        Part::Case(casing) => cased.change(*casing),
                     }
                 }
                 shell.fuel.store(out.len())?;
@@ -439,7 +445,11 @@ impl Parser {
                         'n' => text.push('\n'),
                         't' => text.push('\t'),
                         c if c == delimiter || !c.is_ascii_alphanumeric() => text.push(c),
-                        _ => return None,
+                        c => {
+                            let casing = Casing::of(c)?;
+                            with.push(Part::Text(std::mem::take(&mut text)));
+                            with.push(Part::Case(casing));
+                        }
                     }
                 }
                 '&' if delimiter != '&' => {
