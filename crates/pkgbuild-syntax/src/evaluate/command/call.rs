@@ -104,7 +104,7 @@ impl Shell {
     }
 }
 
-/// External commands that print nothing unless asked to.
+/// Commands that are not interpreted here and print nothing unless asked to.
 fn is_silent(call: &Call<'_>) -> bool {
     let quiet = matches!(
         call.name,
@@ -119,6 +119,13 @@ fn is_silent(call: &Call<'_>) -> bool {
             | "chown"
             | "install"
             | "sleep"
+            // makepkg's own, which tell by their status.
+            | "check_buildenv"
+            | "check_buildoption"
+            | "check_option"
+            | "have_function"
+            | "in_array"
+            | "in_opt_array"
     );
     quiet
         && call.unknown.is_none()
