@@ -6,6 +6,7 @@
 //! came from a string it parsed at run time.
 
 mod command;
+mod few;
 mod file;
 mod leaf;
 mod word;
@@ -16,11 +17,11 @@ pub use command::{
     Descriptor, Function, HereDocument, HereDocumentId, IfArm, List, Pipeline, Redirect,
     RedirectOperator, RedirectTarget, SimpleCommand, Statement, Terminator, UnaryOperator, Value,
 };
+pub use few::Few;
 pub use file::File;
 pub(crate) use file::FileParts;
 pub(crate) use leaf::LeafList;
 pub use leaf::{Leaf, LeafKind};
-pub(crate) use word::Parts;
 pub use word::{
     Anchor, Arithmetic, ArithmeticExpansion, CaseChange, CommandSubstitution, DoubleQuoted,
     Operation, Parameter, ParameterExpansion, ProcessSubstitution, Subscript, SubstitutionBody,

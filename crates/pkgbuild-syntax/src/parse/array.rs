@@ -3,18 +3,20 @@
 use super::cursor::Cursor;
 use super::expansion::subscript;
 use super::failure::{Failure, Mistake, Step};
-use super::lexical::{lines, name_length};
+use super::lexical::lines;
 use super::word::{Mode, no_word, word};
 use crate::error::SyntaxErrorKind;
-use crate::tree::{ArrayElement, ArrayLiteral, Assignment, LeafKind, Subscript, Value};
+use crate::tree::{ArrayElement, ArrayLiteral, Assignment, Few, LeafKind, Subscript, Value};
 
-/// The assignment at the cursor, or a mismatch when the word there is not one.
-pub(super) fn assignment(input: Cursor<'_>) -> Step<'_, Assignment> {
+/// Whether the word at the cursor may be an assignment; it begins with a name of `length` bytes.
+pub(super) fn may_assign(input: Cursor<'_>, length: usize) -> bool {
+    length > 0 && matches!(input.byte(length), Some(b'=' | b'+' | b'['))
+}
+
+/// The assignment at the cursor, or a mismatch when the word there, which begins with a name of
+/// `length` bytes, is not one.
+pub(super) fn assignment(input: Cursor<'_>, length: usize) -> Step<'_, Assignment> {
     const MISMATCH: nom::Err<Failure> = nom::Err::Error(Failure::Mismatch);
-    let length = name_length(input.rest());
-    if length == 0 {
-        return Err(MISMATCH);
-    }
     let name = input.span_of(length);
     let mut rest = input.advance(length);
     let mut index = None;
@@ -69,7 +71,7 @@ fn assigns(input: Cursor<'_>) -> Option<usize> {
 
 /// `(…)` behind `=`.
 fn array_literal(input: Cursor<'_>) -> Step<'_, ArrayLiteral> {
-    let mut elements = Vec::new();
+    let mut elements = Few::new();
     let mut rest = input.take_leaf(LeafKind::Operator, 1);
     loop {
         rest = lines(rest);

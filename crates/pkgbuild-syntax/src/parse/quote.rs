@@ -6,9 +6,10 @@
 
 use super::cursor::Cursor;
 use super::failure::{Mistake, Step};
-use super::lexical::{class, is, line_length};
+use super::lexical::{class, is, line_length, run_without};
 use super::word::{Mode, parts};
 use crate::error::SyntaxErrorKind;
+use crate::span::Span;
 use crate::tree::{DoubleQuoted, LeafKind, WordPart};
 
 /// The kinds of quoted strings.
@@ -129,18 +130,13 @@ pub(super) fn double_quoted(input: Cursor<'_>, mark: usize) -> Step<'_, DoubleQu
     if let Some(rest) = taken_as_closed(input, quote) {
         let text = inside.span_to(rest);
         inside.take_leaf(LeafKind::Text, text.len() as usize);
-        let parts = if text.is_empty() {
-            Vec::new()
-        } else {
-            vec![WordPart::Literal(text)]
-        };
-        return Ok((
-            rest,
-            DoubleQuoted {
-                span: input.span_to(rest),
-                parts,
-            },
-        ));
+        let span = input.span_to(rest);
+        let parts = literal(text);
+        return Ok((rest, DoubleQuoted { span, parts }));
+    }
+    let plain = inside.advance(run_without(inside.rest(), class::DOUBLE | class::EXPAND));
+    if plain.peek() == Some(b'"') {
+        return Ok(closed(input, inside, plain));
     }
     let (mut rest, parts) = parts(inside, Mode::Double)?;
     if rest.peek() == Some(b'"') {
@@ -156,4 +152,27 @@ pub(super) fn double_quoted(input: Cursor<'_>, mark: usize) -> Step<'_, DoubleQu
             parts: parts.into_vec(),
         },
     ))
+}
+
+/// The string from `opening` on whose text is plain from `inside` up to the quote at `closing`.
+fn closed<'s>(
+    opening: Cursor<'s>,
+    inside: Cursor<'s>,
+    closing: Cursor<'s>,
+) -> (Cursor<'s>, DoubleQuoted) {
+    let text = inside.span_to(closing);
+    inside.take_leaf(LeafKind::Text, text.len() as usize);
+    let rest = closing.take_leaf(LeafKind::QuoteMark, 1);
+    note_suspect(opening, rest);
+    let span = opening.span_to(rest);
+    let parts = literal(text);
+    (rest, DoubleQuoted { span, parts })
+}
+
+fn literal(text: Span) -> Vec<WordPart> {
+    if text.is_empty() {
+        Vec::new()
+    } else {
+        vec![WordPart::Literal(text)]
+    }
 }

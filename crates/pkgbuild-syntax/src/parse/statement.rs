@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::array::assignment;
+use super::array::{assignment, may_assign};
 use super::compound::{compound, function_body, function_definition};
 use super::cursor::Cursor;
 use super::failure::{Failure, Step};
@@ -11,7 +11,7 @@ use super::redirect::{here_document_bodies, redirect, starts_redirect};
 use super::word::{Mode, no_word, word};
 use crate::span::Span;
 use crate::tree::{
-    AndOr, AndOrOperator, Argument, Command, Coprocess, Function, LeafKind, List, Pipeline,
+    AndOr, AndOrOperator, Argument, Command, Coprocess, Few, Function, LeafKind, List, Pipeline,
     SimpleCommand, Statement, Terminator, WordPart,
 };
 
@@ -242,7 +242,7 @@ pub(super) fn command(input: Cursor<'_>) -> Step<'_, Command> {
     // Most commands of a recipe are assignments.
     let name = name_length(input.rest());
     if name > 0 && input.byte(name) == Some(b'=') {
-        return simple(input);
+        return simple(input, name);
     }
     let reserved = match input.peek() {
         Some(b'(' | b'{' | b'[' | b'i' | b'f' | b'w' | b'u' | b'c' | b's') => {
@@ -268,7 +268,7 @@ pub(super) fn command(input: Cursor<'_>) -> Step<'_, Command> {
     if reserved || empty || Closer::peek(input).is_some() {
         return Err(Failure::unexpected(input, "a command"));
     }
-    simple(input)
+    simple(input, name)
 }
 
 /// `coproc [NAME] command`.
@@ -325,17 +325,19 @@ const DECLARATIONS: [&[u8]; 8] = [
     b"alias",
 ];
 
-/// Assignments, words and redirections; or a function definition `name ()`.
-fn simple(input: Cursor<'_>) -> Step<'_, Command> {
+/// Assignments, words and redirections; or a function definition `name ()`. The text begins with a
+/// name of `name` bytes.
+fn simple(input: Cursor<'_>, name: usize) -> Step<'_, Command> {
     let mut command = SimpleCommand {
         span: Span::empty(input.offset()),
-        assignments: Vec::new(),
+        assignments: Few::new(),
         arguments: Vec::new(),
         redirects: Vec::new(),
     };
     let mut rest = input;
     let mut end = input;
     let mut declares = false;
+    let mut known_name = Some(name);
     loop {
         let word_ends = no_word(rest);
         match rest.peek() {
@@ -369,12 +371,15 @@ fn simple(input: Cursor<'_>) -> Step<'_, Command> {
                         command.redirects.push(redirect);
                         after
                     }
-                    Err(nom::Err::Error(_)) => push_word(rest, &mut command, &mut declares)?,
+                    Err(nom::Err::Error(_)) => {
+                        push_word(rest, known_name, &mut command, &mut declares)?
+                    }
                     Err(failure) => return Err(failure),
                 };
             }
         }
         rest = blanks(end);
+        known_name = None;
     }
     command.span = input.span_to(end);
     Ok((end, Command::Simple(Box::new(command))))
@@ -383,21 +388,26 @@ fn simple(input: Cursor<'_>) -> Step<'_, Command> {
 /// Adds the word or assignment at the cursor.
 fn push_word<'s>(
     input: Cursor<'s>,
+    name: Option<usize>,
     command: &mut SimpleCommand,
     declares: &mut bool,
 ) -> Result<Cursor<'s>, nom::Err<Failure>> {
     let first = command.arguments.is_empty();
     if first || *declares {
-        match assignment(input) {
+        let name = name.unwrap_or_else(|| name_length(input.rest()));
+        let found = if may_assign(input, name) {
+            assignment(input, name)
+        } else {
+            Err(nom::Err::Error(Failure::Mismatch))
+        };
+        match found {
             Ok((after, assignment)) => {
                 if first {
-                    // Nearly always there is only this one.
-                    if command.assignments.is_empty() {
-                        command.assignments.reserve_exact(1);
-                    }
                     command.assignments.push(assignment);
                 } else {
-                    command.arguments.push(Argument::Assignment(assignment));
+                    command
+                        .arguments
+                        .push(Argument::Assignment(Box::new(assignment)));
                 }
                 return Ok(after);
             }
@@ -413,7 +423,7 @@ fn push_word<'s>(
         };
     }
     if first {
-        command.arguments.reserve_exact(2);
+        command.arguments.reserve_exact(4);
     }
     command.arguments.push(Argument::Word(word));
     Ok(after)

@@ -7,7 +7,7 @@ use super::lexical::{class, is, run_without};
 use super::quote::{Quote, double_quoted, single_quoted, unclosed};
 use super::substitution::process_substitution;
 use crate::span::Span;
-use crate::tree::{Arithmetic, LeafKind, Parts, Word, WordPart};
+use crate::tree::{Arithmetic, Few, LeafKind, Word, WordPart};
 
 /// Where pieces are read: what ends them and which bytes are special.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,54 +78,49 @@ impl Mode {
     }
 }
 
-impl Parts {
-    fn is_empty(&self) -> bool {
-        matches!(self, Self::None)
-    }
-
-    #[inline]
-    fn push(&mut self, part: WordPart) {
-        match self {
-            Self::None => *self = Self::One(part),
-            Self::Many(parts) => parts.push(part),
-            Self::One(_) => self.push_second(part),
-        }
-    }
-
-    fn push_second(&mut self, part: WordPart) {
-        let mut parts = Vec::with_capacity(4);
-        if let Self::One(first) = std::mem::replace(self, Self::None) {
-            parts.push(first);
-        }
-        parts.push(part);
-        *self = Self::Many(parts);
-    }
-
-    pub(super) fn into_vec(self) -> Vec<WordPart> {
-        match self {
-            Self::None => Vec::new(),
-            Self::One(part) => vec![part],
-            Self::Many(parts) => parts,
-        }
-    }
-}
-
 /// A word; empty when none starts here.
 pub(super) fn word(input: Cursor<'_>, mode: Mode) -> Step<'_, Word> {
     if input.state.stopped() {
         return Err(nom::Err::Failure(Failure::Stopped));
     }
-    // Most words are plain text up to a blank or a line feed.
-    let plain = input.advance(run_without(input.rest(), mode.special()));
-    let (rest, parts) = match plain.peek() {
-        None | Some(b' ' | b'\n') if plain.at() > input.at() && mode == Mode::Word => {
-            input.state.leaf(LeafKind::Text, input.at(), plain.at());
-            (plain, Parts::One(WordPart::Literal(input.span_to(plain))))
-        }
-        _ => parts(input, mode)?,
+    let (rest, parts) = if mode == Mode::Word {
+        unquoted(input)?
+    } else {
+        parts(input, mode)?
     };
     let span = input.span_to(rest);
     Ok((rest, Word { span, parts }))
+}
+
+/// The pieces of a word in a command. Most words are plain text or one quoted string, up to a blank
+/// or a line feed; those are read without the bookkeeping of the others.
+fn unquoted(input: Cursor<'_>) -> Step<'_, Few<WordPart>> {
+    let plain = input.advance(run_without(input.rest(), Mode::Word.special()));
+    if plain.at() > input.at() {
+        return match plain.peek() {
+            None | Some(b' ' | b'\n') => {
+                input.state.leaf(LeafKind::Text, input.at(), plain.at());
+                let part = WordPart::Literal(input.span_to(plain));
+                Ok((plain, Few::one(part)))
+            }
+            _ => pieces(input, plain, Mode::Word, Few::new()),
+        };
+    }
+    let (rest, part) = match input.peek() {
+        Some(b'\'') => {
+            let rest = single_quoted(input);
+            (rest, WordPart::SingleQuoted(input.span_to(rest)))
+        }
+        Some(b'"') => {
+            let (rest, quoted) = input.nested(|input| double_quoted(input, 1))?;
+            (rest, WordPart::DoubleQuoted(quoted))
+        }
+        _ => return pieces(input, input, Mode::Word, Few::new()),
+    };
+    match rest.peek() {
+        None | Some(b' ' | b'\n' | b')') => Ok((rest, Few::one(part))),
+        _ => pieces(rest, rest, Mode::Word, Few::one(part)),
+    }
 }
 
 /// A word that must be there.
@@ -154,10 +149,21 @@ pub(super) fn arithmetic(input: Cursor<'_>, mode: Mode) -> Step<'_, Arithmetic> 
 }
 
 /// Reads pieces until something ends them.
-pub(super) fn parts(input: Cursor<'_>, mode: Mode) -> Step<'_, Parts> {
+pub(super) fn parts(input: Cursor<'_>, mode: Mode) -> Step<'_, Few<WordPart>> {
+    pieces(input, input, mode, Few::new())
+}
+
+/// Goes on reading pieces at `input`. What lies between `text` and there is plain text, and what
+/// comes before it is in `parts`.
+fn pieces<'s>(
+    text: Cursor<'s>,
+    mut input: Cursor<'s>,
+    mode: Mode,
+    parts: Few<WordPart>,
+) -> Step<'s, Few<WordPart>> {
     let mut reader = Reader {
-        parts: Parts::None,
-        text: input,
+        parts,
+        text,
         special: mode.special(),
         mode,
         nesting: 0,
@@ -165,7 +171,6 @@ pub(super) fn parts(input: Cursor<'_>, mode: Mode) -> Step<'_, Parts> {
         plain_until: 0,
         group: Span::empty(0),
     };
-    let mut input = input;
     loop {
         input = input.advance(run_without(input.rest(), reader.special));
         let Some(byte) = input.peek() else { break };
@@ -194,7 +199,7 @@ pub(super) fn parts(input: Cursor<'_>, mode: Mode) -> Step<'_, Parts> {
 }
 
 struct Reader<'s> {
-    parts: Parts,
+    parts: Few<WordPart>,
     /// Start of the text that is not yet a piece.
     text: Cursor<'s>,
     special: u16,

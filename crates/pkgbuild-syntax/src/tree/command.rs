@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Arithmetic, File, Subscript, Word, WordPart};
+use super::{Arithmetic, Few, File, Subscript, Word, WordPart};
 use crate::span::Span;
 
 /// Statements one after another.
@@ -71,7 +71,7 @@ pub struct SimpleCommand {
     /// From the first piece to the last.
     pub span: Span,
     /// In front of the command name, or alone.
-    pub assignments: Vec<Assignment>,
+    pub assignments: Few<Assignment>,
     /// The command name and its arguments.
     pub arguments: Vec<Argument>,
     /// Anywhere in the command.
@@ -85,7 +85,7 @@ pub enum Argument {
     Word(Word),
     /// An assignment behind `declare`, `typeset`, `local`, `export`, `readonly`, `alias`, `eval`
     /// or `let`. bash does not split or glob its value.
-    Assignment(Assignment),
+    Assignment(Box<Assignment>),
 }
 
 impl Argument {
@@ -128,7 +128,7 @@ pub struct ArrayLiteral {
     /// With the brackets.
     pub span: Span,
     /// In order.
-    pub elements: Vec<ArrayElement>,
+    pub elements: Few<ArrayElement>,
 }
 
 /// `value`, `[index]=value` or `[index]+=value` in an array literal.

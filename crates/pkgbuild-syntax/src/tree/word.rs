@@ -1,7 +1,6 @@
 use std::borrow::Cow;
-use std::slice;
 
-use super::{File, List};
+use super::{Few, File, List};
 use crate::span::Span;
 
 /// One shell word, as written: a sequence of adjacent pieces.
@@ -15,15 +14,7 @@ use crate::span::Span;
 pub struct Word {
     /// The whole word; empty for an absent one, as in `x=`.
     pub span: Span,
-    pub(crate) parts: Parts,
-}
-
-/// The pieces of a word. Most words have one, which then needs no allocation.
-#[derive(Clone, Debug)]
-pub(crate) enum Parts {
-    None,
-    One(WordPart),
-    Many(Vec<WordPart>),
+    pub(crate) parts: Few<WordPart>,
 }
 
 impl Word {
@@ -31,17 +22,13 @@ impl Word {
     pub(crate) fn absent(offset: u32) -> Self {
         Self {
             span: Span::empty(offset),
-            parts: Parts::None,
+            parts: Few::new(),
         }
     }
 
     /// The pieces in order, without line continuations.
     pub fn parts(&self) -> &[WordPart] {
-        match &self.parts {
-            Parts::None => &[],
-            Parts::One(part) => slice::from_ref(part),
-            Parts::Many(parts) => parts,
-        }
+        self.parts.as_slice()
     }
 
     /// Whether the word has no piece at all. `''` has one, hence is not empty.
@@ -317,17 +304,13 @@ pub enum CaseChange {
 pub struct Arithmetic {
     /// The expression without its brackets.
     pub span: Span,
-    pub(crate) parts: Parts,
+    pub(crate) parts: Few<WordPart>,
 }
 
 impl Arithmetic {
     /// Literals, escapes, quotes and expansions in order.
     pub fn parts(&self) -> &[WordPart] {
-        match &self.parts {
-            Parts::None => &[],
-            Parts::One(part) => slice::from_ref(part),
-            Parts::Many(parts) => parts,
-        }
+        self.parts.as_slice()
     }
 }
 
