@@ -1,6 +1,60 @@
-//! Recipes made up in the shape of real ones: the median has 1.1 kB, one in twenty 3.3 kB or more.
+//! What is measured: recipes made up in the shape of real ones, of which the median has 1.1 kB and
+//! one in twenty 3.3 kB or more, or the real ones below a folder.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Most recipes that are measured.
+const MOST: usize = 5_000;
+
+/// The files named `PKGBUILD` below the folder that the variable `RECIPES` names; a thousand
+/// made-up recipes when it is not set.
+///
+/// # Panics
+/// When the folder holds none, because figures of nothing would mislead.
+pub fn texts() -> Vec<String> {
+    let Some(folder) = std::env::var_os("RECIPES") else {
+        return recipes(1_000);
+    };
+    let mut texts = Vec::new();
+    collect(Path::new(&folder), &mut texts);
+    assert!(
+        !texts.is_empty(),
+        "no PKGBUILD below `{}`; name another folder in RECIPES",
+        folder.display()
+    );
+    texts
+}
+
+fn collect(folder: &Path, texts: &mut Vec<String>) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<OsString> = entries.map(|entry| entry.file_name()).collect();
+    names.sort();
+    for name in names {
+        let path = folder.join(&name);
+        let is_link = path.is_symlink();
+        if path.is_dir() && !is_link {
+            collect(&path, texts);
+        } else if name == "PKGBUILD"
+            && texts.len() < MOST
+            && let Ok(text) = std::fs::read_to_string(&path)
+        {
+            texts.push(text);
+        }
+    }
+}
+
+/// The shortest of several runs: what the work takes when nothing else disturbs it.
+pub fn shortest<T>(runs: usize, mut work: impl FnMut() -> T) -> Duration {
+    let run = |_| {
+        let start = Instant::now();
+        std::hint::black_box(work());
+        start.elapsed()
+    };
+    (0..runs).map(run).min().unwrap_or_default()
+}
 
 /// A small generator of numbers, so that every run measures the same text.
 #[derive(Debug)]
