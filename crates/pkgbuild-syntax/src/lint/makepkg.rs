@@ -164,6 +164,7 @@ impl Lint<'_> {
     }
 
     fn arch_specific(&mut self) {
+        let mut name = String::new();
         for arch in self.arches() {
             let any = (arch == "any")
                 .then_some(ArrayField::SUFFIXED)
@@ -172,7 +173,8 @@ impl Lint<'_> {
             let any = any.map(|field| (field.name(), Code::ArchAnySuffix));
             let never = never_suffixed().map(|name| (name, Code::ArchSuffix));
             for (field, code) in any.chain(never) {
-                let name = format!("{field}_{arch}");
+                name.clear();
+                name.extend([field, "_", &arch]);
                 let in_function = self
                     .recipe
                     .functions

@@ -218,14 +218,17 @@ impl<'s> Cursor<'s> {
     }
 
     /// The text from here to the end.
+    #[inline]
     pub(super) fn rest(self) -> &'s [u8] {
         &self.state.source[self.at as usize..self.end as usize]
     }
 
+    #[inline]
     pub(super) fn at(self) -> usize {
         self.at as usize
     }
 
+    #[inline]
     pub(super) fn offset(self) -> u32 {
         self.at
     }
@@ -239,6 +242,7 @@ impl<'s> Cursor<'s> {
         }
     }
 
+    #[inline]
     pub(super) fn byte(self, ahead: usize) -> Option<u8> {
         let at = self.at as usize + ahead;
         if at < self.end as usize {
@@ -248,10 +252,12 @@ impl<'s> Cursor<'s> {
         }
     }
 
+    #[inline]
     pub(super) fn starts_with(self, text: &[u8]) -> bool {
         self.rest().starts_with(text)
     }
 
+    #[inline]
     pub(super) fn at_end(self) -> bool {
         self.at == self.end
     }
@@ -264,6 +270,7 @@ impl<'s> Cursor<'s> {
     }
 
     /// Moves on by `count` bytes, at most to the end.
+    #[inline]
     pub(super) fn advance(self, count: usize) -> Self {
         let left = self.end - self.at;
         Self {
@@ -289,6 +296,7 @@ impl<'s> Cursor<'s> {
     }
 
     /// Moves on by `count` bytes and records them as a leaf.
+    #[inline]
     pub(super) fn take_leaf(self, kind: LeafKind, count: usize) -> Self {
         let next = self.advance(count);
         self.state.leaf(kind, self.at(), next.at());
@@ -296,11 +304,13 @@ impl<'s> Cursor<'s> {
     }
 
     /// From this place to a later one.
+    #[inline]
     pub(super) fn span_to(self, later: Self) -> Span {
         Span::new(self.at, later.at)
     }
 
     /// The next `count` bytes.
+    #[inline]
     pub(super) fn span_of(self, count: usize) -> Span {
         self.span_to(self.advance(count))
     }

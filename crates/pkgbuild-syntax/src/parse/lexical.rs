@@ -71,11 +71,13 @@ const fn classes() -> [u16; 256] {
 }
 
 /// Whether a byte has one of the classes.
+#[inline]
 pub(super) fn is(byte: u8, classes: u16) -> bool {
     CLASS[usize::from(byte)] & classes != 0
 }
 
 /// Length of the run at the start of `text` without a byte of the classes.
+#[inline]
 pub(super) fn run_without(text: &[u8], classes: u16) -> usize {
     text.iter()
         .position(|&byte| is(byte, classes))
@@ -88,6 +90,7 @@ pub(super) fn line_length(text: &[u8]) -> usize {
 }
 
 /// Length of the name at the start of `text`; 0 when there is none.
+#[inline]
 pub(super) fn name_length(text: &[u8]) -> usize {
     match text.first() {
         Some(&first) if is(first, class::NAME_START) => text
@@ -99,6 +102,7 @@ pub(super) fn name_length(text: &[u8]) -> usize {
 }
 
 /// Whether an unquoted word ends at this byte or at the end of the text.
+#[inline]
 pub(super) fn ends_word(byte: Option<u8>) -> bool {
     byte.is_none_or(|byte| is(byte, class::META))
 }
@@ -132,6 +136,7 @@ fn some_blanks(mut input: Cursor<'_>) -> Cursor<'_> {
 }
 
 /// Skips a comment when one starts here.
+#[inline]
 pub(super) fn comment(input: Cursor<'_>) -> Cursor<'_> {
     if input.peek() == Some(b'#') {
         input.take_leaf(LeafKind::Comment, line_length(input.rest()))
@@ -218,6 +223,7 @@ impl Closer {
 }
 
 /// Whether the unquoted word at the cursor is exactly `word`.
+#[inline]
 pub(super) fn at_word(input: Cursor<'_>, word: &str) -> bool {
     let length = word.len();
     input.starts_with(word.as_bytes())

@@ -369,6 +369,7 @@ impl<'s> Reader<'s> {
 }
 
 /// Whether the word at the cursor would be empty.
+#[inline]
 pub(super) fn no_word(input: Cursor<'_>) -> bool {
     match input.peek() {
         Some(b'<' | b'>') => input.byte(1) != Some(b'('),
