@@ -38,11 +38,15 @@ impl Regex {
     }
 
     fn compile(translated: &Translated, fold: bool) -> Option<Self> {
+        // The engine holds the bounds of every group for each state of the compiled expression, so
+        // many groups leave room for few states.
+        let brackets = translated.text.bytes().filter(|&byte| byte == b'(').count();
+        let size_limit = (1 << 20) / (1 + brackets);
         let build = |pattern: &str| {
             regex_lite::RegexBuilder::new(pattern)
                 .case_insensitive(fold)
                 .dot_matches_new_line(true)
-                .size_limit(1 << 20)
+                .size_limit(size_limit)
                 .nest_limit(40)
                 .build()
                 .ok()
@@ -330,5 +334,16 @@ fn bracket(chars: &[char], from: usize, out: &mut String) -> Option<usize> {
         }
         out.push(c);
         at += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_do_not_multiply_the_memory() {
+        assert!(Regex::extended(&"(a|b)".repeat(20), false).is_some());
+        assert!(Regex::extended(&"(a|b)".repeat(3_000), false).is_none());
     }
 }
