@@ -1,8 +1,6 @@
 //! Recipes some of whose values only a shell can tell.
 
-use worker_provisioner::{
-    Artifact as _, EvaluationPolicy, Happening, ProvisionError, ProvisionPhase,
-};
+use worker_provisioner::{EvaluationPolicy, Happening, ProvisionError, ProvisionPhase};
 
 use crate::support::{Site, catalog_with, recipe, run};
 
