@@ -261,11 +261,10 @@ impl Shell {
     }
 
     fn case(&mut self, file: &File, word: &Word, arms: &[CaseArm]) -> Result<Flow, Stop> {
-        let subject = if leaves_marker(word) {
-            Err(self.unsupported("case", "a quoted change of case beside other parts"))
-        } else {
-            self.operand(file, word)
-        };
+        let mut subject = self.operand(file, word);
+        if subject.is_ok() && leaves_marker(word) {
+            subject = Err(self.unsupported("case", "a quoted change of case beside other parts"));
+        }
         self.status = Ok(0);
         let mut subject = match subject {
             Ok(subject) => Ok(subject),

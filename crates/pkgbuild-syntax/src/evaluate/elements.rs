@@ -91,7 +91,11 @@ impl Shell {
         let variable = self.slot(name);
         let attributes = variable.attributes;
         let content = match std::mem::take(&mut variable.content) {
-            Content::Dynamic(reason) if append => Content::Dynamic(reason),
+            Content::Dynamic(reason) if append => {
+                // The subscripts may assign.
+                self.array_content(name, attributes, elements, Array::default())?;
+                Content::Dynamic(reason)
+            }
             Content::Assoc(old) => {
                 let old = if append { old } else { Assoc::default() };
                 self.assoc_content(attributes, elements, old)?
