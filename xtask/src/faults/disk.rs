@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use fastrand::Rng;
@@ -17,6 +18,9 @@ const ROOMY: &str = "size=512m,nr_inodes=100000";
 
 /// The least a file system can have; 0 would mean no limit.
 const PAGE: u64 = 4096;
+
+/// How long a dying process may keep a file system busy.
+const DYING: Duration = Duration::from_secs(10);
 
 /// Small file systems on a lane's folders, taken away when dropped.
 ///
@@ -168,9 +172,20 @@ fn fill_up(lane: &Lane<'_>, case: &Full) -> Result<Finding> {
     Ok(lane.judge(case.flavor, case.had_old).after(early))
 }
 
+/// A process of the run before that is on its way out may hold a file open for writing a while.
+fn remount_read_only(path: &Path) -> Result<()> {
+    let deadline = Instant::now() + DYING;
+    loop {
+        match mount(&["-o", "remount,ro"], path) {
+            Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
+            outcome => return outcome,
+        }
+    }
+}
+
 fn make_read_only(lane: &Lane<'_>, case: &ReadOnly) -> Result<Finding> {
     lane.reset(case.had_old)?;
-    mount(&["-o", "remount,ro"], &lane.site.folder(case.folder))?;
+    remount_read_only(&lane.site.folder(case.folder))?;
     let ended = lane.run(Catalog::New, Flavor::Binary)?;
     let early = lane.left_at_once(&ended);
     empty_again(lane)?;
