@@ -205,8 +205,14 @@ pub(crate) fn write_meta(path: &Path, meta: &Meta) -> Result<(), FetchError> {
     let bytes = serde_json::to_vec(meta)
         .map_err(io::Error::from)
         .map_err(FetchError::io("encode", path))?;
-    fs::write(&temporary, bytes).map_err(FetchError::io("write", &temporary))?;
-    fs::rename(&temporary, path).map_err(FetchError::io("rename", &temporary))
+    let written = fs::write(&temporary, bytes)
+        .map_err(FetchError::io("write", &temporary))
+        .and_then(|()| fs::rename(&temporary, path).map_err(FetchError::io("rename", &temporary)));
+    if written.is_err() {
+        // On a full disk an empty file is there all the same.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
 }
 
 fn remove(path: &Path) -> Result<(), FetchError> {
