@@ -22,8 +22,8 @@ use signed::Signatures;
 
 /// How long a cancelled fetch waits for its staging directory to be removed.
 const GRACE: Duration = Duration::from_millis(50);
-/// How long a failed one waits for it: nobody is in a hurry, and what is unpacking has to stop first.
-const GRACE_AFTER_FAILURE: Duration = Duration::from_secs(2);
+/// How long any other waits for it: nobody is in a hurry, and what is unpacking has to stop first.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Longest time for a connection to be made.
 const CONNECT: Duration = Duration::from_secs(30);
 
@@ -62,18 +62,17 @@ pub async fn fetch_all(
             result = work => result,
         }
     };
-    if result.is_err() {
-        drop(stop_on_drop);
-        let failure = async {
-            tokio::select! {
-                () = token.cancelled() => tokio::time::sleep(GRACE).await,
-                () = tokio::time::sleep(GRACE_AFTER_FAILURE) => {}
-            }
-        };
+    drop(stop_on_drop);
+    // The caller goes on with the folder that the staging directory is in.
+    let patience = async {
         tokio::select! {
-            () = gone.cancelled() => {}
-            () = failure => {}
+            () = token.cancelled() => tokio::time::sleep(GRACE).await,
+            () = tokio::time::sleep(PATIENCE) => {}
         }
+    };
+    tokio::select! {
+        () = gone.cancelled() => {}
+        () = patience => {}
     }
     result
 }
