@@ -300,14 +300,13 @@ async fn place(
             Some(file) => file,
             None => File::open(&content.path).map_err(FetchError::io("open", &content.path))?,
         };
-        let outcome = match outcome {
-            Some(outcome) => outcome,
-            None => {
-                let again = file
-                    .try_clone()
-                    .map_err(FetchError::io("open", &content.path))?;
-                extract::from_file(&job, again).map_err(|stop| stop.into_error(&job.name))?
-            }
+        let outcome = if let Some(outcome) = outcome {
+            outcome
+        } else {
+            let again = file
+                .try_clone()
+                .map_err(FetchError::io("open", &content.path))?;
+            extract::from_file(&job, again).map_err(|stop| stop.into_error(&job.name))?
         };
         let unpacked = match outcome {
             Outcome::Extracted(extraction) => Some((job.root, extraction)),
