@@ -1,6 +1,13 @@
 //! Recipes some of whose values only a shell can tell.
 
-use worker_provisioner::{EvaluationPolicy, Happening, ProvisionError, ProvisionPhase};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use worker_provisioner::{
+    EvaluationPolicy, Happening, HostProbe, Kernel, ProvisionError, ProvisionPhase,
+    ProvisionRequest,
+};
 
 use crate::support::{Site, catalog_with, recipe, run};
 
@@ -73,14 +80,40 @@ fn the_policy_can_forbid_to_run_anything_for_an_evaluation() {
     });
 }
 
+/// A host whose kernel is not the one the sandbox runs on.
+#[derive(Debug)]
+struct OtherKernel;
+
+impl HostProbe for OtherKernel {
+    fn commands(&self) -> BTreeSet<String> {
+        BTreeSet::new()
+    }
+    fn has_library(&self, _name: &str) -> bool {
+        false
+    }
+    fn has_metal(&self) -> bool {
+        false
+    }
+    fn kernel(&self) -> Option<Kernel> {
+        Some(Kernel {
+            release: "0.0.1-other".to_owned(),
+            version: "#1".to_owned(),
+        })
+    }
+}
+
 #[test]
 fn a_value_that_both_know_differently_is_an_error() {
     run(async {
-        // Reading answers with no kernel release at all, so that no recipe depends on one.
         let text = computed("od -An -N1 -tu1 /dev/zero | tr -d ' '")
             + "makedepends=(\"bash$(uname -r)\")\n";
         let (site, _catalog) = site("disagree", &text).await;
-        let error = site.provision("demo").await.unwrap_err();
+        let provisioner = site.provisioner().with_probe(Arc::new(OtherKernel));
+        let request = ProvisionRequest::new("demo");
+        let error = provisioner
+            .provision_request(&request, CancellationToken::new())
+            .await
+            .unwrap_err();
         assert!(
             matches!(&error, ProvisionError::EvaluationsDisagree { name, .. } if name == "makedepends"),
             "{}",

@@ -116,7 +116,7 @@ fn builds_beyond_the_configured_number_wait_for_a_place() {
                 .with_reporter(Arc::new(move |event: &ProvisionEvent| {
                     match (&event.happening, event.phase) {
                         (Happening::Output { line, .. }, _) if line == "under way" => {
-                            started.cancel()
+                            started.cancel();
                         }
                         (Happening::Note { .. }, ProvisionPhase::Wait) => {
                             assert_eq!(event.worker_id, "quick");

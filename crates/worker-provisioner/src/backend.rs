@@ -20,6 +20,10 @@ pub trait HostProbe: fmt::Debug + Send + Sync {
     fn has_library(&self, name: &str) -> bool;
     /// Whether this is an Apple machine with a Metal device.
     fn has_metal(&self) -> bool;
+    /// What `uname` says of the kernel; where that is unknown, a recipe that asks is dynamic.
+    fn kernel(&self) -> Option<Kernel> {
+        None
+    }
     /// Whether there is a file of this absolute path.
     fn has_file(&self, path: &Path) -> bool {
         let _ = path;
@@ -40,6 +44,15 @@ pub trait HostProbe: fmt::Debug + Send + Sync {
     fn installed_packages(&self) -> Option<BTreeSet<String>> {
         None
     }
+}
+
+/// What `uname` says of the kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kernel {
+    /// `uname -r`.
+    pub release: String,
+    /// `uname -v`.
+    pub version: String,
 }
 
 /// Looks at the real host.
@@ -86,6 +99,14 @@ impl HostProbe for SystemProbe {
 
     fn has_metal(&self) -> bool {
         cfg!(all(target_os = "macos", target_arch = "aarch64"))
+    }
+
+    fn kernel(&self) -> Option<Kernel> {
+        let name = nix::sys::utsname::uname().ok()?;
+        Some(Kernel {
+            release: name.release().to_str()?.to_owned(),
+            version: name.version().to_str()?.to_owned(),
+        })
     }
 
     fn has_file(&self, path: &Path) -> bool {

@@ -26,7 +26,7 @@ mod trial;
 mod workspace;
 
 pub use artifact::WorkerBinary;
-pub use backend::{BackendChoice, HostProbe, SystemProbe};
+pub use backend::{BackendChoice, HostProbe, Kernel, SystemProbe};
 pub use catalog_client::{Flavor, Platform, Token, WorkerType};
 pub use config::{
     CheckPolicy, Config, DEFAULT_CATALOG_URL, DependencyPolicy, EvaluationPolicy, FlavorPreference,

@@ -136,11 +136,8 @@ impl Undecided {
             let Some(mut known) = known else {
                 let quoted: Vec<_> = found.iter().map(|value| quote(value)).collect();
                 let quoted = quoted.join(" ");
-                text += &if is_list {
-                    format!("{name}=({quoted})\n")
-                } else {
-                    format!("{name}={quoted}\n")
-                };
+                let (open, close) = if is_list { ("(", ")") } else { ("", "") };
+                text.extend([&name, "=", open, &quoted, close, "\n"]);
                 taken.push(name);
                 return Ok(());
             };

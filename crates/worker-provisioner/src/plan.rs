@@ -30,7 +30,7 @@ const C_FLAGS: &str = "-O2 -pipe";
 /// What the catalog client is told.
 pub(crate) fn catalog_config(config: &Config) -> CatalogConfig {
     let mut catalog = CatalogConfig::new(config.catalog_urls.iter().cloned());
-    catalog.token = config.catalog_token.clone();
+    catalog.token.clone_from(&config.catalog_token);
     catalog.cache_dir = Some(config.cache_dir.join("catalog"));
     catalog.offline = config.offline;
     concat!("worker-provisioner/", env!("CARGO_PKG_VERSION")).clone_into(&mut catalog.user_agent);
@@ -65,12 +65,13 @@ pub(crate) fn environment(config: &Config, choice: &Choice) -> Environment {
         .with_carch(&machine)
         .with_chost(chost(choice.architecture))
         .with_commands(choice.commands.iter().cloned())
-        .with_nproc(jobs(config))
-        .with_uname(Uname {
+        .with_nproc(jobs(config));
+    if let Some(kernel) = &choice.kernel {
+        environment = environment.with_uname(Uname {
             system: system.to_owned(),
             node: "localhost".to_owned(),
-            release: String::new(),
-            version: String::new(),
+            release: kernel.release.clone(),
+            version: kernel.version.clone(),
             operating_system: if cfg!(target_os = "macos") {
                 "Darwin"
             } else {
@@ -79,6 +80,7 @@ pub(crate) fn environment(config: &Config, choice: &Choice) -> Environment {
             .to_owned(),
             machine,
         });
+    }
     for (name, value) in [
         ("CFLAGS", C_FLAGS),
         ("CXXFLAGS", C_FLAGS),

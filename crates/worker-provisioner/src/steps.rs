@@ -16,7 +16,7 @@ use catalog_client::{
 use source_fetch::{FetchError, Fetched};
 use tokio_util::sync::CancellationToken;
 
-use crate::backend::{self, BackendChoice};
+use crate::backend::{self, BackendChoice, Kernel};
 use crate::config::FlavorPreference;
 use crate::error::ProvisionError;
 use crate::install::{self, BinDir};
@@ -49,6 +49,8 @@ pub(crate) struct Choice {
     pub(crate) architecture: Architecture,
     /// The programs of the host, as the recipe's own probing sees them.
     pub(crate) commands: Arc<BTreeSet<String>>,
+    /// What the recipe's `uname` says of the kernel.
+    pub(crate) kernel: Option<Kernel>,
 }
 
 /// A recipe's text, and whether it came over TLS.
@@ -142,10 +144,10 @@ impl Run {
         let config = &self.shared.config;
         let probe = Arc::clone(&self.shared.probe);
         let requested = self.request.backend.or(config.backend);
-        let (commands, choice) = blocking(move || {
+        let (commands, kernel, choice) = blocking(move || {
             let commands = probe.commands();
             let choice = backend::choose(requested, probe.as_ref(), &commands);
-            Ok((Arc::new(commands), choice))
+            Ok((Arc::new(commands), probe.kernel(), choice))
         })
         .await?;
         let text = format!("backend `{}`: {}", choice.backend, choice.reason);
@@ -178,6 +180,7 @@ impl Run {
             platform,
             architecture,
             commands,
+            kernel,
         })
     }
 
