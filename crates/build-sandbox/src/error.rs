@@ -98,6 +98,15 @@ pub enum SandboxError {
         /// Why it failed.
         source: io::Error,
     },
+    /// The system refused to start the program: it, or the interpreter it asks for, is missing or
+    /// of another format (execve(2), "ERRORS").
+    #[error("the program of `{phase}` could not be started in the sandbox")]
+    Execute {
+        /// Phase name, `evaluate` or the program.
+        phase: String,
+        /// Why not.
+        source: io::Error,
+    },
     /// The supervisor ended without a result, so processes may be left.
     #[error(
         "the supervisor of `{phase}` disappeared (was it killed from outside?); processes of the build may be left"

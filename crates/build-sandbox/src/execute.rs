@@ -248,6 +248,12 @@ fn settle(
         reporter.report(Event::Warning { text: text.into() });
     }
     if let Some((step, source)) = ended.setup_failed.take() {
+        if step == sys::EXECUTE {
+            return Err(SandboxError::Execute {
+                phase: what.to_owned(),
+                source,
+            });
+        }
         return Err(SandboxError::Setup {
             isolation: tier,
             step,

@@ -6,8 +6,10 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use memchr::memmem;
+use object::elf::FileHeader64;
+use object::read::elf::{FileHeader as _, ProgramHeader as _};
 use object::read::{Object as _, ObjectSection as _, ReadCache};
-use object::{BinaryFormat, ObjectKind};
+use object::{BinaryFormat, Endianness, ObjectKind};
 
 use crate::error::{BinaryProblem, ProvisionError};
 
@@ -141,6 +143,24 @@ pub(crate) fn check(found: &Found) -> Result<(), ProvisionError> {
         check_header(&file).map_err(refuse)?;
     }
     Ok(())
+}
+
+/// What the system starts to run a program: that of its `#!` line (execve(2), "Interpreter
+/// scripts"), or its dynamic loader (elf(5), `PT_INTERP`).
+pub(crate) fn interpreter(program: &Path) -> Option<String> {
+    let mut head = Vec::new();
+    let file = File::open(program).ok()?;
+    file.take(4 << 10).read_to_end(&mut head).ok()?;
+    let name = if let Some(line) = head.strip_prefix(b"#!") {
+        let line = line.split(|byte| *byte == b'\n').next()?.trim_ascii_start();
+        line.split(u8::is_ascii_whitespace).next()?
+    } else {
+        let elf = FileHeader64::<Endianness>::parse(&*head).ok()?;
+        let endian = elf.endian().ok()?;
+        let mut segments = elf.program_headers(endian, &*head).ok()?.iter();
+        segments.find_map(|segment| segment.interpreter(endian, &*head).ok()?)?
+    };
+    Some(String::from_utf8_lossy(name).into_owned())
 }
 
 /// Whether a program of a package tree works only beside the other files of the tree.

@@ -1,10 +1,12 @@
 //! Tries a new binary in the sandbox before it replaces an old one.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use build_sandbox::{BuildSpec, Network, Sandbox, SandboxError, Silent};
 use tokio_util::sync::CancellationToken;
 
+use crate::binary;
 use crate::error::ProvisionError;
 use crate::progress::{Emitter, ProvisionPhase};
 
@@ -44,7 +46,7 @@ pub(crate) async fn run(
             }
             Err(SandboxError::Cancelled { .. }) => return Err(ProvisionError::Cancelled),
             Err(error) => {
-                let (problem, is_final) = diagnose(&error);
+                let (problem, is_final) = diagnose(&error, program);
                 if is_final {
                     return Err(ProvisionError::Trial {
                         id: id.to_owned(),
@@ -65,8 +67,18 @@ pub(crate) async fn run(
 }
 
 /// What went wrong, for people, and whether the program cannot work at all.
-fn diagnose(error: &SandboxError) -> (String, bool) {
+fn diagnose(error: &SandboxError, program: &Path) -> (String, bool) {
     match error {
+        SandboxError::Execute { source, .. } => {
+            // The program itself is there: it was found and checked a moment ago.
+            let problem = match binary::interpreter(program) {
+                Some(name) if source.kind() == ErrorKind::NotFound => {
+                    format!("its interpreter is missing (`{name}`)")
+                }
+                _ => format!("it cannot be started: {source}"),
+            };
+            (problem, true)
+        }
         SandboxError::Failed { status, tail, .. } => {
             let text = tail.text();
             match explain(text) {

@@ -55,3 +55,4 @@ pub(crate) use landlock::abi as landlock_abi;
 pub(crate) use portable::{Running, Supervisor, landlock_abi, memory_file, seccomp_works, spawn};
 #[cfg(target_os = "linux")]
 pub(crate) use spawn::{Running, Supervisor, memory_file, spawn};
+pub(crate) use status::EXECUTE;

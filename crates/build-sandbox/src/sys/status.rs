@@ -21,7 +21,7 @@ pub(crate) const STEPS: &[&str] = &[
     "drop privileges",
     "apply Landlock",
     "apply seccomp",
-    "execute the shell",
+    "execute the program",
     "watch for ended children",
     "join the control group",
 ];
@@ -51,6 +51,9 @@ pub(crate) enum Step {
     Watch,
     ControlGroup,
 }
+
+/// The step that fails when the program itself cannot be started.
+pub(crate) const EXECUTE: &str = STEPS[Step::Execute as usize];
 
 /// A limit that the supervisor samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
