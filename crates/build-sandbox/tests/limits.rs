@@ -304,16 +304,7 @@ async fn a_command_runs_beside_the_phases() {
             .run_command(&build.spec, &command, Network::None, &token, &Silent)
             .await
             .unwrap_err();
-        assert!(
-            matches!(
-                error,
-                SandboxError::Setup {
-                    step: "execute the shell",
-                    ..
-                }
-            ),
-            "{error:?}"
-        );
+        assert!(matches!(error, SandboxError::Execute { .. }), "{error:?}");
         let error = sandbox
             .run_command(
                 &build.spec,
