@@ -56,7 +56,7 @@ impl Evaluation {
     }
 
     /// Whether the recipe looked for a file beside it, or expanded a pattern of file names: then
-    /// the outcome depends on the files that the [`Environment`] was given.
+    /// the outcome depends on the files that the [`Environment`](crate::Environment) was given.
     pub fn looks_at_files(&self) -> bool {
         self.shell.looks_at_files
     }
