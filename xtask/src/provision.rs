@@ -8,8 +8,9 @@ use anyhow::{Context as _, Result};
 use catalog_client::WorkerType;
 use clap::{Args, ValueEnum};
 use worker_provisioner::{
-    Config, DependencyPolicy, EvaluationPolicy, FlavorPreference, IsolationPolicy, ProvisionError,
-    ProvisionRequest, SignaturePolicy, WorkerProvisioner,
+    Config, DependencyPolicy, EvaluationPolicy, FlavorPreference, Isolation, IsolationChoice,
+    ProvisionError, ProvisionRequest, SignaturePolicy, TransportPolicy, Verification,
+    WorkerProvisioner,
 };
 
 use crate::{display, interrupt};
@@ -70,6 +71,15 @@ pub(crate) struct Provision {
     /// How strongly the build is isolated.
     #[arg(long, default_value = "auto")]
     isolation: IsolationArg,
+    /// The weakest isolation to build in; where the host allows less, nothing runs.
+    #[arg(long, value_name = "TIER", default_value = "group")]
+    min_isolation: TierArg,
+    /// The least verification of every source, below which nothing is installed.
+    #[arg(long, value_name = "LEVEL", default_value = "nothing")]
+    min_verification: VerificationArg,
+    /// Use nothing that the catalog does not send over TLS.
+    #[arg(long)]
+    require_tls: bool,
     /// Build again although nothing has changed, and replace a foreign file of that name.
     #[arg(long)]
     force: bool,
@@ -119,7 +129,22 @@ enum DependenciesArg {
 enum IsolationArg {
     Auto,
     Namespaces,
+    Landlock,
     Group,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum TierArg {
+    Namespaces,
+    Landlock,
+    Group,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum VerificationArg {
+    Nothing,
+    Checksum,
+    Signature,
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {
@@ -157,10 +182,24 @@ impl Provision {
             DependenciesArg::Ignore => DependencyPolicy::Ignore,
         };
         config.isolation = match self.isolation {
-            IsolationArg::Auto => IsolationPolicy::Auto,
-            IsolationArg::Namespaces => IsolationPolicy::Namespaces,
-            IsolationArg::Group => IsolationPolicy::Group,
+            IsolationArg::Auto => IsolationChoice::Auto,
+            IsolationArg::Namespaces => IsolationChoice::Exactly(Isolation::Namespaces),
+            IsolationArg::Landlock => IsolationChoice::Exactly(Isolation::Landlock),
+            IsolationArg::Group => IsolationChoice::Exactly(Isolation::Group),
         };
+        config.minimum_isolation = match self.min_isolation {
+            TierArg::Namespaces => Isolation::Namespaces,
+            TierArg::Landlock => Isolation::Landlock,
+            TierArg::Group => Isolation::Group,
+        };
+        config.minimum_verification = match self.min_verification {
+            VerificationArg::Nothing => Verification::Nothing,
+            VerificationArg::Checksum => Verification::Checksum,
+            VerificationArg::Signature => Verification::Signature,
+        };
+        if self.require_tls {
+            config.catalog_transport = TransportPolicy::Tls;
+        }
         if self.bin_dir.is_some() {
             config.bin_dir.clone_from(&self.bin_dir);
         }

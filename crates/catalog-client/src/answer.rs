@@ -48,6 +48,14 @@ pub enum Freshness {
 }
 
 impl Freshness {
+    /// How long ago the service sent or confirmed it.
+    pub fn age(self) -> Duration {
+        match self {
+            Self::Live => Duration::ZERO,
+            Self::Fresh { age } | Self::Stale { age } => age,
+        }
+    }
+
     /// Whether the copy is older than the service allows.
     pub fn is_stale(self) -> bool {
         matches!(self, Self::Stale { .. })

@@ -83,6 +83,16 @@ impl CatalogClient {
         unless_cancelled(cancel, self.fetch_list()).await
     }
 
+    /// The list as it was last kept in the cache folder, however old; nobody is asked.
+    ///
+    /// For callers that cannot wait: it reads one file a base URL and blocks meanwhile. `None` when
+    /// no list is kept.
+    pub fn kept_list(&self) -> Option<Answer<WorkerList>> {
+        let list = Target::Path("workers".to_owned());
+        let fetched = self.fetcher.kept_now(&list, Kind::List)?;
+        answer(&fetched, worker_list).ok()
+    }
+
     /// One worker, by the name either generation of the service gives it.
     ///
     /// `llm-worker-rbee-cuda` on a service that knows `llm-worker-rbee` gives that entry with its
@@ -147,13 +157,7 @@ impl CatalogClient {
                 },
                 other => other,
             })?;
-        answer(&fetched, |payload| match payload {
-            Payload::List(workers, rejected) => Some(WorkerList {
-                workers: workers.clone(),
-                rejected: rejected.clone(),
-            }),
-            _ => None,
-        })
+        answer(&fetched, worker_list)
     }
 
     async fn fetch_entry(&self, id: &WorkerId) -> Result<Answer<WorkerEntry>, CatalogError> {
@@ -365,6 +369,16 @@ fn narrow(entry: &WorkerEntry, backend: WorkerType) -> Option<WorkerEntry> {
         .variants
         .retain(|variant| variant.backend.known() == Some(backend));
     (!entry.variants.is_empty()).then_some(entry)
+}
+
+fn worker_list(payload: &Payload) -> Option<WorkerList> {
+    match payload {
+        Payload::List(workers, rejected) => Some(WorkerList {
+            workers: workers.clone(),
+            rejected: rejected.clone(),
+        }),
+        _ => None,
+    }
 }
 
 fn answer<T>(

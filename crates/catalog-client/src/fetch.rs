@@ -53,7 +53,7 @@ impl Target {
 /// One place a document may come from, and what is kept of it.
 struct Place {
     url: Url,
-    copy: Option<Copy>,
+    copy: Option<Box<Copy>>,
 }
 
 /// A kept answer that decodes.
@@ -71,23 +71,30 @@ impl Fetcher {
         }
     }
 
+    /// The same for callers that cannot wait. Blocks while files are read.
+    pub(crate) fn kept_now(&self, target: &Target, kind: Kind) -> Option<Fetched> {
+        let mut places = Vec::new();
+        for url in target.urls(&self.exchange.bases) {
+            let copy = self.loading(&url, kind).and_then(|load| load());
+            match usable(url, kind, copy) {
+                Ok(fresh) => return Some(fresh),
+                Err(place) => places.push(place),
+            }
+        }
+        stale(places, None)
+    }
+
     /// A copy that may be given without asking, or else the places to ask.
     async fn places(&self, target: &Target, kind: Kind) -> Result<Fetched, Vec<Place>> {
         let mut places = Vec::new();
         for url in target.urls(&self.exchange.bases) {
-            let copy = self.load(&url, kind).await;
-            match copy {
-                Some(Copy { kept, payload }) if is_fresh(&kept, &request(&url, kind)) => {
-                    let age = kept.policy.age(SystemTime::now());
-                    let freshness = Freshness::Fresh { age };
-                    return Ok(Fetched {
-                        payload,
-                        url: Base::show(&url),
-                        freshness,
-                        cause: None,
-                    });
-                }
-                copy => places.push(Place { url, copy }),
+            let copy = match self.loading(&url, kind) {
+                Some(load) => spawn_blocking(load).await.ok().flatten(),
+                None => None,
+            };
+            match usable(url, kind, copy) {
+                Ok(fresh) => return Ok(fresh),
+                Err(place) => places.push(place),
             }
         }
         Err(places)
@@ -176,7 +183,8 @@ impl Fetcher {
             if got.status != 304 {
                 return self.take(&url, kind, got).await;
             }
-            if let Some(Copy { kept, payload }) = place.copy.take() {
+            if let Some(copy) = place.copy.take() {
+                let Copy { kept, payload } = *copy;
                 let answer = response(&got);
                 if let AfterResponse::NotModified(policy, _) =
                     kept.policy
@@ -239,19 +247,23 @@ impl Fetcher {
         })
     }
 
-    async fn load(&self, url: &Url, kind: Kind) -> Option<Copy> {
+    /// Reads what is kept of a document; blocks when called. `None` when nothing is ever kept.
+    fn loading(
+        &self,
+        url: &Url,
+        kind: Kind,
+    ) -> Option<impl FnOnce() -> Option<Copy> + Send + 'static> {
         let store = self.store.clone()?;
         let (key, identity) = (url.to_string(), self.exchange.bases.identity(url));
         let limit = self.limit(kind);
         let shown = Base::show(url);
-        let load = move || {
+        Some(move || {
             let kept = store.load(&key, &identity, limit)?;
             let payload = kind
                 .decode(&shown, kept.content_type.as_deref(), &kept.body)
                 .ok()?;
             Some(Copy { kept, payload })
-        };
-        spawn_blocking(load).await.ok()?
+        })
     }
 
     /// A cache that cannot be written costs time, not the answer.
@@ -279,12 +291,31 @@ impl Fetcher {
 impl Place {
     fn give(self, freshness: Freshness, cause: Option<CatalogError>) -> Option<Fetched> {
         let url = Base::show(&self.url);
-        self.copy.map(|Copy { payload, .. }| Fetched {
-            payload,
+        self.copy.map(|copy| Fetched {
+            payload: copy.payload,
             url,
             freshness,
             cause,
         })
+    }
+}
+
+/// A copy that may be given without asking, or else the place to ask.
+fn usable(url: Url, kind: Kind, copy: Option<Copy>) -> Result<Fetched, Place> {
+    match copy {
+        Some(Copy { kept, payload }) if is_fresh(&kept, &request(&url, kind)) => {
+            let age = kept.policy.age(SystemTime::now());
+            Ok(Fetched {
+                payload,
+                url: Base::show(&url),
+                freshness: Freshness::Fresh { age },
+                cause: None,
+            })
+        }
+        copy => {
+            let copy = copy.map(Box::new);
+            Err(Place { url, copy })
+        }
     }
 }
 

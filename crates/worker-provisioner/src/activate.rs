@@ -9,7 +9,7 @@ use crate::binary;
 use crate::contract::Artifact as _;
 use crate::error::ProvisionError;
 use crate::install::{self, Content};
-use crate::store::{Store, Version};
+use crate::store::{Change, Store, Version};
 
 /// Puts the program of `version` in place as `<bin_dir>/<name>` and makes it the current one.
 ///
@@ -21,6 +21,7 @@ pub(crate) fn activate(
     bin_dir: &Path,
     name: &str,
     force: bool,
+    change: Change,
     artifact: impl FnOnce(PathBuf, u64) -> WorkerBinary,
 ) -> Result<Version, ProvisionError> {
     let program = version.program();
@@ -35,7 +36,7 @@ pub(crate) fn activate(
     version.receipt.installed_sha256 = Some(prepared.sha256.clone());
     // Recorded first: were it the other way round, a crash would leave a file nobody knows.
     version.record()?;
-    let activation = store.begin_activation(&version)?;
+    let activation = store.begin_activation(&version, change)?;
     prepared.commit()?;
     activation.finish()?;
     Ok(version)
@@ -64,9 +65,16 @@ pub(crate) fn rollback(
             backend,
         });
     };
-    activate(store, previous, bin_dir, name, false, |_, _| {
-        artifact.clone()
-    })?;
+    let same = |_, _| artifact.clone();
+    activate(
+        store,
+        previous,
+        bin_dir,
+        name,
+        false,
+        Change::Rollback,
+        same,
+    )?;
     Ok(artifact)
 }
 

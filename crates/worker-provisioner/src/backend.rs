@@ -201,6 +201,7 @@ fn answer(program: &Path) -> Option<String> {
 
 /// A backend and the reason it was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BackendChoice {
     /// The backend.
     pub backend: WorkerType,

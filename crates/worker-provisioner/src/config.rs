@@ -5,6 +5,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use build_sandbox::{Isolation, IsolationChoice};
 use catalog_client::{Token, WorkerType};
 
 use crate::receipt::Verification;
@@ -14,6 +15,7 @@ pub const DEFAULT_CATALOG_URL: &str = "http://localhost:8787";
 
 /// Which of a worker's recipes to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum FlavorPreference {
     /// The prebuilt binary when the catalog offers one, else the source.
     #[default]
@@ -24,20 +26,9 @@ pub enum FlavorPreference {
     Source,
 }
 
-/// How strongly builds are isolated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum IsolationPolicy {
-    /// The strongest tier the host allows.
-    #[default]
-    Auto,
-    /// Namespaces, or no build at all.
-    Namespaces,
-    /// A process group and a supervisor only.
-    Group,
-}
-
 /// What to do when the recipe's `check()` fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum CheckPolicy {
     /// The provision fails.
     #[default]
@@ -48,8 +39,20 @@ pub enum CheckPolicy {
     Skip,
 }
 
+/// How what the catalog says must have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum TransportPolicy {
+    /// In any way; the receipt tells whether it was over TLS.
+    #[default]
+    Any,
+    /// Over TLS, now or when it was put into the cache.
+    Tls,
+}
+
 /// What to do with the signatures a recipe brings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum SignaturePolicy {
     /// Each must be good.
     #[default]
@@ -95,6 +98,8 @@ pub struct Config {
     pub catalog_urls: Vec<String>,
     /// The bearer token of a licensed catalog; it is sent to the catalog's own origin only.
     pub catalog_token: Option<Token>,
+    /// Root certificates to trust in the catalog's name beside the built-in ones, as PEM bundles.
+    pub catalog_root_certificates: Vec<Vec<u8>>,
     /// Use what is cached and make no request at all.
     pub offline: bool,
     /// The backend to provide; detected when absent.
@@ -119,8 +124,8 @@ pub struct Config {
     pub tool_dirs: Vec<PathBuf>,
     /// Extra variables the recipe sees, such as `RBEE_FEATURES`.
     pub recipe_env: BTreeMap<String, String>,
-    /// How strongly builds are isolated.
-    pub isolation: IsolationPolicy,
+    /// How strongly builds are isolated: by default as strongly as the host allows.
+    pub isolation: IsolationChoice,
     /// Whether `prepare()` and `build()` may use the network.
     pub build_network: bool,
     /// What to do when `check()` fails.
@@ -136,6 +141,11 @@ pub struct Config {
     /// The least verification a worker must have to be installed; a recipe that says `SKIP` has
     /// none.
     pub minimum_verification: Verification,
+    /// The weakest isolation a worker may be built in; on a host that allows less nothing of a recipe
+    /// runs, and what was built in less before is built again.
+    pub minimum_isolation: Isolation,
+    /// How a worker's entry and recipe must have come to be used.
+    pub catalog_transport: TransportPolicy,
     /// `OpenPGP` certificates, armoured or binary, that signatures are verified with; a recipe that
     /// asks for that needs them.
     pub keyring: Option<PathBuf>,
@@ -158,6 +168,7 @@ impl Config {
         Self {
             catalog_urls: vec![DEFAULT_CATALOG_URL.to_owned()],
             catalog_token: None,
+            catalog_root_certificates: Vec::new(),
             offline: false,
             backend: None,
             flavor: FlavorPreference::Any,
@@ -169,7 +180,7 @@ impl Config {
             search_path: system_search_path(),
             tool_dirs: Vec::new(),
             recipe_env: BTreeMap::new(),
-            isolation: IsolationPolicy::Auto,
+            isolation: IsolationChoice::Auto,
             build_network: true,
             check: CheckPolicy::Run,
             evaluation: EvaluationPolicy::default(),
@@ -177,6 +188,8 @@ impl Config {
             jobs: None,
             parallel_builds: 1,
             minimum_verification: Verification::Nothing,
+            minimum_isolation: Isolation::Group,
+            catalog_transport: TransportPolicy::default(),
             keyring: None,
             signatures: SignaturePolicy::Verify,
             trial: true,

@@ -238,6 +238,17 @@ pub enum ProvisionError {
         required: Verification,
     },
 
+    /// The catalog's answer came without TLS, and the policy demands it; nothing was installed.
+    #[error(
+        "`{url}` was not read over TLS, and the policy demands that for `{id}`; use an https catalog"
+    )]
+    CatalogWithoutTls {
+        /// The worker's id.
+        id: String,
+        /// Where the entry or the recipe came from, without credentials.
+        url: String,
+    },
+
     /// The new binary does not run; what was installed before stays.
     #[error("the new binary of `{id}` does not run: {problem}")]
     Trial {

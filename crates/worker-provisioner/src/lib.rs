@@ -27,10 +27,11 @@ mod workspace;
 
 pub use artifact::WorkerBinary;
 pub use backend::{BackendChoice, HostProbe, Kernel, SystemProbe};
+pub use build_sandbox::{Isolation, IsolationChoice};
 pub use catalog_client::{Flavor, Platform, Token, WorkerType};
 pub use config::{
     CheckPolicy, Config, DEFAULT_CATALOG_URL, DependencyPolicy, EvaluationPolicy, FlavorPreference,
-    IsolationPolicy, SignaturePolicy,
+    SignaturePolicy, TransportPolicy,
 };
 pub use contract::{Artifact, ArtifactCatalog, ArtifactProvisioner, ArtifactStatus, VendorSource};
 pub use dependencies::MissingDependency;

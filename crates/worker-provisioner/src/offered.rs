@@ -4,21 +4,29 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use catalog_client::WorkerId;
+use catalog_client::{Answer, WorkerId, WorkerList};
 
 /// How long a list counts: as long as the service lets it be kept.
 const FRESH: Duration = Duration::from_hours(1);
 
-/// The ids of the catalog's last known list.
+/// The ids of the catalog's last known list, and until when it counts.
 #[derive(Debug, Default)]
 pub(crate) struct Offered {
     list: Mutex<Option<(Instant, BTreeSet<WorkerId>)>>,
 }
 
 impl Offered {
-    /// Remembers a whole list.
-    pub(crate) fn learn(&self, ids: impl IntoIterator<Item = WorkerId>) {
-        *self.lock() = Some((Instant::now(), ids.into_iter().collect()));
+    /// Remembers a whole list that was sent `age` ago; one that is too old tells nothing.
+    pub(crate) fn learn(&self, age: Duration, ids: impl IntoIterator<Item = WorkerId>) {
+        if let Some(left) = FRESH.checked_sub(age) {
+            *self.lock() = Some((Instant::now() + left, ids.into_iter().collect()));
+        }
+    }
+
+    /// Remembers what the catalog has answered.
+    pub(crate) fn learn_list(&self, list: Answer<WorkerList>) {
+        let workers = list.value.workers.into_iter();
+        self.learn(list.freshness.age(), workers.map(|worker| worker.id));
     }
 
     /// Remembers that a worker was there after all.
@@ -32,8 +40,8 @@ impl Offered {
     /// is known.
     pub(crate) fn has(&self, id: &WorkerId) -> Option<bool> {
         let list = self.lock();
-        let (learnt, ids) = list.as_ref()?;
-        if learnt.elapsed() > FRESH {
+        let (until, ids) = list.as_ref()?;
+        if Instant::now() > *until {
             return None;
         }
         let name = |id: &WorkerId| id.split_backend().map(|(name, _)| name);
@@ -59,7 +67,9 @@ mod tests {
         let id = |text: &str| text.parse::<WorkerId>().unwrap();
         let offered = Offered::default();
         assert_eq!(offered.has(&id("one")), None);
-        offered.learn([id("one"), id("two-cuda")]);
+        offered.learn(Duration::from_hours(2), [id("one")]);
+        assert_eq!(offered.has(&id("one")), None, "too long ago");
+        offered.learn(Duration::ZERO, [id("one"), id("two-cuda")]);
         for (name, expected) in [
             ("one", true),
             ("one-cpu", true),

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use build_sandbox::{
-    BuildFlags, BuildSpec, Declarations, Isolation, IsolationChoice, Mount, NetworkPolicy, Phase,
-    Sandbox,
+    BuildFlags, BuildSpec, Declarations, Isolation, Mount, NetworkPolicy, Phase, Sandbox,
 };
 use catalog_client::{Answer, Architecture, CatalogConfig, Freshness};
 use pkgbuild_syntax::{Environment, Uname};
@@ -16,11 +15,11 @@ use source_fetch::{
 };
 
 use crate::activate;
-use crate::config::{CheckPolicy, Config, EvaluationPolicy, IsolationPolicy, SignaturePolicy};
+use crate::config::{CheckPolicy, Config, EvaluationPolicy, SignaturePolicy, TransportPolicy};
 use crate::error::ProvisionError;
 use crate::package::{Declared, EvaluatedPackage, line_of};
 use crate::progress::{Happening, OutputStream, ProvisionPhase, Unit};
-use crate::receipt::{SourceRecord, Verification};
+use crate::receipt::{Receipt, SourceRecord, Verification};
 use crate::steps::Choice;
 use crate::workspace::Workspace;
 
@@ -33,6 +32,9 @@ pub(crate) fn catalog_config(config: &Config) -> CatalogConfig {
     catalog.token.clone_from(&config.catalog_token);
     catalog.cache_dir = Some(config.cache_dir.join("catalog"));
     catalog.offline = config.offline;
+    catalog
+        .root_certificates
+        .clone_from(&config.catalog_root_certificates);
     concat!("worker-provisioner/", env!("CARGO_PKG_VERSION")).clone_into(&mut catalog.user_agent);
     catalog
 }
@@ -219,6 +221,16 @@ pub(crate) fn source_record(fetched: &Fetched) -> SourceRecord {
     }
 }
 
+/// Whether what a receipt tells is as good as the policy demands.
+pub(crate) fn meets(config: &Config, receipt: &Receipt) -> bool {
+    let isolation = Isolation::ALL
+        .into_iter()
+        .find(|tier| tier.name() == receipt.isolation);
+    receipt.verification() >= config.minimum_verification
+        && (receipt.catalog_tls || config.catalog_transport == TransportPolicy::Any)
+        && isolation >= Some(config.minimum_isolation)
+}
+
 /// Where a fetch puts things.
 pub(crate) fn directories(config: &Config, workspace: &Workspace) -> Directories {
     Directories {
@@ -359,14 +371,8 @@ fn surroundings(spec: &mut BuildSpec, config: &Config, choice: &Choice) {
     }
     spec.grace = config.grace;
     spec.limits.wall = config.phase_timeout;
-    (spec.isolation, spec.minimum) = match config.isolation {
-        IsolationPolicy::Auto => (IsolationChoice::Auto, Isolation::Group),
-        IsolationPolicy::Namespaces => (
-            IsolationChoice::Exactly(Isolation::Namespaces),
-            Isolation::Namespaces,
-        ),
-        IsolationPolicy::Group => (IsolationChoice::Exactly(Isolation::Group), Isolation::Group),
-    };
+    spec.isolation = config.isolation;
+    spec.minimum = config.minimum_isolation;
 }
 
 /// What sourcing a recipe to learn its values needs.

@@ -133,7 +133,8 @@ impl std::fmt::Debug for WorkerProvisioner {
 }
 
 impl WorkerProvisioner {
-    /// A provisioner that does as `config` says. Nothing is requested or created yet.
+    /// A provisioner that does as `config` says. Nothing is requested or created yet; the list of
+    /// workers that an earlier run has kept is read, which takes a moment.
     ///
     /// # Errors
     /// [`ProvisionError::Catalog`] when a catalog URL or token cannot work.
@@ -144,6 +145,10 @@ impl WorkerProvisioner {
                 source: Arc::new(source),
             }
         })?;
+        let offered = Arc::new(Offered::default());
+        if let Some(list) = catalog.kept_list() {
+            offered.learn_list(list);
+        }
         let sandbox = Arc::new(plan::sandbox(&config));
         let probe = Arc::new(SystemProbe::new(config.search_path.clone()));
         let shared = Shared {
@@ -153,7 +158,7 @@ impl WorkerProvisioner {
             catalog,
             sandbox,
             probe,
-            offered: Arc::default(),
+            offered,
             jobs: Arc::default(),
             joins: Arc::default(),
             reporter: None,
@@ -205,8 +210,8 @@ impl WorkerProvisioner {
     /// Reads the catalog's list, without a request while a kept copy is fresh, so that
     /// [`supports`](ArtifactProvisioner::supports) knows for an hour what is offered.
     ///
-    /// Until then, and after it, `supports` goes by the form of an id alone, and by what a refused
-    /// provision was told.
+    /// A list that an earlier run has kept counts too. Where no list is that young, `supports` goes
+    /// by the form of an id alone, and by what a refused provision was told.
     ///
     /// # Errors
     /// [`ProvisionError::Catalog`], [`ProvisionError::Cancelled`].
@@ -219,8 +224,7 @@ impl WorkerProvisioner {
                 source: Arc::new(source),
             },
         })?;
-        let workers = list.value.workers.into_iter();
-        self.shared.offered.learn(workers.map(|worker| worker.id));
+        self.shared.offered.learn_list(list);
         Ok(())
     }
 
@@ -367,9 +371,12 @@ impl WorkerProvisioner {
 /// The steps, in order.
 async fn provision(run: &Run) -> Result<Provisioned, ProvisionError> {
     use ProvisionPhase as Phase;
-    let entry = run.step(Phase::Metadata, run.metadata()).await?;
-    let choice = run.step(Phase::Platform, run.choose(&entry)).await?;
-    let recipe = run.step(Phase::Recipe, run.recipe(&entry, &choice)).await?;
+    let listing = run.step(Phase::Metadata, run.metadata()).await?;
+    let entry = &listing.entry;
+    let choice = run.step(Phase::Platform, run.choose(entry)).await?;
+    let recipe = run
+        .step(Phase::Recipe, run.recipe(&listing, &choice))
+        .await?;
     let _lock = run.lock(&choice).await?;
     run.repair(&choice).await?;
     let (version, bin_dir) = match run.kept(&recipe, &choice).await? {
@@ -380,7 +387,7 @@ async fn provision(run: &Run) -> Result<Provisioned, ProvisionError> {
         }
         None => build(run, &recipe, &choice).await?,
     };
-    let install = run.install(version, &choice, &entry, &bin_dir);
+    let install = run.install(version, &choice, entry, &bin_dir);
     let version = run.step(Phase::Install, install).await?;
     run.artifact(version, &choice)
 }

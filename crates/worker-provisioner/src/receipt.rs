@@ -15,6 +15,7 @@ pub const RECEIPT_VERSION: u32 = 1;
 /// How far something was verified, from not at all to best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Verification {
     /// Nobody vouches for the content: the recipe says `SKIP`.
     #[default]
@@ -38,6 +39,7 @@ impl fmt::Display for Verification {
 /// One source of an installed worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct SourceRecord {
     /// The name in `srcdir`.
     pub name: String,
@@ -60,6 +62,7 @@ pub struct SourceRecord {
 /// What a file of the package tree is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum FileContent {
     /// A folder.
     Folder,
@@ -79,6 +82,7 @@ pub enum FileContent {
 
 /// One file of the package tree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct FileRecord {
     /// Its path relative to the root of the tree.
     pub path: PathBuf,
@@ -92,6 +96,7 @@ pub struct FileRecord {
 /// Everything known of one installed version of a worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct Receipt {
     /// [`RECEIPT_VERSION`].
     pub receipt_version: u32,

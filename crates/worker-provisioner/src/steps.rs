@@ -17,7 +17,7 @@ use source_fetch::{FetchError, Fetched};
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::{self, BackendChoice, Kernel};
-use crate::config::FlavorPreference;
+use crate::config::{FlavorPreference, TransportPolicy};
 use crate::error::ProvisionError;
 use crate::install::{self, BinDir};
 use crate::package::EvaluatedPackage;
@@ -53,7 +53,14 @@ pub(crate) struct Choice {
     pub(crate) kernel: Option<Kernel>,
 }
 
-/// A recipe's text, and whether it came over TLS.
+/// A worker's entry, and whether it came over TLS.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    pub(crate) entry: WorkerEntry,
+    pub(crate) tls: bool,
+}
+
+/// A recipe's text, and whether it and the entry that names it came over TLS.
 #[derive(Debug)]
 pub(crate) struct Recipe {
     pub(crate) text: String,
@@ -112,7 +119,7 @@ impl Run {
         })
     }
 
-    pub(crate) async fn metadata(&self) -> Result<WorkerEntry, ProvisionError> {
+    pub(crate) async fn metadata(&self) -> Result<Listing, ProvisionError> {
         let id: WorkerId = self
             .request
             .worker_id
@@ -123,14 +130,31 @@ impl Run {
         if let Err(CatalogError::NotFound { available, .. }) = &answer
             && !available.is_empty()
         {
-            offered.learn(available.iter().filter_map(|id| id.parse().ok()));
+            let ids = available.iter().filter_map(|id| id.parse().ok());
+            offered.learn(Duration::ZERO, ids);
         }
         let answer = answer.map_err(|source| self.catalog_error(source))?;
         offered.add(&id);
         if let Some(warning) = plan::staleness(&answer) {
             self.emitter.warn(ProvisionPhase::Metadata, warning);
         }
-        Ok(answer.value)
+        let tls = self.judge_transport(&answer.url)?;
+        Ok(Listing {
+            entry: answer.value,
+            tls,
+        })
+    }
+
+    /// Whether a catalog's answer came over TLS; refused when the policy demands it.
+    fn judge_transport(&self, url: &str) -> Result<bool, ProvisionError> {
+        let tls = url.starts_with("https://");
+        if tls || self.shared.config.catalog_transport == TransportPolicy::Any {
+            return Ok(tls);
+        }
+        Err(ProvisionError::CatalogWithoutTls {
+            id: self.request.worker_id.clone(),
+            url: url.to_owned(),
+        })
     }
 
     /// Backend, operating system and architecture; then which recipe.
@@ -186,21 +210,21 @@ impl Run {
 
     pub(crate) async fn recipe(
         &self,
-        entry: &WorkerEntry,
+        listing: &Listing,
         choice: &Choice,
     ) -> Result<Recipe, ProvisionError> {
         let catalog = &self.shared.catalog;
         let answer = catalog
-            .recipe(entry, &choice.variant, choice.flavor, &self.cancel)
+            .recipe(&listing.entry, &choice.variant, choice.flavor, &self.cancel)
             .await;
         let answer = answer.map_err(|source| self.catalog_error(source))?;
         if let Some(warning) = plan::staleness(&answer) {
             self.emitter.warn(ProvisionPhase::Recipe, warning);
         }
-        let tls = answer.url.starts_with("https://");
+        let tls = self.judge_transport(&answer.url)?;
         Ok(Recipe {
             text: answer.value.text,
-            tls,
+            tls: tls && listing.tls,
         })
     }
 
@@ -266,7 +290,7 @@ impl Run {
     }
 
     /// Refuses what is less verified than the policy demands.
-    pub(crate) fn judge(&self, found: Verification) -> Result<(), ProvisionError> {
+    fn judge(&self, found: Verification) -> Result<(), ProvisionError> {
         let required = self.shared.config.minimum_verification;
         if found >= required {
             return Ok(());

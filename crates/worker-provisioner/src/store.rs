@@ -1,5 +1,6 @@
 //! The package trees of installed workers, several versions of each, with their receipts.
 
+mod history;
 mod repair;
 mod tree;
 
@@ -17,6 +18,8 @@ use crate::lock::FileLock;
 use crate::receipt::Receipt;
 use crate::workspace::remove_tree;
 
+pub(crate) use history::Change;
+use history::History;
 pub(crate) use tree::sha256_of;
 
 /// The prefix of everything unfinished, which a sweep may remove.
@@ -31,7 +34,7 @@ const MAX_RECEIPT: u64 = 64 << 20;
 /// What is installed, below one folder.
 ///
 /// Layout: `<root>/<worker id>.<backend>/<version folder>/{receipt.json,tree}`, and a file
-/// `current` beside the versions that names the installed one. Everything appears by rename, so a
+/// `current` beside the versions that names the installed one and those before it. Everything appears by rename, so a
 /// crash leaves whole versions only. Whoever changes a worker's folder holds that worker's lock.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -72,6 +75,7 @@ impl Version {
 
 /// What a garbage collection removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Collected {
     /// How many versions.
     pub versions: u64,
@@ -99,7 +103,7 @@ impl Store {
     pub fn list(&self) -> Result<Vec<Receipt>, ProvisionError> {
         let mut receipts = BTreeMap::new();
         for folder in folders(&self.root)? {
-            if let Some(version) = current(&folder)? {
+            if let Some(version) = History::read(&folder)?.installed(&folder) {
                 receipts.insert(folder, version.receipt);
             }
         }
@@ -169,7 +173,8 @@ impl Store {
                 collected.in_use += 1;
                 continue;
             };
-            let installed = current(&folder)?.map(|version| version.folder);
+            let installed = History::read(&folder)?.installed(&folder);
+            let installed = installed.map(|version| version.folder);
             let mut others = versions(&folder)?;
             others.retain(|version| Some(&version.folder) != installed.as_ref());
             for version in others.into_iter().skip(keep) {
@@ -187,12 +192,13 @@ impl Store {
         worker_id: &str,
         backend: WorkerType,
     ) -> Result<Version, ProvisionError> {
-        current(&self.worker_folder(worker_id, backend))?.ok_or_else(|| {
-            ProvisionError::NotInstalled {
+        let folder = self.worker_folder(worker_id, backend);
+        History::read(&folder)?
+            .installed(&folder)
+            .ok_or_else(|| ProvisionError::NotInstalled {
                 id: worker_id.to_owned(),
                 backend,
-            }
-        })
+            })
     }
 
     /// The version installed before the current one.
@@ -201,16 +207,10 @@ impl Store {
         worker_id: &str,
         backend: WorkerType,
     ) -> Result<Version, ProvisionError> {
-        let installed = self.installed(worker_id, backend)?;
-        let others = versions(&self.worker_folder(worker_id, backend))?;
-        let older = |version: &Version| {
-            version.folder != installed.folder
-                && version.receipt.stored_at <= installed.receipt.stored_at
-                && version.receipt.artifact.is_some()
-        };
-        others
-            .into_iter()
-            .find(older)
+        self.installed(worker_id, backend)?;
+        let folder = self.worker_folder(worker_id, backend);
+        History::read(&folder)?
+            .previous(&folder)
             .ok_or_else(|| ProvisionError::NoPreviousVersion {
                 id: worker_id.to_owned(),
                 backend,
@@ -273,9 +273,15 @@ impl Store {
 
     /// Prepares to make `version` the installed one: all that can fail for want of space is done
     /// before its binary is put in place.
-    pub(crate) fn begin_activation(&self, version: &Version) -> Result<Activation, ProvisionError> {
+    pub(crate) fn begin_activation(
+        &self,
+        version: &Version,
+        change: Change,
+    ) -> Result<Activation, ProvisionError> {
         let folder = version.folder.parent().unwrap_or(&self.root);
         let path = folder.join(ACTIVATING);
+        let history = History::read(folder)?.with(&version.name(), change);
+        let text = history.without_missing(folder).text();
         let write = || {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -285,7 +291,7 @@ impl Store {
                 .prefix(ACTIVATING)
                 .rand_bytes(0)
                 .tempfile_in(folder)?;
-            file.write_all(version.name().as_bytes())?;
+            file.write_all(text.as_bytes())?;
             file.as_file().sync_all()?;
             sync_folder(folder)?;
             Ok(file.into_temp_path())
@@ -362,21 +368,6 @@ impl Activation {
 /// What a worker's folder and its lock are called.
 pub(crate) fn worker_key(worker_id: &str, backend: WorkerType) -> String {
     format!("{worker_id}.{backend}")
-}
-
-fn current(folder: &Path) -> Result<Option<Version>, ProvisionError> {
-    let path = folder.join("current");
-    let name = match fs::read_to_string(&path) {
-        Ok(name) => name,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(ProvisionError::io("read", &path, source)),
-    };
-    let plain = !name.is_empty() && !name.starts_with('.') && !name.contains('/');
-    Ok(if plain {
-        read_version(&folder.join(name.trim_end()))
-    } else {
-        None
-    })
 }
 
 /// All readable versions, newest first.

@@ -91,6 +91,7 @@ pub enum Unit {
 /// Which stream of a phase an output line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum OutputStream {
     /// Standard output.
     Stdout,
@@ -149,6 +150,7 @@ pub enum Happening {
 
 /// One thing that happened in one provision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ProvisionEvent {
     /// [`EVENT_VERSION`].
     pub version: u32,

@@ -101,6 +101,7 @@ impl Run {
         let backend = choice.backend.clone();
         let force = self.request.force;
         let key = plan::build_key(&self.shared.config, &recipe.text, choice);
+        let policy = self.shared.config.clone();
         let kept = blocking(move || {
             if force {
                 return Ok(None);
@@ -108,6 +109,10 @@ impl Run {
             let Some(version) = store.built(&worker_id, backend.backend, &key)? else {
                 return Ok(None);
             };
+            // Fetched and built anew it may be better than the policy's minimum.
+            if !plan::meets(&policy, &version.receipt) {
+                return Ok(None);
+            }
             let current = store.installed(&worker_id, backend.backend);
             let is_current = current.is_ok_and(|current| current.folder == version.folder);
             Ok(Some(match &version.receipt.artifact {
@@ -123,13 +128,6 @@ impl Run {
             }))
         })
         .await?;
-        let receipt = kept.as_ref().map(|kept| match kept {
-            Kept::Installed(provisioned) => &provisioned.receipt,
-            Kept::Built(version) => &version.receipt,
-        });
-        if let Some(receipt) = receipt {
-            self.judge(receipt.verification())?;
-        }
         match &kept {
             Some(Kept::Installed(provisioned)) => {
                 let text = format!(

@@ -19,7 +19,7 @@ use crate::plan;
 use crate::progress::{Happening, ProvisionPhase};
 use crate::provisioner::Provisioned;
 use crate::receipt::{RECEIPT_VERSION, Receipt};
-use crate::store::Version;
+use crate::store::{Change, Version};
 use crate::trial;
 use crate::workspace::Workspace;
 
@@ -142,9 +142,11 @@ impl Run {
                 capabilities.supports_batching,
             )
         };
-        let version =
-            blocking(move || activate::activate(&store, version, &folder, &name, force, artifact))
-                .await?;
+        let activate = move || {
+            let change = Change::Install;
+            activate::activate(&store, version, &folder, &name, force, change, artifact)
+        };
+        let version = blocking(activate).await?;
         if let Some(binary) = &version.receipt.artifact {
             let text = format!("installed `{}`", binary.path().display());
             self.emitter.note(ProvisionPhase::Install, text);

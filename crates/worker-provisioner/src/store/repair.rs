@@ -3,9 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::{
-    ACTIVATING, Store, UNFINISHED, entries, folders, read_version, sha256_of, sync_folder,
-};
+use super::history::{History, read_bounded};
+use super::{ACTIVATING, Store, UNFINISHED, entries, folders, sha256_of, sync_folder};
 use crate::error::ProvisionError;
 use crate::lock::FileLock;
 use crate::workspace::remove_tree;
@@ -102,13 +101,10 @@ fn repair_worker(folder: &Path) -> Result<(), ProvisionError> {
 /// The binary of the version that was being activated is in place, or it is not: the record follows.
 fn finish_activation(folder: &Path) -> Result<(), ProvisionError> {
     let path = folder.join(ACTIVATING);
-    let Ok(name) = fs::read_to_string(&path) else {
+    let Ok(text) = read_bounded(&path) else {
         return Ok(());
     };
-    let is_plain = !name.is_empty() && !name.starts_with('.') && !name.contains('/');
-    let version = is_plain
-        .then(|| read_version(&folder.join(name.trim_end())))
-        .flatten();
+    let version = History::parse(&text).installed(folder);
     let is_in_place = version.is_some_and(|version| {
         let receipt = version.receipt;
         let (Some(artifact), Some(expected)) = (&receipt.artifact, &receipt.installed_sha256)
