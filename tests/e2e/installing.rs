@@ -71,68 +71,6 @@ fn the_binary_is_found_by_name_then_package_then_provides_then_alone() {
 }
 
 #[test]
-fn a_program_that_cannot_run_here_is_refused_for_what_it_lacks() {
-    let script = |line: &str| {
-        format!(
-            "  printf '%s\\n' '#!/bin/sh' {line} > demo\n  \
-             install -Dm755 demo \"$pkgdir/usr/bin/demo\""
-        )
-    };
-    let cases = [
-        (
-            "another processor",
-            // `e_machine` 8 is MIPS.
-            "  cp /bin/true demo\n  printf '\\010\\000' | dd of=demo bs=1 seek=18 conv=notrunc\n  \
-             install -Dm755 demo \"$pkgdir/usr/bin/demo\""
-                .to_owned(),
-            "mips",
-        ),
-        (
-            "no program",
-            "  echo text > demo\n  install -Dm755 demo \"$pkgdir/usr/bin/demo\"".to_owned(),
-            "neither a program nor a script",
-        ),
-        (
-            "missing library",
-            "  echo 'int f(void) { return 0; }' > f.c\n  \
-             echo 'int f(void); int main(void) { return f(); }' > main.c\n  \
-             cc -shared -fPIC -o libabsent.so f.c\n  cc -o demo main.c -L. -labsent\n  \
-             install -Dm755 demo \"$pkgdir/usr/bin/demo\""
-                .to_owned(),
-            "`libabsent.so` is missing",
-        ),
-        (
-            "interpreter",
-            "  printf '#!/opt/absent/python\\n' > demo\n  \
-             install -Dm755 demo \"$pkgdir/usr/bin/demo\""
-                .to_owned(),
-            "interpreter is missing",
-        ),
-        (
-            "old libc",
-            script(
-                "'echo \"demo: libc.so.6: version \\`GLIBC_9.99'\"'\"' not found (required by demo)\" >&2; exit 1'",
-            ),
-            "GLIBC_9.99",
-        ),
-        (
-            "illegal instruction",
-            script("'kill -ILL $$'"),
-            "newer processor",
-        ),
-        ("crash", script("'kill -SEGV $$'"), "segmentation fault"),
-    ];
-    run(async {
-        for (name, body, part) in cases {
-            let (site, outcome) = provision("cannot", &recipe(&body)).await;
-            let error = outcome.expect_err(name).chain();
-            assert!(error.contains(part), "{name}: {error}");
-            site.assert_nothing_installed();
-        }
-    });
-}
-
-#[test]
 fn a_relative_library_path_works_when_installed() {
     let body = "  echo 'int f(void) { return 0; }' > f.c\n  \
                 echo '#include <stdio.h>' > main.c\n  \

@@ -3,9 +3,9 @@
 use e2e_tests::sample;
 use tokio_util::sync::CancellationToken;
 use worker_provisioner::ProvisionPhase as Phase;
-use worker_provisioner::{FlavorPreference, Happening, ProvisionRequest};
+use worker_provisioner::{BACKLOG, FlavorPreference, Happening, ProvisionRequest};
 
-use crate::support::{Site, run};
+use crate::support::{Site, catalog_with, recipe, run};
 
 #[test]
 fn every_step_of_a_source_build_is_told_in_order() {
@@ -90,5 +90,35 @@ fn progress_never_falls_and_never_passes_its_total() {
             }
         }
         assert!(seen > 0, "the download told of no progress");
+    });
+}
+
+#[test]
+fn a_late_follower_of_a_chatty_build_sees_the_last_events_and_the_gap() {
+    run(async {
+        let mut site = Site::new("backlog");
+        let lines = BACKLOG + 2_000;
+        let body = format!(
+            "  seq {lines}\n  printf '#!/bin/sh\\n' > demo\n  \
+             install -Dm755 demo \"$pkgdir/usr/bin/demo\""
+        );
+        let catalog = catalog_with(&recipe(&body)).await;
+        site.config.catalog_urls = vec![catalog.base_url()];
+        let provisioner = site.provisioner();
+        let request = ProvisionRequest::new("demo").with_job_id("chatty");
+        provisioner
+            .provision_request(&request, CancellationToken::new())
+            .await
+            .unwrap();
+        let mut late = provisioner.subscribe("chatty");
+        let mut kept = Vec::new();
+        while let Some(event) = late.next().await {
+            kept.push(event.sequence);
+        }
+        let reported = site.events.lock().unwrap();
+        let all: Vec<u64> = reported.iter().map(|event| event.sequence).collect();
+        assert!(all.len() > lines, "the reporter sees every line");
+        assert_eq!(kept.len(), BACKLOG);
+        assert_eq!(kept, all[all.len() - BACKLOG..]);
     });
 }

@@ -168,6 +168,9 @@ fn what_is_supported_follows_from_the_form_and_the_known_catalog_without_a_reque
         let asked = catalog.requests().len();
         assert!(provisioner.supports("demo") && provisioner.supports("demo-cpu"));
         assert!(!provisioner.supports("other"));
+        // The next process finds the list where the last one has kept it.
+        let restarted = site.provisioner();
+        assert!(restarted.supports("demo") && !restarted.supports("other"));
         assert_eq!(catalog.requests().len(), asked);
     });
 }

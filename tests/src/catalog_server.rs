@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
@@ -114,6 +115,11 @@ impl CatalogServer {
     /// The catalog's base URL, without a trailing slash.
     pub fn base_url(&self) -> String {
         self.server.base_url()
+    }
+
+    /// The bound address.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
     }
 
     /// The requests so far, in their order.

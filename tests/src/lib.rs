@@ -17,4 +17,5 @@ pub mod release;
 pub mod repository;
 pub mod sample;
 pub mod serve;
+pub mod tls;
 pub mod worker;

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use build_sandbox::SandboxError;
+use build_sandbox::{Isolation, SandboxError};
 use catalog_client::{CatalogError, WorkerType};
 use source_fetch::FetchError;
 
@@ -236,6 +236,21 @@ pub enum ProvisionError {
         found: Verification,
         /// How far it would have to be.
         required: Verification,
+    },
+
+    /// Builds would be less isolated than the policy demands; nothing of the recipe was run.
+    #[error(
+        "`{id}` would be built in tier `{found}`, and the policy demands `{required}`: {reason}"
+    )]
+    IsolationBelowPolicy {
+        /// The worker's id.
+        id: String,
+        /// The tier there is.
+        found: Isolation,
+        /// The weakest tier the policy allows.
+        required: Isolation,
+        /// Why it is no stronger.
+        reason: String,
     },
 
     /// The catalog's answer came without TLS, and the policy demands it; nothing was installed.

@@ -31,12 +31,20 @@ pub(crate) fn preflight(
     home: Option<&Path>,
     search_path: &[PathBuf],
 ) -> Result<BinDir, ProvisionError> {
+    first_usable(configured, Path::new("/usr/local/bin"), home, search_path)
+}
+
+fn first_usable(
+    configured: Option<&Path>,
+    system: &Path,
+    home: Option<&Path>,
+    search_path: &[PathBuf],
+) -> Result<BinDir, ProvisionError> {
     if let Some(path) = configured {
         fs::create_dir_all(path).map_err(|source| ProvisionError::io("create", path, source))?;
         try_out(path).map_err(|source| ProvisionError::io("write to", path, source))?;
         return Ok(found(path, search_path));
     }
-    let system = Path::new("/usr/local/bin");
     if try_out(system).is_ok() {
         return Ok(found(system, search_path));
     }
@@ -253,6 +261,32 @@ mod tests {
         let error = install("one", folder.path(), true).unwrap_err();
         assert!(matches!(error, ProvisionError::TargetNotAFile { .. }));
         assert_eq!(fs::read_to_string(&kept).unwrap(), "kept");
+    }
+
+    #[test]
+    fn the_first_folder_that_can_be_written_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let (system, home) = (at("system"), at("home"));
+        let choose = |configured: Option<&Path>, system: &Path, home: Option<&Path>| {
+            first_usable(configured, system, home, &[]).map(|chosen| chosen.path)
+        };
+        // Not made when it is missing, and never written to when even root cannot.
+        for unusable in [system.as_path(), Path::new("/proc")] {
+            let chosen = choose(None, unusable, Some(&home)).unwrap();
+            assert_eq!(chosen, home.join(".local/bin"));
+            assert!(chosen.is_dir() && !system.exists());
+            let error = choose(None, unusable, None).unwrap_err();
+            assert!(matches!(error, ProvisionError::NoBinDir), "{error}");
+        }
+        fs::create_dir(&system).unwrap();
+        assert_eq!(choose(None, &system, Some(&home)).unwrap(), system);
+        let own = at("own");
+        assert_eq!(choose(Some(&own), &system, Some(&home)).unwrap(), own);
+        // Whoever names a folder wants that one.
+        let error = choose(Some(Path::new("/proc")), &system, Some(&home)).unwrap_err();
+        assert!(matches!(error, ProvisionError::Io { .. }), "{error}");
+        assert_eq!(fs::read_dir(&system).unwrap().count(), 0);
     }
 
     #[test]

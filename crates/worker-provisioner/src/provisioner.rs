@@ -403,7 +403,11 @@ async fn build(
     let package = run.step(Phase::Evaluate, evaluate).await?;
     let dependencies = run.dependencies(&package, choice);
     run.step(Phase::Dependencies, dependencies).await?;
-    let bin_dir = run.step(Phase::Preflight, run.preflight()).await?;
+    let preflight = async {
+        run.judge_isolation().await?;
+        run.preflight().await
+    };
+    let bin_dir = run.step(Phase::Preflight, preflight).await?;
     let _slot = run.build_slot().await?;
     let workspace = run.step(Phase::Workspace, run.workspace(recipe)).await?;
     let built = async {

@@ -9,7 +9,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use build_sandbox::{BuildSpec, Isolation, Phase, PhaseStatus, SandboxError};
+use build_sandbox::{
+    BuildSpec, Isolation, IsolationChoice, Phase, PhaseStatus, SandboxError, TierStatus,
+};
 use catalog_client::{
     Architecture, CatalogError, Flavor, Host, Platform, Variant, WorkerEntry, WorkerId,
 };
@@ -299,6 +301,29 @@ impl Run {
             id: self.request.worker_id.clone(),
             found,
             required,
+        })
+    }
+
+    /// Refuses a host whose isolation is weaker than the policy demands.
+    pub(crate) async fn judge_isolation(&self) -> Result<(), ProvisionError> {
+        let config = &self.shared.config;
+        let required = config.minimum_isolation;
+        let capabilities = self.shared.sandbox.probe().await;
+        let (found, reason) = match config.isolation {
+            IsolationChoice::Exactly(tier) => (tier, "it is what is configured".to_owned()),
+            IsolationChoice::Auto => match capabilities.status(required) {
+                TierStatus::Unavailable { reason } => (capabilities.strongest(), reason.clone()),
+                TierStatus::Works => return Ok(()),
+            },
+        };
+        if found >= required {
+            return Ok(());
+        }
+        Err(ProvisionError::IsolationBelowPolicy {
+            id: self.request.worker_id.clone(),
+            found,
+            required,
+            reason,
         })
     }
 

@@ -117,6 +117,12 @@ fn explain(text: &str) -> Option<String> {
             let library = rest.split(':').next().unwrap_or(rest);
             return Some(format!("the shared library `{library}` is missing"));
         }
+        if let Some((_, symbol)) = line.split_once(": undefined symbol: ") {
+            let symbol = symbol.split([',', ' ']).next().unwrap_or(symbol);
+            return Some(format!(
+                "a shared library of this system is older than the program needs: `{symbol}` is missing in it"
+            ));
+        }
         if let Some((_, rest)) = line.split_once("version `")
             && let Some((version, _)) = rest.split_once("' not found")
         {
@@ -148,6 +154,10 @@ mod tests {
             (
                 "/x/w: /lib/libc.so.6: version `GLIBC_2.39' not found (required by /x/w)",
                 "GLIBC_2.39",
+            ),
+            (
+                "/x/w: symbol lookup error: /x/w: undefined symbol: cudaFoo, version libcudart.so.12",
+                "`cudaFoo` is missing",
             ),
             (
                 "bash: line 1: /x/w: cannot execute: required file not found",

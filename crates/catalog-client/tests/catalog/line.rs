@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use catalog_client::{
     CatalogClient, CatalogConfig, CatalogError, Flavor, OtherOrigins, Proxy, Token,
 };
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use e2e_tests::tls::TlsFront;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::*;
@@ -390,42 +390,13 @@ async fn proxy_variables_count() {
 
 #[tokio::test]
 async fn a_private_authority_has_to_be_named() {
-    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let pem = key.cert.pem();
-    let private = rustls::pki_types::PrivateKeyDer::Pkcs8(key.signing_key.serialize_der().into());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![key.cert.der().clone()], private)
-        .unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(tls));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base_url = format!(
-        "https://localhost:{}",
-        listener.local_addr().unwrap().port()
-    );
-    let server = tokio::spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            let Ok(mut stream) = acceptor.accept(stream).await else {
-                continue;
-            };
-            let mut request = [0; 4096];
-            let _ = stream.read(&mut request).await;
-            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n";
-            let answer = format!("{head}Content-Length: {}\r\n\r\n{GOOD}", GOOD.len());
-            let _ = stream.write_all(answer.as_bytes()).await;
-            let _ = stream.shutdown().await;
-        }
-    });
-    let error = get(&client(&base_url)).await.unwrap_err();
+    let plain = Scripted::always(json(GOOD)).await;
+    let front = TlsFront::start(plain.address).await.unwrap();
+    let error = get(&client(&front.base_url())).await.unwrap_err();
     assert_eq!(variant_name(&error), "Tls", "{error:?}");
     let trusting = CatalogConfig {
-        root_certificates: vec![pem.into_bytes()],
-        ..config(&base_url)
+        root_certificates: vec![front.certificate().as_bytes().to_vec()],
+        ..config(&front.base_url())
     };
     get(&CatalogClient::new(trusting).unwrap()).await.unwrap();
-    server.abort();
 }

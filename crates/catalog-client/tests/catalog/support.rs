@@ -30,6 +30,7 @@ pub enum Step {
 /// A scripted server; each connection carries one request.
 pub struct Scripted {
     pub base_url: String,
+    pub address: std::net::SocketAddr,
     requests: Arc<Mutex<Vec<String>>>,
     _stop: DropGuard,
 }
@@ -38,7 +39,8 @@ impl Scripted {
     /// Starts a server that answers its `n`th request (from 0), given as text, as `script` says.
     pub async fn start(script: impl Fn(usize, &str) -> Vec<Step> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base_url = format!("http://{}", listener.local_addr().unwrap());
+        let address = listener.local_addr().unwrap();
+        let base_url = format!("http://{address}");
         let requests = Arc::new(Mutex::new(Vec::new()));
         let (seen, script, count) = (
             Arc::clone(&requests),
@@ -66,6 +68,7 @@ impl Scripted {
         });
         Self {
             base_url,
+            address,
             requests,
             _stop: stop.drop_guard(),
         }
