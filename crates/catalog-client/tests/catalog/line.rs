@@ -1,6 +1,5 @@
 //! Retries, mirrors, shared requests, cancellation, credentials, proxies and certificates.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use catalog_client::{
