@@ -154,6 +154,7 @@ fn a_program_that_only_does_not_know_the_questions_is_installed_with_a_warning()
 }
 
 #[test]
+#[allow(clippy::print_stderr, reason = "a skipped test says so")]
 fn the_trial_sees_no_network_and_writes_nothing() {
     run(async {
         let mut site = Site::new("trial-walls");
