@@ -19,8 +19,8 @@ const ROOMY: &str = "size=512m,nr_inodes=100000";
 /// The least a file system can have; 0 would mean no limit.
 const PAGE: u64 = 4096;
 
-/// How long a dying process may keep a file system busy.
-const DYING: Duration = Duration::from_secs(10);
+/// How long a file system may be written to without a pause.
+const BUSY: Duration = Duration::from_secs(10);
 
 /// Small file systems on a lane's folders, taken away when dropped.
 ///
@@ -110,10 +110,12 @@ struct Full {
 #[derive(Debug)]
 struct ReadOnly {
     folder: &'static str,
+    /// When it becomes so: before the start, or when a phase begins.
+    phase: Option<ProvisionPhase>,
     had_old: bool,
 }
 
-/// Fills each folder's disk at every phase, then makes each folder read-only.
+/// Fills each folder's disk at every phase, then makes each folder read-only at every phase.
 pub(crate) fn run(
     lanes: &[Lane<'_>],
     courses: &Courses,
@@ -126,10 +128,16 @@ pub(crate) fn run(
     let mut built = full(&courses.source, Flavor::Source, rng);
     thin(&mut built, most / 4, rng);
     cases.extend(built);
-    let mut read_only: Vec<ReadOnly> = FOLDERS
-        .iter()
-        .flat_map(|&folder| [false, true].map(|had_old| ReadOnly { folder, had_old }))
-        .collect();
+    let mut read_only = Vec::new();
+    for phase in moments(&courses.binary) {
+        for folder in FOLDERS {
+            read_only.extend([false, true].map(|had_old| ReadOnly {
+                folder,
+                phase,
+                had_old,
+            }));
+        }
+    }
     thin(&mut read_only, most, rng);
     let _mounts = Mounts::on(lanes)?;
     Ok(vec![
@@ -143,11 +151,15 @@ pub(crate) fn run(
     ])
 }
 
-fn full(course: &Course, flavor: Flavor, rng: &mut Rng) -> Vec<Full> {
+/// Before the start, and the beginning of each phase.
+fn moments(course: &Course) -> impl Iterator<Item = Option<ProvisionPhase>> {
     let phases = course.phases.iter().map(|(phase, _)| Some(*phase));
-    let phases: Vec<_> = std::iter::once(None).chain(phases).collect();
+    std::iter::once(None).chain(phases)
+}
+
+fn full(course: &Course, flavor: Flavor, rng: &mut Rng) -> Vec<Full> {
     let mut cases = Vec::new();
-    for &phase in &phases {
+    for phase in moments(course) {
         for folder in FOLDERS {
             // Anything from nothing to 4 MiB, each order of magnitude as likely as another.
             let free = if rng.bool() { 0 } else { 1 << rng.u32(12..23) };
@@ -183,12 +195,14 @@ fn fill_up(lane: &Lane<'_>, case: &Full) -> Result<Finding> {
     Ok(lane.judge(case.flavor, case.had_old).after(early))
 }
 
-/// A process of the run before that is on its way out may hold a file open for writing a while.
-fn remount_read_only(path: &Path) -> Result<()> {
-    let deadline = Instant::now() + DYING;
+/// Makes a file system read-only, which it becomes only at a moment when no file on it is open for
+/// writing: that a process has ended is seen a little before the kernel has closed its files.
+fn remount_read_only(path: &Path, child: Option<&Child>) -> Result<()> {
+    let deadline = Instant::now() + BUSY;
+    let remount = || mount(&["-o", "remount,ro"], path);
     loop {
-        match mount(&["-o", "remount,ro"], path) {
-            Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
+        match child.map_or_else(remount, |child| child.stopped(remount)) {
+            Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(1)),
             outcome => return outcome,
         }
     }
@@ -196,9 +210,22 @@ fn remount_read_only(path: &Path) -> Result<()> {
 
 fn make_read_only(lane: &Lane<'_>, case: &ReadOnly) -> Result<Finding> {
     lane.reset(case.had_old)?;
-    remount_read_only(&lane.site.folder(case.folder))?;
-    let ended = lane.run(Catalog::New, Flavor::Binary)?;
-    let early = lane.left_at_once(&ended);
+    let path = lane.site.folder(case.folder);
+    if case.phase.is_none() {
+        remount_read_only(&path, None)?;
+    }
+    let mut child = Child::start(lane.provision(Catalog::New, Flavor::Binary))?;
+    if let Some(phase) = case.phase
+        && child.until(phase)
+    {
+        remount_read_only(&path, Some(&child))?;
+    }
+    let ended = child.finish()?;
+    let mut early = lane.left_at_once(&ended);
+    if case.phase.is_some() {
+        // Nothing can be removed from where nothing can be written; the next run has to.
+        early.left.clear();
+    }
     empty_again(lane)?;
     Ok(lane.judge(Flavor::Binary, case.had_old).after(early))
 }

@@ -96,8 +96,8 @@ async fn the_next_mirror_is_asked_at_once() {
     assert_eq!(two.requests().len(), 0);
 }
 
-#[tokio::test]
-async fn concurrent_calls_make_one_request() {
+/// A server that answers once the token is cancelled.
+async fn gated() -> (Scripted, CancellationToken) {
     let gate = CancellationToken::new();
     let held = gate.clone();
     let server = Scripted::start(move |_, _| {
@@ -106,6 +106,12 @@ async fn concurrent_calls_make_one_request() {
         steps
     })
     .await;
+    (server, gate)
+}
+
+#[tokio::test]
+async fn concurrent_calls_make_one_request() {
+    let (server, gate) = gated().await;
     let client = client(&server.base_url);
     let calls: Vec<_> = (0..64)
         .map(|_| {
@@ -129,14 +135,7 @@ async fn concurrent_calls_make_one_request() {
 
 #[tokio::test]
 async fn a_shared_request_outlives_the_one_who_started_it() {
-    let gate = CancellationToken::new();
-    let held = gate.clone();
-    let server = Scripted::start(move |_, _| {
-        let mut steps = vec![Step::Gate(held.clone())];
-        steps.extend(json(GOOD));
-        steps
-    })
-    .await;
+    let (server, gate) = gated().await;
     let client = client(&server.base_url);
     let leader_cancel = CancellationToken::new();
     let leader = {
