@@ -1,8 +1,8 @@
 //! Disks that fill up and folders that become read-only.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use fastrand::Rng;
@@ -18,9 +18,6 @@ const ROOMY: &str = "size=512m,nr_inodes=100000";
 
 /// The least a file system can have; 0 would mean no limit.
 const PAGE: u64 = 4096;
-
-/// How long a file system may be written to without a pause.
-const BUSY: Duration = Duration::from_secs(10);
 
 /// Small file systems on a lane's folders, taken away when dropped.
 ///
@@ -45,12 +42,16 @@ impl Mounts {
 impl Drop for Mounts {
     fn drop(&mut self) {
         for path in &self.0 {
-            let _ = Command::new("umount").arg("--lazy").arg(path).status();
+            unmount(path);
         }
     }
 }
 
-fn mount(arguments: &[&str], path: &Path) -> Result<()> {
+fn unmount(path: &Path) {
+    let _ = Command::new("umount").arg("--lazy").arg(path).status();
+}
+
+fn mount<S: AsRef<OsStr> + std::fmt::Debug>(arguments: &[S], path: &Path) -> Result<()> {
     let output = Command::new("mount")
         .args(arguments)
         .arg(path)
@@ -195,30 +196,39 @@ fn fill_up(lane: &Lane<'_>, case: &Full) -> Result<Finding> {
     Ok(lane.judge(case.flavor, case.had_old).after(early))
 }
 
-/// Makes a file system read-only, which it becomes only at a moment when no file on it is open for
-/// writing: that a process has ended is seen a little before the kernel has closed its files.
-fn remount_read_only(path: &Path, child: Option<&Child>) -> Result<()> {
-    let deadline = Instant::now() + BUSY;
-    let remount = || mount(&["-o", "remount,ro"], path);
-    loop {
-        match child.map_or_else(remount, |child| child.stopped(remount)) {
-            Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(1)),
-            outcome => return outcome,
-        }
+/// A read-only view that covers a folder until dropped. Files that are open under it stay writable,
+/// as they do when an administrator does this, so that it takes effect at once.
+struct Cover<'a>(&'a Path);
+
+impl<'a> Cover<'a> {
+    fn over(path: &'a Path) -> Result<Self> {
+        // Made aside, where nobody writes meanwhile, and put in place in one step.
+        let aside = path.with_extension("aside");
+        std::fs::create_dir_all(&aside)?;
+        mount(&["--bind".as_ref(), path.as_os_str()], &aside)?;
+        let covered = mount(&["-o", "remount,bind,ro"], &aside)
+            .and_then(|()| mount(&["--bind".as_ref(), aside.as_os_str()], path));
+        unmount(&aside);
+        covered.map(|()| Self(path))
+    }
+}
+
+impl Drop for Cover<'_> {
+    fn drop(&mut self) {
+        unmount(self.0);
     }
 }
 
 fn make_read_only(lane: &Lane<'_>, case: &ReadOnly) -> Result<Finding> {
     lane.reset(case.had_old)?;
     let path = lane.site.folder(case.folder);
-    if case.phase.is_none() {
-        remount_read_only(&path, None)?;
-    }
+    let cover = || Cover::over(&path);
+    let mut covered = case.phase.is_none().then(cover).transpose()?;
     let mut child = Child::start(lane.provision(Catalog::New, Flavor::Binary))?;
     if let Some(phase) = case.phase
         && child.until(phase)
     {
-        remount_read_only(&path, Some(&child))?;
+        covered = Some(child.stopped(cover)?);
     }
     let ended = child.finish()?;
     let mut early = lane.left_at_once(&ended);
@@ -226,6 +236,6 @@ fn make_read_only(lane: &Lane<'_>, case: &ReadOnly) -> Result<Finding> {
         // Nothing can be removed from where nothing can be written; the next run has to.
         early.left.clear();
     }
-    empty_again(lane)?;
+    drop(covered);
     Ok(lane.judge(Flavor::Binary, case.had_old).after(early))
 }
