@@ -38,8 +38,8 @@ pub use dependencies::MissingDependency;
 pub use error::{BinaryProblem, ProvisionError};
 pub use filesystem_catalog::FilesystemCatalog;
 pub use progress::{
-    BACKLOG, EVENT_VERSION, Happening, OutputStream, ProvisionEvent, ProvisionPhase, Reporter,
-    Subscription, Unit,
+    BACKLOG, BACKLOG_BYTES, EVENT_VERSION, Happening, OutputStream, ProvisionEvent, ProvisionPhase,
+    Reporter, Subscription, Unit,
 };
 pub use provisioner::{ProvisionRequest, Provisioned, WorkerProvisioner};
 pub use receipt::{FileContent, FileRecord, RECEIPT_VERSION, Receipt, SourceRecord, Verification};

@@ -4,5 +4,5 @@ mod event;
 mod follow;
 
 pub use event::{EVENT_VERSION, Happening, OutputStream, ProvisionEvent, ProvisionPhase, Unit};
-pub use follow::{BACKLOG, Reporter, Subscription};
+pub use follow::{BACKLOG, BACKLOG_BYTES, Reporter, Subscription};
 pub(crate) use follow::{Emitter, Jobs};

@@ -169,6 +169,20 @@ pub struct ProvisionEvent {
     pub happening: Happening,
 }
 
+impl ProvisionEvent {
+    /// How many bytes of text it holds.
+    pub(super) fn text_len(&self) -> usize {
+        let text = match &self.happening {
+            Happening::Note { text } | Happening::Warning { text } => text,
+            Happening::Progress { subject, .. } => subject,
+            Happening::Output { line, .. } => line,
+            Happening::Failed { error } => error,
+            Happening::Started | Happening::Finished { .. } | Happening::Cancelled => "",
+        };
+        self.job_id.len() + self.worker_id.len() + text.len()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -3,13 +3,18 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::stream::{self, Stream};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::event::{EVENT_VERSION, Happening, ProvisionEvent, ProvisionPhase};
 
-/// How many events of one job a late [`Subscription`] can still see.
+/// How many events of one job a late [`Subscription`] can still see; fewer when they hold more than
+/// [`BACKLOG_BYTES`] of text.
 pub const BACKLOG: usize = 10_000;
+
+/// How many bytes of text the events that are kept of one job hold at most.
+pub const BACKLOG_BYTES: usize = 4 << 20;
 
 /// How many finished jobs are kept for late subscribers.
 const FINISHED_JOBS: usize = 64;
@@ -38,7 +43,10 @@ struct JobLog {
 #[derive(Debug, Default)]
 struct JobState {
     events: VecDeque<ProvisionEvent>,
+    /// Of text in `events`.
+    bytes: usize,
     dropped: u64,
+    opened: bool,
     closed: bool,
 }
 
@@ -56,11 +64,15 @@ impl JobLog {
 
     fn push(&self, event: ProvisionEvent) {
         let mut state = self.lock();
-        if state.events.len() == BACKLOG {
-            state.events.pop_front();
+        state.bytes += event.text_len();
+        state.events.push_back(event);
+        while state.events.len() > BACKLOG || state.bytes > BACKLOG_BYTES {
+            let Some(oldest) = state.events.pop_front() else {
+                break;
+            };
+            state.bytes -= oldest.text_len();
             state.dropped += 1;
         }
-        state.events.push_back(event);
         drop(state);
         self.changed.send_modify(|count| *count += 1);
     }
@@ -82,7 +94,7 @@ pub struct Subscription {
 impl Subscription {
     /// The next event, or `None` once the job has ended and everything was seen.
     ///
-    /// A reader that falls more than [`BACKLOG`] events behind misses the oldest ones, which
+    /// A reader that falls more than [`BACKLOG`] events, or [`BACKLOG_BYTES`], behind misses the oldest ones, which
     /// shows as a gap in [`ProvisionEvent::sequence`]. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<ProvisionEvent> {
         loop {
@@ -103,6 +115,15 @@ impl Subscription {
                 return None;
             }
         }
+    }
+
+    /// The same as a stream, such as one of server-sent events is made of.
+    pub fn into_stream(self) -> impl Stream<Item = ProvisionEvent> + Send + Unpin + 'static {
+        let next = |mut subscription: Self| async move {
+            let event = subscription.next().await?;
+            Some((event, subscription))
+        };
+        Box::pin(stream::unfold(self, next))
     }
 }
 
@@ -132,6 +153,10 @@ impl Jobs {
 
     fn log(&self, job_id: &str) -> Arc<JobLog> {
         let mut table = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        // Jobs that never started and that nobody waits for any more.
+        table
+            .logs
+            .retain(|_, log| Arc::strong_count(log) > 1 || log.lock().opened);
         Arc::clone(
             table
                 .logs
@@ -150,6 +175,7 @@ impl Jobs {
         if log.lock().closed {
             *log = JobLog::new();
         }
+        log.lock().opened = true;
         Arc::clone(log)
     }
 
@@ -290,6 +316,8 @@ impl std::fmt::Debug for Emitter {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use futures_util::StreamExt as _;
+
     use super::*;
 
     #[tokio::test]
@@ -314,5 +342,39 @@ mod tests {
         }
         assert!(early.next().await.is_none());
         assert!(late.next().await.is_none());
+        let all: Vec<_> = jobs.subscribe("job").into_stream().collect().await;
+        assert_eq!(all.len(), 8);
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_bounded_in_bytes_too() {
+        let jobs = Arc::new(Jobs::default());
+        let emitter = Emitter::new(&jobs, None, "job", "worker");
+        let line = "x".repeat(64 << 10);
+        for _ in 0..200 {
+            emitter.note(ProvisionPhase::Build, line.as_str());
+        }
+        emitter.note(ProvisionPhase::Build, "last");
+        drop(emitter);
+        let kept: Vec<_> = jobs.subscribe("job").into_stream().collect().await;
+        let bytes: usize = kept.iter().map(ProvisionEvent::text_len).sum();
+        assert!(
+            bytes <= BACKLOG_BYTES && bytes > BACKLOG_BYTES / 2,
+            "{bytes}"
+        );
+        assert_eq!(kept.last().unwrap().sequence, 200);
+    }
+
+    #[test]
+    fn a_job_that_nobody_starts_or_waits_for_is_forgotten() {
+        let jobs = Jobs::default();
+        let waiting = jobs.subscribe("waiting");
+        for index in 0..1_000 {
+            drop(jobs.subscribe(&format!("never-{index}")));
+        }
+        let logs = jobs.state.lock().unwrap().logs.len();
+        assert!(logs <= 2, "{logs}");
+        let log = Arc::clone(&waiting.log);
+        assert!(Arc::ptr_eq(&log, &jobs.open("waiting")));
     }
 }
