@@ -18,21 +18,34 @@ use worker_provisioner::{
 /// The servers outlive every single test, so they need a runtime of their own.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 
-static WORLD: LazyLock<(Sample, TempDir)> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().unwrap();
+static WORLD: LazyLock<Sample> = LazyLock::new(|| {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    remove_old_worlds(target);
+    let folder = target.join(format!("{WORLD_PREFIX}{}", std::process::id()));
     let options = SampleOptions {
         port: 0,
-        target: Path::new(env!("CARGO_TARGET_TMPDIR")).join("sample-worker"),
+        target: target.join("sample-worker"),
     };
-    let sample = RUNTIME
-        .block_on(Sample::start(folder.path(), &options))
-        .unwrap();
-    (sample, folder)
+    RUNTIME.block_on(Sample::start(&folder, &options)).unwrap()
 });
+
+const WORLD_PREFIX: &str = "world-";
+
+/// What is static is never dropped, so that each process leaves its folder to a later one.
+fn remove_old_worlds(target: &Path) {
+    for entry in target.read_dir().unwrap().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name.strip_prefix(WORLD_PREFIX);
+        let processes = Path::new("/proc");
+        if owner.is_some_and(|pid| processes.is_dir() && !processes.join(pid).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
 
 /// The sample catalogs, repository and releases.
 pub(crate) fn sample() -> &'static Sample {
-    &WORLD.0
+    &WORLD
 }
 
 /// Runs a test on the runtime that the servers run on.

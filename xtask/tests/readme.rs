@@ -12,7 +12,21 @@ use tempfile::TempDir;
 
 /// Commands that run here, in the order of the README, against a sample catalog and in a home of
 /// their own.
-const QUICK: [&str; 6] = ["provision", "workers", "list", "verify", "srcinfo", "lint"];
+const QUICK: [&str; 10] = [
+    "provision",
+    "workers",
+    "list",
+    "verify",
+    "rollback",
+    "remove",
+    "gc",
+    "srcinfo",
+    "lint",
+    "fetch",
+];
+
+/// The worker that the blocks provision.
+const WORKER: &str = "sample-worker-rbee";
 
 /// Programs that a reader has anyway and that are not ours to check.
 const FOREIGN: [&str; 4] = ["git", "cd", "curl", "export"];
@@ -230,6 +244,9 @@ impl Place {
             words.push(match word {
                 "FILE" | "FILE…" | "FILE..." => self.path("PKGBUILD").display().to_string(),
                 "[ID]" => continue,
+                // Without the flags of the block it would be installed for everybody.
+                "ID" if words.first().is_none_or(|first| first != "provision") => WORKER.to_owned(),
+                "DIR" => self.path("srcdir").display().to_string(),
                 // What a reader keeps in the temporary folder stays in this test's own.
                 _ => word.replace("/tmp/", &format!("{}/", self.folder.path().display())),
             });
@@ -285,6 +302,15 @@ fn quick_commands_do_what_they_are_there_for() {
         {
             continue;
         }
+        if name == "rollback" {
+            // There has to be a version to go back to.
+            let bin_dir = place.path("workers");
+            let again = format!("cargo xtask provision {WORKER} --backend cpu --force --bin-dir");
+            let again = place
+                .run(&format!("{again} {}", bin_dir.display()))
+                .unwrap();
+            assert!(again.status.success(), "{again:?}");
+        }
         let Some(output) = place.run(&command) else {
             continue;
         };
@@ -294,12 +320,14 @@ fn quick_commands_do_what_they_are_there_for() {
         match name {
             "provision" => assert!(said.contains("\"status\""), "no artifact: {said}"),
             "srcinfo" => assert!(said.starts_with("pkgbase = sample"), "{said}"),
-            "workers" => assert!(said.contains("sample-worker-rbee"), "{said}"),
+            "workers" => assert!(said.contains(WORKER), "{said}"),
+            "remove" => assert!(!place.path("workers").join(WORKER).exists(), "{said}"),
             _ => {}
         }
         ran.insert(name.to_owned());
     }
-    assert!(ran.contains("provision"), "only these ran: {ran:?}");
+    let all: BTreeSet<_> = QUICK.map(str::to_owned).into();
+    assert_eq!(ran, all);
 }
 
 #[test]
@@ -307,12 +335,17 @@ fn slow_commands_run_where_asked_for() {
     if std::env::var_os("README_COMMANDS").is_none_or(|value| value != "all") {
         return;
     }
-    for command in block_commands(&readme()) {
+    let text = readme();
+    let commands: BTreeSet<String> = block_commands(&text)
+        .into_iter()
+        .chain(inline_commands(&text))
+        .collect();
+    for command in commands {
         let mut arguments: Vec<&str> = command.split_whitespace().skip(2).collect();
         match arguments.first() {
-            Some(&"e2e") => {}
-            Some(&"bench") if arguments.contains(&"--quick") => {}
-            Some(&"bench") => arguments.push("--quick"),
+            Some(&("e2e" | "soak")) => {}
+            Some(&("bench" | "faults")) if arguments.contains(&"--quick") => {}
+            Some(&("bench" | "faults")) => arguments.push("--quick"),
             _ => continue,
         }
         assert!(
