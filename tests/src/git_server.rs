@@ -10,13 +10,20 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use tokio::io::AsyncWriteExt as _;
+use futures_util::stream;
+use tokio::io::{
+    AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader,
+};
 use tokio::process::Command;
 
 use crate::serve::Server;
 
 /// Fetch requests carry the client's haves, not objects, so they stay small.
 const MAX_REQUEST: usize = 8 << 20;
+/// Longest header line of the backend.
+const MAX_HEADER_LINE: u64 = 8 << 10;
+/// Bytes read from the backend at once.
+const READ: usize = 64 << 10;
 
 /// A smart HTTP git server on loopback; it stops when dropped.
 #[derive(Debug)]
@@ -107,21 +114,51 @@ async fn run_backend(root: &Path, request: Request) -> Result<Response<Body>> {
         .stdin
         .take()
         .context("the backend has no standard input")?;
-    let feed = async move {
+    let stdout = child
+        .stdout
+        .take()
+        .context("the backend has no standard output")?;
+    tokio::spawn(async move {
         // The backend may answer without reading all of its input.
         let _ = stdin.write_all(&body).await;
-    };
-    let (output, ()) = tokio::join!(child.wait_with_output(), feed);
-    cgi_response(&output?.stdout)
+    });
+    let mut output = BufReader::with_capacity(READ, stdout);
+    let mut response = Response::new(());
+    read_head(&mut output, &mut response).await?;
+    // Passed on as it comes, so that a client works while the backend still packs.
+    let rest = stream::try_unfold((output, child), |(mut output, mut child)| async move {
+        let read = output.fill_buf().await?;
+        let chunk = Bytes::copy_from_slice(read);
+        output.consume(chunk.len());
+        if !chunk.is_empty() {
+            return Ok(Some((chunk, (output, child))));
+        }
+        match child.wait().await? {
+            status if status.success() => Ok(None),
+            status => Err(std::io::Error::other(format!(
+                "the backend ended with {status}"
+            ))),
+        }
+    });
+    Ok(response.map(|()| Body::from_stream(rest)))
 }
 
-fn cgi_response(output: &[u8]) -> Result<Response<Body>> {
-    let end = output
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .context("`git http-backend` gave no header")?;
-    let mut response = Response::new(Body::from(Bytes::copy_from_slice(&output[end + 4..])));
-    for line in std::str::from_utf8(&output[..end])?.split("\r\n") {
+/// Reads the header of a CGI answer: RFC 3875, section 6.
+async fn read_head(
+    output: &mut (impl AsyncBufRead + Unpin),
+    response: &mut Response<()>,
+) -> Result<()> {
+    loop {
+        let mut line = String::new();
+        let read = (&mut *output)
+            .take(MAX_HEADER_LINE)
+            .read_line(&mut line)
+            .await?;
+        anyhow::ensure!(read > 0, "`git http-backend` gave no header");
+        let line = line.trim_end();
+        if line.is_empty() {
+            return Ok(());
+        }
         let (name, value) = line.split_once(':').context("malformed CGI header")?;
         if name.eq_ignore_ascii_case("status") {
             let code = value.split_whitespace().next().unwrap_or("500");
@@ -133,5 +170,4 @@ fn cgi_response(output: &[u8]) -> Result<Response<Body>> {
             );
         }
     }
-    Ok(response)
 }
