@@ -1,9 +1,10 @@
 //! Git repositories as sources: a bare mirror per address in the cache, and checkouts that stand on their own.
 //!
-//! The objects, references, index and packs are libgit2's. The conversation with a server is ours, over the
+//! Objects, history, configuration and conversions are libgit2's. The conversation with a server is ours, over the
 //! HTTP client that everything else uses, over the person's `ssh`, or over a plain connection: libgit2 takes a
 //! foreign transport only through an unsafe registration, and what it brings along has its own TLS, cannot be
-//! interrupted, and cannot fetch shallowly from a local repository.
+//! interrupted, and cannot fetch shallowly from a local repository. So is the indexing of a pack: libgit2 maps all of
+//! it into memory, bounded only by unsafe settings of the whole process, and resolves deltas on a single thread.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};

@@ -1,16 +1,27 @@
 //! Receives a pack on a thread that may block, and leaves it as a whole pack or not at all.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
+use git2::{ObjectType, Oid};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{GitProblem, ProtocolError};
+use index::Completion;
+use resolve::Resolver;
+use scan::{Incoming, Scanned};
+
+mod format;
+mod index;
+mod resolve;
+mod scan;
+#[cfg(test)]
+mod tests;
 
 /// How far a pack has come; shared with the side that reports.
 #[derive(Debug, Default)]
@@ -31,88 +42,67 @@ pub(super) struct Quarantine {
 
 impl Quarantine {
     /// Indexes what arrives in `chunks`; bases that the pack leaves out are looked up in `mirror`.
+    ///
+    /// libgit2's indexer would map the whole pack into memory, and resolve deltas on one thread after the last byte.
     pub(super) fn receive(
         mirror: &Path,
         url: &str,
-        mut chunks: mpsc::Receiver<Bytes>,
-        counters: &Arc<Counters>,
+        chunks: mpsc::Receiver<Bytes>,
+        counters: &Counters,
         max_objects: u64,
         token: &CancellationToken,
     ) -> Result<Self, GitProblem> {
-        let git = |action, source| GitProblem::Git {
-            url: url.to_owned(),
-            action,
-            source,
-        };
-        let damaged = |reason: String| GitProblem::Protocol {
-            url: url.to_owned(),
-            source: ProtocolError::Pack(reason),
-        };
         let directory = tempfile::Builder::new()
             .prefix("incoming-")
             .tempdir_in(mirror)
             .map_err(io_problem("create a directory in", mirror))?;
-        let repository =
-            git2::Repository::open_bare(mirror).map_err(|e| git("open the mirror", e))?;
-        let odb = repository.odb().map_err(|e| git("open the mirror", e))?;
-        let mut indexer = git2::Indexer::new(Some(&odb), directory.path(), 0o444, false)
-            .map_err(|e| git("index the pack", e))?;
-        let too_many = Arc::new(AtomicBool::new(false));
-        indexer.progress({
-            let (counters, token, too_many) = (counters.clone(), token.clone(), too_many.clone());
-            move |progress| {
-                let total = progress.total_objects() as u64;
-                counters.total_objects.store(total, Ordering::Relaxed);
-                counters
-                    .objects
-                    .store(progress.indexed_objects() as u64, Ordering::Relaxed);
-                too_many.fetch_or(total > max_objects, Ordering::Relaxed);
-                total <= max_objects && !token.is_cancelled()
-            }
-        });
-
-        let mut header = Vec::with_capacity(12);
-        let mut received = 0;
-        let stopped = |reason: String| {
-            if token.is_cancelled() {
-                GitProblem::Cancelled
-            } else if too_many.load(Ordering::Relaxed) {
-                GitProblem::Limit {
-                    url: url.to_owned(),
-                    unit: "objects",
-                    limit: max_objects,
-                }
-            } else {
-                damaged(reason)
-            }
+        let arrival = Arrival {
+            mirror,
+            url,
+            path: &directory.path().join("pack"),
+            counters,
+            token,
         };
-        while let Some(chunk) = chunks.blocking_recv() {
-            if token.is_cancelled() {
-                return Err(GitProblem::Cancelled);
-            }
-            if header.len() < 12 {
-                header.extend_from_slice(&chunk[..chunk.len().min(12 - header.len())]);
-            }
-            received += chunk.len() as u64;
-            counters.bytes.store(received, Ordering::Relaxed);
-            indexer
-                .write_all(&chunk)
-                .map_err(|error| stopped(error.to_string()))?;
+        let failed = |error| arrival.problem(error);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o444)
+            .open(arrival.path)
+            .map_err(failed)?;
+        let mut incoming = Incoming::new(chunks, &file, counters, token);
+        let count = incoming.header().map_err(failed)?;
+        counters
+            .total_objects
+            .store(count.into(), Ordering::Relaxed);
+        if u64::from(count) > max_objects {
+            return Err(GitProblem::Limit {
+                url: url.to_owned(),
+                unit: "objects",
+                limit: max_objects,
+            });
         }
-        if token.is_cancelled() || !counters.complete.load(Ordering::Acquire) {
+        let mut scanned = incoming.entries(count).map_err(failed)?;
+        if !counters.complete.load(Ordering::Acquire) {
             return Err(GitProblem::Cancelled);
         }
-        // libgit2 takes an empty pack for a broken one; it is what a server sends when nothing new is needed.
-        let name = if header.len() == 12 && header[8..] == [0; 4] {
-            None
-        } else {
-            Some(
-                indexer
-                    .commit()
-                    .map_err(|error| stopped(error.message().to_owned()))?,
-            )
-        };
-        Ok(Self { directory, name })
+        // It is what a server sends when nothing new is needed.
+        if count == 0 {
+            return Ok(Self {
+                directory,
+                name: None,
+            });
+        }
+        arrival.resolve(&file, &mut scanned)?;
+        let name = hex::encode(scanned.checksum);
+        let finished = directory.path().join(format!("pack-{name}.pack"));
+        index::write(&scanned, &finished.with_extension("idx")).map_err(failed)?;
+        fs::rename(arrival.path, &finished).map_err(failed)?;
+        Ok(Self {
+            directory,
+            name: Some(name),
+        })
     }
 
     /// Moves the pack into the mirror: the index last, since that makes the pack visible.
@@ -128,6 +118,91 @@ impl Quarantine {
             fs::rename(&from, &to).map_err(io_problem("create", &to))?;
         }
         sync(&target)
+    }
+}
+
+/// A pack on its way, and where it goes.
+struct Arrival<'a> {
+    mirror: &'a Path,
+    url: &'a str,
+    path: &'a Path,
+    counters: &'a Counters,
+    token: &'a CancellationToken,
+}
+
+impl Arrival<'_> {
+    /// Finds the id of every delta, and appends the bases of a thin pack to it.
+    fn resolve(&self, file: &File, scanned: &mut Scanned) -> Result<(), GitProblem> {
+        let failed = |error| self.problem(error);
+        let resolver = Resolver::new(file, &scanned.entries, self.counters, self.token);
+        let mut found = resolver.inside(&scanned.ids).map_err(failed)?;
+        let mut completion = Completion::new(file, scanned.end);
+        for id in resolver.missing() {
+            // What an earlier base led to may have been this one.
+            if resolver.needs(id)
+                && let Some((kind, data)) = self.look_up(id)?
+            {
+                completion.append(id, kind, &data).map_err(failed)?;
+                found.extend(resolver.outside(id, kind, data).map_err(failed)?);
+            }
+        }
+        for (index, id) in found {
+            if let Some(slot) = scanned.ids.get_mut(index as usize) {
+                *slot = Some(id);
+            }
+        }
+        let Completion { end, added, .. } = completion;
+        if added.is_empty() {
+            return Ok(());
+        }
+        index::seal(file, scanned, added, end, self.token).map_err(failed)
+    }
+
+    /// An object of the mirror.
+    fn look_up(&self, id: Oid) -> Result<Option<(ObjectType, Vec<u8>)>, GitProblem> {
+        let read = || -> Result<_, git2::Error> {
+            let repository = git2::Repository::open_bare(self.mirror)?;
+            let odb = repository.odb()?;
+            let object = odb.read(id)?;
+            Ok((object.kind(), object.data().to_vec()))
+        };
+        match read() {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
+            Err(source) => Err(GitProblem::Git {
+                url: self.url.to_owned(),
+                action: "read the base of a delta",
+                source,
+            }),
+        }
+    }
+
+    /// What is wrong with the pack, or with the disk.
+    fn problem(&self, error: io::Error) -> GitProblem {
+        let is_end = error.kind() == io::ErrorKind::UnexpectedEof;
+        // The end of an incomplete transfer says nothing; what broke it does, and is known to the other side.
+        let is_broken = is_end && !self.counters.complete.load(Ordering::Acquire);
+        if self.token.is_cancelled() || is_broken {
+            return GitProblem::Cancelled;
+        }
+        let url = self.url.to_owned();
+        let reason = match error.kind() {
+            // Only what the system says has a number.
+            _ if error.raw_os_error().is_some() => return io_problem("write", self.path)(error),
+            io::ErrorKind::FileTooLarge => {
+                return GitProblem::Limit {
+                    url,
+                    unit: "bytes of an object that is a delta",
+                    limit: format::MAX_IN_MEMORY,
+                };
+            }
+            _ if is_end => "it ends too early".to_owned(),
+            _ => error.to_string(),
+        };
+        GitProblem::Protocol {
+            url,
+            source: ProtocolError::Pack(reason),
+        }
     }
 }
 
