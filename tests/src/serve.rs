@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result};
 use axum::Router;
+use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -24,6 +25,10 @@ impl Server {
             .await
             .with_context(|| format!("failed to listen on port {port}; is it taken?"))?;
         let address = listener.local_addr()?;
+        // An answer in several pieces would wait for the acknowledgement of the first.
+        let listener = listener.tap_io(|stream| {
+            let _ = stream.set_nodelay(true);
+        });
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         tokio::spawn(async move {

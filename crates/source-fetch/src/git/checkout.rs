@@ -19,6 +19,7 @@ use super::tree::{self, Entry, Kind};
 use crate::source::GitReference;
 
 mod files;
+mod index;
 
 /// The branch makepkg puts a chosen revision on: `source/git.sh`.
 const BRANCH: &str = "refs/heads/makepkg";
@@ -97,7 +98,7 @@ pub(super) fn prepare(plan: &Plan<'_>, destination: &Path) -> Result<Prepared, G
     let bytes = if needs_conversion(plan, &entries)? {
         convert(plan, &repository)?
     } else {
-        files::write(plan, &repository, directory.path(), &entries)?
+        files::write(plan, directory.path(), &entries)?
     };
     Ok(Prepared {
         directory,

@@ -13,15 +13,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::{GitProblem, ProtocolError};
 use index::Completion;
+pub(super) use read::{Packs, Place, Reader};
 use resolve::Resolver;
 use scan::{Incoming, Scanned};
 
 mod format;
 mod index;
+mod read;
 mod resolve;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod window;
 
 /// How far a pack has come; shared with the side that reports.
 #[derive(Debug, Default)]
@@ -137,11 +140,21 @@ impl Arrival<'_> {
         let resolver = Resolver::new(file, &scanned.entries, self.counters, self.token);
         let mut found = resolver.inside(&scanned.ids).map_err(failed)?;
         let mut completion = Completion::new(file, scanned.end);
-        for id in resolver.missing() {
+        let missing = resolver.missing();
+        let damaged = |error| unreadable(error, self.mirror, self.url, "read the packs");
+        let packs = Packs::open(&self.mirror.join("objects")).map_err(damaged)?;
+        let places = packs.locate(&missing).map_err(damaged)?;
+        let mut reader = Reader::new(&packs);
+        for (id, place) in missing.into_iter().zip(places) {
             // What an earlier base led to may have been this one.
-            if resolver.needs(id)
-                && let Some((kind, data)) = self.look_up(id)?
-            {
+            if !resolver.needs(id) {
+                continue;
+            }
+            let base = match place {
+                Some(place) => Some(self.packed(&mut reader, place, id)?),
+                None => self.loose(id)?,
+            };
+            if let Some((kind, data)) = base {
                 completion.append(id, kind, &data).map_err(failed)?;
                 found.extend(resolver.outside(id, kind, data).map_err(failed)?);
             }
@@ -158,8 +171,23 @@ impl Arrival<'_> {
         index::seal(file, scanned, added, end, self.token).map_err(failed)
     }
 
-    /// An object of the mirror.
-    fn look_up(&self, id: Oid) -> Result<Option<(ObjectType, Vec<u8>)>, GitProblem> {
+    /// An object of a pack of the mirror.
+    fn packed(
+        &self,
+        reader: &mut Reader<'_>,
+        place: Place,
+        id: Oid,
+    ) -> Result<(ObjectType, Vec<u8>), GitProblem> {
+        let different = || format::damaged("an object is not what its name says");
+        let read = reader.object(place).and_then(|(kind, data)| {
+            let is_same = scan::id(kind, &data)? == id;
+            is_same.then_some((kind, data)).ok_or_else(different)
+        });
+        read.map_err(|error| unreadable(error, self.mirror, self.url, "read the base of a delta"))
+    }
+
+    /// An object of the mirror that is in no pack.
+    fn loose(&self, id: Oid) -> Result<Option<(ObjectType, Vec<u8>)>, GitProblem> {
         let read = || -> Result<_, git2::Error> {
             let repository = git2::Repository::open_bare(self.mirror)?;
             let odb = repository.odb()?;
@@ -203,6 +231,25 @@ impl Arrival<'_> {
             url,
             source: ProtocolError::Pack(reason),
         }
+    }
+}
+
+/// Why an object of a mirror could not be read: the disk, or a mirror that is damaged and known as such by its
+/// [`GitProblem::Git`].
+pub(super) fn unreadable(
+    error: io::Error,
+    mirror: &Path,
+    url: &str,
+    action: &'static str,
+) -> GitProblem {
+    if error.raw_os_error().is_some() {
+        return io_problem("read the packs of", mirror)(error);
+    }
+    let (code, class) = (git2::ErrorCode::GenericError, git2::ErrorClass::Odb);
+    GitProblem::Git {
+        url: url.to_owned(),
+        action,
+        source: git2::Error::new(code, class, error.to_string()),
     }
 }
 

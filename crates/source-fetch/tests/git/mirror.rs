@@ -119,29 +119,56 @@ async fn two_fetches_share_one_mirror() {
     );
 }
 
+type Damage = fn(&mut Vec<u8>);
+
 #[tokio::test]
 async fn a_damaged_mirror_is_replaced() {
-    let place = Place::new();
-    sample(place.root(), "r");
-    let server = Server::plain(place.root());
-    let request = request(&server.url("r.git"), GitReference::Default, History::Full);
-    place.fetch(&request).await.unwrap();
-    let mirror = fs::read_dir(place.cache().join("git"))
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .find(|p| p.is_dir())
-        .unwrap();
-    for file in fs::read_dir(mirror.join("objects/pack"))
-        .unwrap()
-        .map(|e| e.unwrap().path())
-    {
-        if file.extension().unwrap() == "pack" {
-            let mut bytes = fs::read(&file).unwrap();
+    let damages: [(&str, Damage); 5] = [
+        ("pack", |bytes| {
             let middle = bytes.len() / 2;
             bytes[20..middle].fill(0x55);
-            fs::remove_file(&file).unwrap();
-            fs::write(&file, bytes).unwrap();
+        }),
+        ("pack", |bytes| bytes.truncate(bytes.len() / 2)),
+        ("pack", Vec::clear),
+        ("idx", |bytes| bytes.truncate(500)),
+        ("idx", |bytes| bytes.truncate(bytes.len() / 2)),
+    ];
+    for (extension, damage) in damages {
+        for update in [false, true] {
+            let place = Place::new();
+            let bare = sample(place.root(), "r");
+            let server = Server::plain(place.root());
+            let request = request(&server.url("r.git"), GitReference::Default, History::Full);
+            place.fetch(&request).await.unwrap();
+            for entry in fs::read_dir(place.cache().join("git")).unwrap() {
+                let packs = entry.unwrap().path().join("objects/pack");
+                for file in fs::read_dir(packs).into_iter().flatten() {
+                    let file = file.unwrap().path();
+                    if file.extension().unwrap() == extension {
+                        let mut bytes = fs::read(&file).unwrap();
+                        damage(&mut bytes);
+                        fs::remove_file(&file).unwrap();
+                        fs::write(&file, bytes).unwrap();
+                    }
+                }
+            }
+            let tip = if update {
+                advance(&bare, "later")
+            } else {
+                git(&bare, &["rev-parse", "main"])
+            };
+            // The checkout may be what finds the damage; the next fetch then mends it.
+            let provided = match place.provide(&request, "r").await {
+                Err(GitProblem::Git { .. }) => place.provide(&request, "r").await,
+                provided => provided,
+            };
+            let provided = provided.unwrap();
+            assert_eq!(provided.commit, tip);
+            assert_eq!(git(&provided.path, &["status", "--porcelain"]), "");
+            // An update and its checkout have no reason to read all of the history.
+            if !update {
+                assert_sound(&provided.path);
+            }
         }
     }
-    assert_sound(&place.provide(&request, "r").await.unwrap().path);
 }

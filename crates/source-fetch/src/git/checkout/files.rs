@@ -1,21 +1,22 @@
 //! Writes the files of a checkout on every processor, and an index that knows them.
 
 use std::ffi::OsStr;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, symlink};
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use git2::{IndexEntry, IndexTime, Repository};
+use git2::{Oid, Repository};
 use tokio_util::sync::CancellationToken;
 
 use super::Plan;
+use super::index::{self, Row};
 use crate::git::error::GitProblem;
 use crate::git::mirror::problem;
-use crate::git::pack::io_problem;
+use crate::git::pack::{Packs, Place, Reader, io_problem, unreadable};
 use crate::git::tree::{Entry, Kind};
 
 /// Entries a thread takes at once.
@@ -27,19 +28,18 @@ const MAX_THREADS: usize = 4;
 ///
 /// Every directory and file is created and never opened, so a tree that holds a name twice, once as a link, ends
 /// in an error and not behind the link.
-pub(super) fn write(
-    plan: &Plan<'_>,
-    repository: &Repository,
-    top: &Path,
-    entries: &[Entry],
-) -> Result<u64, GitProblem> {
+pub(super) fn write(plan: &Plan<'_>, top: &Path, entries: &[Entry]) -> Result<u64, GitProblem> {
+    let objects = plan.mirror.path().join("objects");
+    let failed = |error| unreadable(error, plan.mirror.path(), plan.url, "read the packs");
+    let packs = Packs::open(&objects).map_err(failed)?;
     let writer = Writer {
         url: plan.url,
         mirror: plan.mirror.path(),
         token: plan.token,
         limit: plan.limits.checkout_bytes,
         top,
-        entries,
+        packs: &packs,
+        work: order(&packs, entries).map_err(failed)?,
         next: AtomicUsize::new(0),
         written: AtomicU64::new(0),
         done: Mutex::new(Vec::with_capacity(entries.len())),
@@ -69,17 +69,21 @@ pub(super) fn write(
         .done
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner);
-    // Sorted, so that each insertion is at the end.
-    done.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-    let index = || -> Result<(), git2::Error> {
-        let mut index = repository.index()?;
-        for entry in &done {
-            index.add(entry)?;
-        }
-        index.write()
-    };
-    index().map_err(|e| problem(plan.url, "write the index", e))?;
+    let path = top.join(".git/index");
+    index::write(&mut done, &path).map_err(io_problem("write", path))?;
     Ok(writer.written.into_inner())
+}
+
+/// What is to be written, in the order it lies on the disk; what is in no pack comes first.
+fn order<'a>(packs: &Packs, entries: &'a [Entry]) -> io::Result<Vec<(Option<Place>, &'a Entry)>> {
+    let entries: Vec<&Entry> = entries
+        .iter()
+        .filter(|entry| entry.kind != Kind::Directory)
+        .collect();
+    let ids: Vec<Oid> = entries.iter().map(|entry| entry.id).collect();
+    let mut work: Vec<_> = packs.locate(&ids)?.into_iter().zip(entries).collect();
+    work.sort_by_key(|(place, _)| *place);
+    Ok(work)
 }
 
 struct Writer<'a> {
@@ -88,13 +92,14 @@ struct Writer<'a> {
     token: &'a CancellationToken,
     limit: u64,
     top: &'a Path,
-    entries: &'a [Entry],
+    packs: &'a Packs,
+    work: Vec<(Option<Place>, &'a Entry)>,
     next: AtomicUsize,
     written: AtomicU64,
-    done: Mutex<Vec<IndexEntry>>,
+    done: Mutex<Vec<Row<'a>>>,
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
     fn place(&self, entry: &Entry) -> PathBuf {
         self.top.join(OsStr::from_bytes(&entry.path))
     }
@@ -103,38 +108,40 @@ impl Writer<'_> {
     fn work(&self) -> Result<(), GitProblem> {
         let result = self.batches();
         if result.is_err() {
-            self.next.store(self.entries.len(), Ordering::Relaxed);
+            self.next.store(self.work.len(), Ordering::Relaxed);
         }
         result
     }
 
     fn batches(&self) -> Result<(), GitProblem> {
-        // A repository of its own: libgit2's handles are not shared between threads.
-        let repository = Repository::open_bare(self.mirror)
-            .map_err(|e| problem(self.url, "open the mirror", e))?;
-        let odb = repository
-            .odb()
-            .map_err(|e| problem(self.url, "open the mirror", e))?;
-        let mut mine = Vec::new();
+        let mut objects = Objects {
+            writer: self,
+            reader: Reader::new(self.packs),
+            repository: None,
+        };
+        let mut mine: Vec<Row<'a>> = Vec::new();
         loop {
             let start = self.next.fetch_add(BATCH, Ordering::Relaxed);
-            let batch = self.entries.get(start..).unwrap_or_default();
+            let batch = self.work.get(start..).unwrap_or_default();
             if batch.is_empty() {
                 break;
             }
-            for entry in &batch[..batch.len().min(BATCH)] {
+            for (place, entry) in &batch[..batch.len().min(BATCH)] {
                 if self.token.is_cancelled() {
                     return Err(GitProblem::Cancelled);
                 }
-                if entry.kind == Kind::Directory {
-                    continue;
-                }
                 let path = self.place(entry);
+                let mut target = Target {
+                    writer: self,
+                    entry,
+                    path: &path,
+                    begun: false,
+                    file: None,
+                };
                 if entry.kind != Kind::Submodule {
-                    self.write(&odb, entry, &path)?;
+                    objects.write(*place, entry, &mut target)?;
                 }
-                let metadata = fs::symlink_metadata(&path).map_err(io_problem("read", &path))?;
-                mine.push(index_entry(entry, &metadata));
+                mine.push(Row::new(entry, &target.metadata()?));
             }
         }
         self.done
@@ -142,46 +149,6 @@ impl Writer<'_> {
             .unwrap_or_else(PoisonError::into_inner)
             .append(&mut mine);
         Ok(())
-    }
-
-    fn write(&self, odb: &git2::Odb<'_>, entry: &Entry, path: &Path) -> Result<(), GitProblem> {
-        let object = odb
-            .read(entry.id)
-            .map_err(|e| problem(self.url, "read a file", e))?;
-        if object.kind() != git2::ObjectType::Blob {
-            return Err(self.collision(entry, io::ErrorKind::InvalidData.into()));
-        }
-        let length = object.len() as u64;
-        if self
-            .written
-            .fetch_add(length, Ordering::Relaxed)
-            .saturating_add(length)
-            > self.limit
-        {
-            return Err(GitProblem::Limit {
-                url: self.url.to_owned(),
-                unit: "bytes",
-                limit: self.limit,
-            });
-        }
-        if entry.kind == Kind::Link {
-            return symlink(OsStr::from_bytes(object.data()), path)
-                .map_err(|error| self.collision(entry, error));
-        }
-        // The umask takes its part, as with git.
-        let mode = if entry.kind == Kind::Executable {
-            0o777
-        } else {
-            0o666
-        };
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(path)
-            .map_err(|error| self.collision(entry, error))?
-            .write_all(object.data())
-            .map_err(io_problem("write", path))
     }
 
     /// A name that is taken, or lies behind something that is no directory, can only be a hostile tree.
@@ -200,29 +167,127 @@ impl Writer<'_> {
     }
 }
 
-/// The index keeps the low 32 bits of each figure, as git does.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "the index format has 32 bits"
-)]
-fn index_entry(entry: &Entry, metadata: &fs::Metadata) -> IndexEntry {
-    IndexEntry {
-        ctime: IndexTime::new(metadata.ctime() as i32, metadata.ctime_nsec() as u32),
-        mtime: IndexTime::new(metadata.mtime() as i32, metadata.mtime_nsec() as u32),
-        dev: metadata.dev() as u32,
-        ino: metadata.ino() as u32,
-        mode: entry.kind.mode(),
-        uid: metadata.uid(),
-        gid: metadata.gid(),
-        file_size: if entry.kind == Kind::Submodule {
-            0
-        } else {
-            metadata.size() as u32
-        },
-        id: entry.id,
-        flags: 0,
-        flags_extended: 0,
-        path: entry.path.clone(),
+/// Where one thread gets objects from.
+struct Objects<'a, 'b> {
+    writer: &'a Writer<'b>,
+    reader: Reader<'a>,
+    /// For what is in no pack; opened when it is needed, as libgit2's handles are not shared between threads.
+    repository: Option<Repository>,
+}
+
+impl Objects<'_, '_> {
+    fn write(
+        &mut self,
+        place: Option<Place>,
+        entry: &Entry,
+        target: &mut Target<'_, '_>,
+    ) -> Result<(), GitProblem> {
+        let Some(place) = place else {
+            return self.write_loose(entry, target);
+        };
+        let mut stopped = None;
+        let read = self.reader.blob(place, entry.id, |length, piece| {
+            target.put(length, piece).map_err(|error| {
+                stopped = Some(error);
+                io::ErrorKind::Other.into()
+            })
+        });
+        match (stopped, read) {
+            (Some(problem), _) => Err(problem),
+            (None, Ok(true)) => Ok(()),
+            (None, Ok(false)) => Err(target.no_blob()),
+            // Only a pack that came from this machine has deltas so large.
+            (None, Err(error)) if error.kind() == io::ErrorKind::FileTooLarge => {
+                self.write_loose(entry, target)
+            }
+            (None, Err(error)) => {
+                let Writer { mirror, url, .. } = self.writer;
+                Err(unreadable(error, mirror, url, "read a file"))
+            }
+        }
+    }
+
+    fn write_loose(
+        &mut self,
+        entry: &Entry,
+        target: &mut Target<'_, '_>,
+    ) -> Result<(), GitProblem> {
+        let failed = |error| problem(self.writer.url, "read a file", error);
+        let repository = match &mut self.repository {
+            Some(repository) => repository,
+            none => none.insert(Repository::open_bare(self.writer.mirror).map_err(failed)?),
+        };
+        let odb = repository.odb().map_err(failed)?;
+        let object = odb.read(entry.id).map_err(failed)?;
+        if object.kind() != git2::ObjectType::Blob {
+            return Err(target.no_blob());
+        }
+        target.put(object.len() as u64, object.data())
+    }
+}
+
+/// A file or link that is being written.
+struct Target<'a, 'b> {
+    writer: &'a Writer<'b>,
+    entry: &'a Entry,
+    path: &'a Path,
+    begun: bool,
+    file: Option<File>,
+}
+
+impl Target<'_, '_> {
+    /// Takes the next bytes of `length` in all.
+    fn put(&mut self, length: u64, piece: &[u8]) -> Result<(), GitProblem> {
+        let writer = self.writer;
+        if writer.token.is_cancelled() {
+            return Err(GitProblem::Cancelled);
+        }
+        if !self.begun {
+            self.begun = true;
+            let before = writer.written.fetch_add(length, Ordering::Relaxed);
+            if before.saturating_add(length) > writer.limit {
+                return Err(GitProblem::Limit {
+                    url: writer.url.to_owned(),
+                    unit: "bytes",
+                    limit: writer.limit,
+                });
+            }
+            if self.entry.kind == Kind::Link {
+                // What comes in pieces is longer than any path.
+                let whole = piece.len() as u64 == length;
+                let target = if whole { piece } else { b"" };
+                return symlink(OsStr::from_bytes(target), self.path)
+                    .map_err(|error| writer.collision(self.entry, error));
+            }
+            // The umask takes its part, as with git.
+            let mode = match self.entry.kind {
+                Kind::Executable => 0o777,
+                _ => 0o666,
+            };
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true).mode(mode);
+            let file = options.open(self.path);
+            self.file = Some(file.map_err(|error| writer.collision(self.entry, error))?);
+        }
+        match &mut self.file {
+            Some(file) => file
+                .write_all(piece)
+                .map_err(io_problem("write", self.path)),
+            None => Ok(()),
+        }
+    }
+
+    fn metadata(&self) -> Result<fs::Metadata, GitProblem> {
+        match &self.file {
+            Some(file) => file.metadata(),
+            None => fs::symlink_metadata(self.path),
+        }
+        .map_err(io_problem("read", self.path))
+    }
+
+    /// Something else under the name of a file can only be a hostile tree.
+    fn no_blob(&self) -> GitProblem {
+        self.writer
+            .collision(self.entry, io::ErrorKind::InvalidData.into())
     }
 }

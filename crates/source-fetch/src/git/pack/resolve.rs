@@ -1,8 +1,7 @@
 //! The second pass over a pack: the ids of the objects that are deltas, on every processor.
 
 use std::fs::File;
-use std::io::{self, BufRead, Read};
-use std::os::unix::fs::FileExt;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use flate2::Decompress;
@@ -12,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::Counters;
 use super::format::{self, Content, damaged};
 use super::scan::{Entry, id};
+use super::window::Window;
 
 /// More threads than this wait for one another.
 const MAX_THREADS: usize = 4;
@@ -19,8 +19,6 @@ const MAX_THREADS: usize = 4;
 const KEPT: usize = 8 << 20;
 /// The longest chain of deltas that git makes: `pack.depth` is at most 4095.
 const MAX_DEPTH: usize = 4096;
-/// Bytes read at once; most entries are shorter.
-const READ: usize = 8 << 10;
 
 /// Everything the threads share.
 pub(super) struct Resolver<'a> {
@@ -339,63 +337,5 @@ impl<'a> Tree<'a> {
         self.window.seek(offset);
         let (_, size) = format::header(&mut self.window, offset)?;
         format::inflate(&mut self.state, &mut self.window, size, &mut self.delta)
-    }
-}
-
-/// Reads a file from any offset, through no mapping: a mapped pack would count as memory of this process.
-pub(super) struct Window<'a> {
-    file: &'a File,
-    buffer: Vec<u8>,
-    /// What of the buffer is unread.
-    unread: std::ops::Range<usize>,
-    /// Where in the file the buffer ends.
-    end: u64,
-}
-
-impl<'a> Window<'a> {
-    pub(super) fn new(file: &'a File) -> Self {
-        Self {
-            file,
-            buffer: vec![0; READ],
-            unread: 0..0,
-            end: 0,
-        }
-    }
-
-    pub(super) fn seek(&mut self, offset: u64) {
-        let start = self.end - self.unread.end as u64;
-        let inside = offset
-            .checked_sub(start)
-            .and_then(|inside| usize::try_from(inside).ok())
-            .filter(|inside| *inside < self.unread.end);
-        if let Some(inside) = inside {
-            self.unread.start = inside;
-        } else {
-            self.unread = 0..0;
-            self.end = offset;
-        }
-    }
-}
-
-impl BufRead for Window<'_> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.unread.is_empty() {
-            let read = self.file.read_at(&mut self.buffer, self.end)?;
-            self.unread = 0..read;
-            self.end += read as u64;
-        }
-        Ok(&self.buffer[self.unread.clone()])
-    }
-
-    fn consume(&mut self, amount: usize) {
-        self.unread.start += amount;
-    }
-}
-
-impl Read for Window<'_> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let read = self.fill_buf()?.read(out)?;
-        self.consume(read);
-        Ok(read)
     }
 }
