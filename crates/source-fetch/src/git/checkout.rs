@@ -95,10 +95,23 @@ pub(super) fn prepare(plan: &Plan<'_>, destination: &Path) -> Result<Prepared, G
         plan.limits.files,
     )?;
     let repository = initialise(plan, directory.path())?;
+    let (mirror, token) = (plan.mirror.path(), plan.token.child_token());
+    let copy = || copy_objects(mirror, directory.path(), &token);
     let bytes = if needs_conversion(plan, &entries)? {
+        copy()?;
         convert(plan, &repository)?
     } else {
-        files::write(plan, directory.path(), &entries)?
+        std::thread::scope(|scope| {
+            let copied = scope.spawn(copy);
+            let written = files::write(plan, directory.path(), &entries);
+            if written.is_err() {
+                token.cancel();
+            }
+            match copied.join() {
+                Ok(copied) => written.and_then(|bytes| copied.map(|()| bytes)),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })?
     };
     Ok(Prepared {
         directory,
@@ -108,7 +121,18 @@ pub(super) fn prepare(plan: &Plan<'_>, destination: &Path) -> Result<Prepared, G
     })
 }
 
-/// The `.git` of the checkout: objects of its own, and the references `git clone` would leave.
+/// Gives the checkout objects of its own: copies, not links, since what a build does to its `.git` must not reach
+/// the cache.
+fn copy_objects(
+    mirror: &Path,
+    directory: &Path,
+    token: &CancellationToken,
+) -> Result<(), GitProblem> {
+    let (from, to) = (mirror.join("objects"), directory.join(".git/objects"));
+    link_store(&from, &to, token, false)
+}
+
+/// The `.git` of the checkout, but for its objects, with the references `git clone` would leave.
 fn initialise(plan: &Plan<'_>, directory: &Path) -> Result<Repository, GitProblem> {
     let git = |source| problem(plan.url, "create the checkout", source);
     let mirror_head = plan.mirror.head()?;
@@ -128,13 +152,6 @@ fn initialise(plan: &Plan<'_>, directory: &Path) -> Result<Repository, GitProble
     let repository = Repository::init_opts(directory, &options).map_err(git)?;
     let git_directory = directory.join(".git");
 
-    // Copies, not links: what a build does to its own `.git` must not reach the cache.
-    link_store(
-        &plan.mirror.path().join("objects"),
-        &git_directory.join("objects"),
-        plan.token,
-        false,
-    )?;
     let shallow: BTreeSet<Oid> = plan
         .mirror
         .shallow()?

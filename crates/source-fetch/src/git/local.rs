@@ -1,7 +1,9 @@
 //! Repositories on this machine: objects are linked into the mirror, not sent through a transport.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use git2::{Oid, Repository};
@@ -14,6 +16,8 @@ use super::session::ShallowUpdate;
 
 /// How many repositories may borrow from one another in a row; git's own bound.
 const MAX_ALTERNATES: usize = 5;
+/// Bytes copied between two looks at the token.
+const PIECE: u64 = 16 << 20;
 
 /// Brings the branches and tags of the repository at `source`, and every object it has, into `mirror`.
 ///
@@ -170,6 +174,28 @@ fn link_file(
     }
     // Under another name first, so that a reader never sees half an object.
     let partial = directory.join(format!("tmp_{}", name.to_string_lossy()));
-    fs::copy(file, &partial).map_err(io_problem("copy", file))?;
+    super::mirror::discard(&partial)?;
+    copy(file, &partial, token)?;
     fs::rename(&partial, &target).map_err(io_problem("create", target))
+}
+
+/// Copies a file, sharing its blocks where the file system can, and looks at the token now and then.
+fn copy(from: &Path, to: &Path, token: &CancellationToken) -> Result<(), GitProblem> {
+    let mut source = File::open(from).map_err(io_problem("copy", from))?;
+    let mode = source.metadata().map_err(io_problem("copy", from))?.mode();
+    let mut target = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode & 0o777)
+        .open(to)
+        .map_err(io_problem("create", to))?;
+    loop {
+        if token.is_cancelled() {
+            return Err(GitProblem::Cancelled);
+        }
+        let mut piece = Read::by_ref(&mut source).take(PIECE);
+        if io::copy(&mut piece, &mut target).map_err(io_problem("write", to))? == 0 {
+            return Ok(());
+        }
+    }
 }
