@@ -213,22 +213,15 @@ impl Arrival<'_> {
         if self.token.is_cancelled() || is_broken {
             return GitProblem::Cancelled;
         }
-        let url = self.url.to_owned();
         let reason = match error.kind() {
             // Only what the system says has a number.
             _ if error.raw_os_error().is_some() => return io_problem("write", self.path)(error),
-            io::ErrorKind::FileTooLarge => {
-                return GitProblem::Limit {
-                    url,
-                    unit: "bytes of an object that is a delta",
-                    limit: format::MAX_IN_MEMORY,
-                };
-            }
+            io::ErrorKind::FileTooLarge => "a delta or its base is larger than 1 GiB".to_owned(),
             _ if is_end => "it ends too early".to_owned(),
             _ => error.to_string(),
         };
         GitProblem::Protocol {
-            url,
+            url: self.url.to_owned(),
             source: ProtocolError::Pack(reason),
         }
     }

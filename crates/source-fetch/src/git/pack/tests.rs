@@ -255,3 +255,90 @@ fn a_cancelled_token_stops_before_the_next_delta() {
     assert!(resolver.inside(&scanned.ids).is_err());
     assert_eq!(counters.objects.load(Ordering::Relaxed), whole);
 }
+
+/// A pack of entries given by the header in front of each and what it inflates to.
+fn made_up(entries: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+    let mut pack = b"PACK\0\0\0\x02".to_vec();
+    pack.extend(u32::try_from(entries.len()).unwrap().to_be_bytes());
+    for (header, content) in entries {
+        pack.extend(header);
+        let mut encoder = flate2::write::ZlibEncoder::new(pack, flate2::Compression::fast());
+        io::Write::write_all(&mut encoder, content).unwrap();
+        pack = encoder.finish().unwrap();
+    }
+    let sum: [u8; 20] = <sha1::Sha1 as sha1::Digest>::digest(&pack).into();
+    pack.extend(sum);
+    pack
+}
+
+fn blob(content: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let header = format::whole_header(ObjectType::Blob, content.len() as u64);
+    (header, content.to_vec())
+}
+
+/// A delta of less than sixteen bytes against an object.
+fn delta_of(base: &[u8], delta: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let mut header = vec![7 << 4 | u8::try_from(delta.len()).unwrap()];
+    header.extend(scan::id(ObjectType::Blob, base).unwrap().as_bytes());
+    (header, delta.to_vec())
+}
+
+#[test]
+fn an_object_that_many_deltas_make_is_followed_once() {
+    let root = tempfile::tempdir().unwrap();
+    let mirror = mirror(root.path());
+    let content = |level: u8| [b'x', level];
+    let mut entries = vec![blob(&content(0)), blob(&content(0))];
+    for level in 0..100 {
+        // Both make the same object, so that the ways to the last one double with each level.
+        let (base, next) = (content(level), content(level + 1));
+        entries.push(delta_of(&base, &[2, 2, 2, next[0], next[1]]));
+        entries.push(delta_of(&base, &[2, 2, 0x91, 0, 1, 1, next[1]]));
+    }
+    let problem = receive(&mirror, &made_up(&entries), 4096).unwrap_err();
+    assert!(
+        matches!(&problem, GitProblem::Protocol { source: ProtocolError::Pack(reason), .. } if reason.contains("twice")),
+        "{problem:?}"
+    );
+}
+
+#[test]
+fn packs_that_ask_for_too_much_are_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let mirror = mirror(root.path());
+    // One short delta that promises 2^40 bytes, and one that is itself said to be as long.
+    let bomb = [1, 0x80, 0x80, 0x80, 0x80, 0x80, 0x20, 0x90, 1];
+    let promised = made_up(&[blob(b"a"), delta_of(b"a", &bomb)]);
+    let mut long = delta_of(b"a", &bomb);
+    long.0 = format::whole_header(ObjectType::Commit, 1 << 40);
+    long.0[0] |= 7 << 4;
+    long.0
+        .extend(scan::id(ObjectType::Blob, b"a").unwrap().as_bytes());
+    let announced = made_up(&[blob(b"a"), long]);
+    for pack in [promised, announced] {
+        let problem = receive(&mirror, &pack, 4096).unwrap_err();
+        let is_refused = matches!(
+            problem,
+            GitProblem::Limit { .. } | GitProblem::Protocol { .. }
+        );
+        assert!(is_refused, "{problem:?}");
+    }
+    // A chain in which every object is the base of the next.
+    let content = |level: u16| level.to_be_bytes();
+    let chain = |length: u16| {
+        let mut entries = vec![blob(&content(0))];
+        for level in 0..length {
+            let next = content(level + 1);
+            entries.push(delta_of(&content(level), &[2, 2, 2, next[0], next[1]]));
+        }
+        made_up(&entries)
+    };
+    assert!(receive(&mirror, &chain(4095), 4096).is_ok());
+    assert!(receive(&mirror, &chain(4200), 4096).is_err());
+    // What has no base, or only itself.
+    let orphan = made_up(&[delta_of(b"nowhere", &[7, 1, 1, b'a'])]);
+    let circle = made_up(&[delta_of(b"a", &[1, 1, 1, b'a'])]);
+    for pack in [orphan, circle] {
+        assert!(receive(&mirror, &pack, 4096).is_err());
+    }
+}
