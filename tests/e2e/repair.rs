@@ -52,14 +52,14 @@ fn a_start_removes_what_dead_owners_have_left_and_only_that() {
         site.config.catalog_urls = vec![catalog.base_url()];
         site.provision("demo").await.unwrap();
         let data = site.config.data_dir.clone();
-        let (store, locks) = (data.join("store"), data.join("locks"));
+        let (unfinished, locks) = (data.join("store/.unfinished"), data.join("locks"));
         let temp = site.config.temp_dir.clone();
         let dead = [
-            touch(store.join("demo.cpu/.unfinished-a/tree/file")),
-            touch(version_folder(&store.join("demo.cpu"), "1.0.0").join(".unfinished-b")),
-            touch(store.join("other.cpu/.unfinished-a/tree/file")),
-            touch(store.join("other.cpu/1-1-1/.unfinished-b")),
-            touch(store.join(".unfinished-gone.cpu/1-1-1/receipt.json")),
+            touch(unfinished.join("demo.cpu+.a/tree/file")),
+            touch(unfinished.join("demo.cpu+.b")),
+            touch(unfinished.join("other.cpu+.a/tree/file")),
+            touch(unfinished.join("other.cpu+current")),
+            touch(unfinished.join("gone.cpu+gone.cpu/1-1-1/receipt.json")),
             touch(locks.join("other.cpu")),
             touch(site.bin_dir().join(".worker-provisioner-dead")),
             touch(temp.join("worker-provisioner-dead.lock")),
@@ -71,8 +71,9 @@ fn a_start_removes_what_dead_owners_have_left_and_only_that() {
             locked(temp.join("worker-provisioner-living.lock")),
         ];
         let kept = [
-            touch(store.join("living.cpu/.unfinished-a/tree/file")),
-            touch(store.join(".unfinished-living.cpu/file")),
+            touch(unfinished.join("living.cpu+.a/tree/file")),
+            touch(unfinished.join("living.cpu+current")),
+            touch(unfinished.join("nobody-knows")),
             touch(temp.join("worker-provisioner-living/src/file")),
             touch(temp.join("worker-provisioner-foreign/file")),
             touch(site.bin_dir().join("somebody-else")),
@@ -97,7 +98,7 @@ fn an_interrupted_activation_is_finished_or_undone() {
         let binary = install(&mut site, "1.1.0").await.binary;
         let worker = site.config.data_dir.join("store/demo.cpu");
         let old = version_folder(&worker, "1.0.0");
-        let marker = worker.join(".unfinished-current");
+        let marker = worker.with_file_name(".unfinished/demo.cpu+current");
         let name = old.file_name().unwrap().to_str().unwrap().to_owned();
         let provisioner = site.provisioner();
         let store = provisioner.store();

@@ -30,12 +30,12 @@ pub(crate) fn activate(
     } else {
         Content::Program(&program)
     };
-    let is_ours = |digest: &str| store.has_installed(digest);
+    let is_ours = |digest: &str| store.has_installed(&version, digest);
     let prepared = install::prepare(&content, bin_dir, name, force, is_ours)?;
     version.receipt.artifact = Some(artifact(prepared.target().to_owned(), prepared.size));
     version.receipt.installed_sha256 = Some(prepared.sha256.clone());
     // Recorded first: were it the other way round, a crash would leave a file nobody knows.
-    version.record()?;
+    store.record(&version)?;
     let activation = store.begin_activation(&version, change)?;
     prepared.commit()?;
     activation.finish()?;

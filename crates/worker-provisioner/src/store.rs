@@ -3,11 +3,11 @@
 mod history;
 mod repair;
 mod tree;
+mod unfinished;
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use catalog_client::WorkerType;
@@ -21,12 +21,7 @@ use crate::workspace::remove_tree;
 pub(crate) use history::Change;
 use history::History;
 pub(crate) use tree::sha256_of;
-
-/// The prefix of everything unfinished, which a sweep may remove.
-const UNFINISHED: &str = ".unfinished-";
-
-/// Names the version whose binary is being put in place; it becomes `current` when that is done.
-const ACTIVATING: &str = ".unfinished-current";
+use unfinished::Unfinished;
 
 /// A larger receipt is not one that this store wrote.
 const MAX_RECEIPT: u64 = 64 << 20;
@@ -34,12 +29,14 @@ const MAX_RECEIPT: u64 = 64 << 20;
 /// What is installed, below one folder.
 ///
 /// Layout: `<root>/<worker id>.<backend>/<version folder>/{receipt.json,tree}`, and a file
-/// `current` beside the versions that names the installed one and those before it. Everything appears by rename, so a
-/// crash leaves whole versions only. Whoever changes a worker's folder holds that worker's lock.
+/// `current` beside the versions that names the installed one and those before it. Everything is
+/// put together in `<root>/.unfinished` and appears by rename, so a crash leaves whole versions only.
+/// Whoever changes a worker's folder holds that worker's lock.
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
     locks: PathBuf,
+    unfinished: Unfinished,
 }
 
 /// One stored version.
@@ -60,16 +57,8 @@ impl Version {
         self.tree().join(&self.receipt.program)
     }
 
-    /// Writes the receipt anew.
-    pub(crate) fn record(&self) -> Result<(), ProvisionError> {
-        write_receipt(&self.folder, &self.receipt)
-    }
-
     fn name(&self) -> String {
-        self.folder
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default()
+        name(&self.folder)
     }
 }
 
@@ -88,8 +77,10 @@ pub struct Collected {
 impl Store {
     /// The store below `data_dir`; nothing is created before something is stored.
     pub fn new(data_dir: &Path) -> Self {
+        let root = data_dir.join("store");
         Self {
-            root: data_dir.join("store"),
+            unfinished: Unfinished::below(&root),
+            root,
             locks: data_dir.join("locks"),
         }
     }
@@ -156,7 +147,8 @@ impl Store {
                     .map_err(|source| ProvisionError::io("remove", path, source))?;
             }
         }
-        self.discard(&self.worker_folder(worker_id, backend))
+        let worker = worker_key(worker_id, backend);
+        self.discard(&worker, &self.root.join(&worker))
     }
 
     /// Removes all but the installed version and the `keep` newest others of every worker.
@@ -169,7 +161,8 @@ impl Store {
         self.repair(None)?;
         let mut collected = Collected::default();
         for folder in folders(&self.root)? {
-            let Some(_lock) = self.try_lock(&folder)? else {
+            let worker = name(&folder);
+            let Some(_lock) = self.try_lock(&worker)? else {
                 collected.in_use += 1;
                 continue;
             };
@@ -180,7 +173,7 @@ impl Store {
             for version in others.into_iter().skip(keep) {
                 collected.bytes += version.receipt.files.iter().map(tree::size).sum::<u64>();
                 collected.versions += 1;
-                self.discard(&version.folder)?;
+                self.discard(&worker, &version.folder)?;
             }
         }
         Ok(collected)
@@ -249,26 +242,41 @@ impl Store {
             receipt.stored_at = receipt.stored_at.max(next.unwrap_or(receipt.stored_at));
         }
         let failed = |source| ProvisionError::io("store a package in", &folder, source);
-        fs::create_dir_all(&folder).map_err(failed)?;
-        let staging = tempfile::Builder::new()
-            .prefix(UNFINISHED)
-            .tempdir_in(&folder)
-            .map_err(failed)?;
+        let worker = worker_key(&receipt.worker_id, receipt.backend);
+        let staging = self.unfinished.staging(&worker).map_err(failed)?;
         let root = staging.path().join("tree");
         fs::create_dir(&root).map_err(failed)?;
         for pkgdir in pkgdirs {
             tree::copy(pkgdir, &root).map_err(failed)?;
         }
         receipt.files = tree::record(&root).map_err(failed)?;
-        write_receipt(staging.path(), &receipt)?;
+        self.write_receipt(staging.path(), &receipt)?;
         let stamp = receipt.stored_at.as_nanosecond();
         let version = folder.join(format!("{}-{}-{stamp}", receipt.pkgver, receipt.pkgrel));
+        fs::create_dir_all(&folder).map_err(failed)?;
         fs::rename(staging.path(), &version).map_err(failed)?;
-        sync_folder(&folder).map_err(failed)?;
+        sync_folder(&folder)
+            .and_then(|()| sync_folder(&self.root))
+            .map_err(failed)?;
         Ok(Version {
             folder: version,
             receipt,
         })
+    }
+
+    /// Writes the receipt of a stored version anew.
+    pub(crate) fn record(&self, version: &Version) -> Result<(), ProvisionError> {
+        self.write_receipt(&version.folder, &version.receipt)
+    }
+
+    fn write_receipt(&self, folder: &Path, receipt: &Receipt) -> Result<(), ProvisionError> {
+        let path = folder.join("receipt.json");
+        let text = serde_json::to_vec_pretty(receipt)
+            .map_err(|source| ProvisionError::metadata(&path, source))?;
+        let worker = worker_key(&receipt.worker_id, receipt.backend);
+        self.unfinished
+            .replace(&worker, &path, &text)
+            .map_err(|source| ProvisionError::io("write", &path, source))
     }
 
     /// Prepares to make `version` the installed one: all that can fail for want of space is done
@@ -279,40 +287,26 @@ impl Store {
         change: Change,
     ) -> Result<Activation, ProvisionError> {
         let folder = version.folder.parent().unwrap_or(&self.root);
-        let path = folder.join(ACTIVATING);
         let history = History::read(folder)?.with(&version.name(), change);
         let text = history.without_missing(folder).text();
-        let write = || {
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let mut file = tempfile::Builder::new()
-                .prefix(ACTIVATING)
-                .rand_bytes(0)
-                .tempfile_in(folder)?;
-            file.write_all(text.as_bytes())?;
-            file.as_file().sync_all()?;
-            sync_folder(folder)?;
-            Ok(file.into_temp_path())
-        };
-        let marker = write().map_err(|source| ProvisionError::io("write", &path, source))?;
-        Ok(Activation {
-            marker,
-            current: folder.join("current"),
-        })
+        let current = folder.join("current");
+        let worker = worker_key(&version.receipt.worker_id, version.receipt.backend);
+        let note = self.unfinished.note(&worker, &text);
+        let note = note.map_err(|source| ProvisionError::io("write", &current, source))?;
+        Ok(Activation { note, current })
     }
 
-    /// Whether a file of this sha256 was put in place by this store, for whichever worker.
-    pub(crate) fn has_installed(&self, sha256: &str) -> bool {
-        let folders = folders(&self.root).unwrap_or_default();
-        let versions = folders
-            .iter()
-            .filter_map(|folder| versions(folder).ok())
+    /// Whether a file of this sha256 was put in place by this store: for the worker of `version`,
+    /// which is looked at first, or for any other.
+    pub(crate) fn has_installed(&self, version: &Version, sha256: &str) -> bool {
+        let own = version.folder.parent().map(Path::to_owned);
+        let others = folders(&self.root).unwrap_or_default();
+        let mut versions = own
+            .into_iter()
+            .chain(others)
+            .filter_map(|folder| versions(&folder).ok())
             .flatten();
-        versions
-            .filter_map(|version| version.receipt.installed_sha256)
-            .any(|installed| installed == sha256)
+        versions.any(|version| version.receipt.installed_sha256.as_deref() == Some(sha256))
     }
 
     /// The file that is locked while something is done to a worker.
@@ -320,11 +314,12 @@ impl Store {
         self.locks.join(worker_key(worker_id, backend))
     }
 
-    fn try_lock(&self, worker_folder: &Path) -> Result<Option<FileLock>, ProvisionError> {
-        let failed = |source| ProvisionError::io("lock", worker_folder, source);
-        fs::create_dir_all(&self.locks).map_err(failed)?;
-        let name = worker_folder.file_name().unwrap_or_default();
-        FileLock::try_acquire(&self.locks.join(name)).map_err(failed)
+    /// Locks a worker unless somebody else has.
+    fn try_lock(&self, worker: &str) -> Result<Option<FileLock>, ProvisionError> {
+        let path = self.locks.join(worker);
+        fs::create_dir_all(&self.locks)
+            .and_then(|()| FileLock::try_acquire(&path))
+            .map_err(|source| ProvisionError::io("lock", &path, source))
     }
 
     fn worker_folder(&self, worker_id: &str, backend: WorkerType) -> PathBuf {
@@ -332,14 +327,10 @@ impl Store {
     }
 
     /// Removes a folder so that a crash in between leaves it whole or unfinished, never half.
-    fn discard(&self, folder: &Path) -> Result<(), ProvisionError> {
+    fn discard(&self, worker: &str, folder: &Path) -> Result<(), ProvisionError> {
         let failed = |source| ProvisionError::io("remove", folder, source);
-        let parent = folder.parent().unwrap_or(&self.root);
-        // Named after what it was, so that nothing has to be created on a full disk and a repair
-        // knows whose lock to ask for.
-        let mut name = OsString::from(UNFINISHED);
-        name.push(folder.file_name().unwrap_or_default());
-        let trash = parent.join(name);
+        // Named after what it was, so that nothing has to be created on a full disk.
+        let trash = self.unfinished.path(worker, &name(folder));
         remove_tree(&trash).map_err(failed)?;
         fs::rename(folder, &trash).map_err(failed)?;
         remove_tree(&trash).map_err(failed)
@@ -349,17 +340,16 @@ impl Store {
 /// A version about to become the installed one; dropping it undoes the preparation.
 #[derive(Debug)]
 pub(crate) struct Activation {
-    marker: tempfile::TempPath,
+    note: tempfile::TempPath,
     current: PathBuf,
 }
 
 impl Activation {
     /// Makes the version the installed one; its binary is in place.
     pub(crate) fn finish(self) -> Result<(), ProvisionError> {
-        let Self { marker, current } = self;
+        let Self { note, current } = self;
         let failed = |source| ProvisionError::io("write", &current, source);
-        marker
-            .persist(&current)
+        note.persist(&current)
             .map_err(|error| failed(error.error))?;
         sync_folder(current.parent().unwrap_or(&current)).map_err(failed)
     }
@@ -396,25 +386,10 @@ fn read_version(folder: &Path) -> Option<Version> {
     }
 }
 
-fn write_receipt(folder: &Path, receipt: &Receipt) -> Result<(), ProvisionError> {
-    let path = folder.join("receipt.json");
-    let text = serde_json::to_vec_pretty(receipt)
-        .map_err(|source| ProvisionError::metadata(&path, source))?;
-    write_atomically(&path, &text)
-}
-
-fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), ProvisionError> {
-    let folder = path.parent().unwrap_or(path);
-    let write = || {
-        let mut file = tempfile::Builder::new()
-            .prefix(UNFINISHED)
-            .tempfile_in(folder)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        sync_folder(folder)
-    };
-    write().map_err(|source| ProvisionError::io("write", path, source))
+/// The last part of a path that this store has made.
+fn name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 fn sync_folder(folder: &Path) -> io::Result<()> {

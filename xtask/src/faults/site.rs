@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -119,10 +120,9 @@ impl Site {
                     .map(|lock| lock.path().display().to_string()),
             );
         }
-        for path in walk(&self.folder("data").join("store"))? {
-            if is_unfinished(&path) {
-                left.push(path.display().to_string());
-            }
+        let unfinished = fs::read_dir(self.folder("data").join("store/.unfinished"));
+        for entry in unfinished.into_iter().flatten().flatten() {
+            left.push(entry.path().display().to_string());
         }
         for path in walk(&self.folder("cache"))? {
             let is_part = path.extension() == Some(OsStr::new("part"))
@@ -138,8 +138,8 @@ impl Site {
     pub(crate) fn versions(&self) -> usize {
         let folders = |path: &Path| -> Vec<PathBuf> {
             let entries = fs::read_dir(path).into_iter().flatten().flatten();
-            entries
-                .map(|entry| entry.path())
+            let seen = entries.filter(|entry| !entry.file_name().as_bytes().starts_with(b"."));
+            seen.map(|entry| entry.path())
                 .filter(|path| path.is_dir())
                 .collect()
         };
