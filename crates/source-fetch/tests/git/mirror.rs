@@ -133,12 +133,14 @@ async fn a_damaged_mirror_is_replaced() {
         ("idx", |bytes| bytes.truncate(500)),
         ("idx", |bytes| bytes.truncate(bytes.len() / 2)),
     ];
-    for (extension, damage) in damages {
-        for update in [false, true] {
+    let origin = Place::new();
+    let bare = sample(origin.root(), "r");
+    let server = Server::plain(origin.root());
+    let request = request(&server.url("r.git"), GitReference::Default, History::Full);
+    for update in [false, true] {
+        let mut places = Vec::new();
+        for (extension, damage) in damages {
             let place = Place::new();
-            let bare = sample(place.root(), "r");
-            let server = Server::plain(place.root());
-            let request = request(&server.url("r.git"), GitReference::Default, History::Full);
             place.fetch(&request).await.unwrap();
             for entry in fs::read_dir(place.cache().join("git")).unwrap() {
                 let packs = entry.unwrap().path().join("objects/pack");
@@ -152,11 +154,14 @@ async fn a_damaged_mirror_is_replaced() {
                     }
                 }
             }
-            let tip = if update {
-                advance(&bare, "later")
-            } else {
-                git(&bare, &["rev-parse", "main"])
-            };
+            places.push(place);
+        }
+        let tip = if update {
+            advance(&bare, "later")
+        } else {
+            git(&bare, &["rev-parse", "main"])
+        };
+        for place in places {
             // The checkout may be what finds the damage; the next fetch then mends it.
             let provided = match place.provide(&request, "r").await {
                 Err(GitProblem::Git { .. }) => place.provide(&request, "r").await,

@@ -19,8 +19,11 @@ use crate::git::mirror::problem;
 use crate::git::pack::{Packs, Place, Reader, io_problem, unreadable};
 use crate::git::tree::{Entry, Kind};
 
-/// Entries a thread takes at once.
-const BATCH: usize = 16;
+/// Most entries that a thread takes at once. Neighbours are mostly in one directory, which the kernel locks for
+/// each new file, so many at once keep the threads out of each other's way.
+const MAX_BATCH: usize = 128;
+/// Batches for each thread, so that none is left with much when the others have nothing more to do.
+const BATCHES: usize = 8;
 /// More threads than this wait for the disk and for libgit2's locks.
 const MAX_THREADS: usize = 4;
 
@@ -32,6 +35,9 @@ pub(super) fn write(plan: &Plan<'_>, top: &Path, entries: &[Entry]) -> Result<u6
     let objects = plan.mirror.path().join("objects");
     let failed = |error| unreadable(error, plan.mirror.path(), plan.url, "read the packs");
     let packs = Packs::open(&objects).map_err(failed)?;
+    let threads = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(MAX_THREADS);
     let writer = Writer {
         url: plan.url,
         mirror: plan.mirror.path(),
@@ -40,6 +46,7 @@ pub(super) fn write(plan: &Plan<'_>, top: &Path, entries: &[Entry]) -> Result<u6
         top,
         packs: &packs,
         work: order(&packs, entries).map_err(failed)?,
+        batch: (entries.len() / (threads * BATCHES)).clamp(1, MAX_BATCH),
         next: AtomicUsize::new(0),
         written: AtomicU64::new(0),
         done: Mutex::new(Vec::with_capacity(entries.len())),
@@ -49,9 +56,6 @@ pub(super) fn write(plan: &Plan<'_>, top: &Path, entries: &[Entry]) -> Result<u6
             fs::create_dir(writer.place(entry)).map_err(|error| writer.collision(entry, error))?;
         }
     }
-    let threads = std::thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(MAX_THREADS);
     std::thread::scope(|scope| {
         let running: Vec<_> = (1..threads)
             .map(|_| scope.spawn(|| writer.work()))
@@ -94,6 +98,7 @@ struct Writer<'a> {
     top: &'a Path,
     packs: &'a Packs,
     work: Vec<(Option<Place>, &'a Entry)>,
+    batch: usize,
     next: AtomicUsize,
     written: AtomicU64,
     done: Mutex<Vec<Row<'a>>>,
@@ -121,12 +126,12 @@ impl<'a> Writer<'a> {
         };
         let mut mine: Vec<Row<'a>> = Vec::new();
         loop {
-            let start = self.next.fetch_add(BATCH, Ordering::Relaxed);
+            let start = self.next.fetch_add(self.batch, Ordering::Relaxed);
             let batch = self.work.get(start..).unwrap_or_default();
             if batch.is_empty() {
                 break;
             }
-            for (place, entry) in &batch[..batch.len().min(BATCH)] {
+            for (place, entry) in &batch[..batch.len().min(self.batch)] {
                 if self.token.is_cancelled() {
                     return Err(GitProblem::Cancelled);
                 }

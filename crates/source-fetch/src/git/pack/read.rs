@@ -103,7 +103,13 @@ impl Pack {
         for (count, bytes) in fanout.iter_mut().zip(table.as_chunks().0) {
             *count = u32::from_be_bytes(*bytes);
         }
-        Ok(fanout.is_sorted().then_some(Self {
+        // Each object has an id, a checksum and an offset; two checksums follow. No more is then read at once than is
+        // there.
+        let least = HEAD as u64 + u64::from(fanout[255]) * (ID as u64 + 8) + 2 * ID as u64;
+        if !fanout.is_sorted() || index.metadata()?.len() < least {
+            return Err(damaged("an index is cut off"));
+        }
+        Ok(Some(Self {
             file,
             index,
             fanout,

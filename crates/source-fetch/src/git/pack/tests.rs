@@ -133,6 +133,45 @@ fn the_index_is_the_one_git_makes() {
 }
 
 #[test]
+fn objects_are_read_as_they_were_written() {
+    let root = tempfile::tempdir().unwrap();
+    let work = repository(root.path());
+    let check = ["cat-file", "--batch-all-objects", "--batch-check"];
+    let listing = String::from_utf8(git(&work, &check, "")).unwrap();
+    for (name, options) in [("offsets", &["--delta-base-offset"][..]), ("ids", &[])] {
+        let place = root.path().join(name);
+        fs::create_dir(&place).unwrap();
+        let mirror = mirror(&place);
+        let received = receive(&mirror, &pack(&work, options, "main\n"), 65_000).unwrap();
+        received.install(&mirror).unwrap();
+        let packs = Packs::open(&mirror.join("objects")).unwrap();
+        let mut reader = Reader::new(&packs);
+        for line in listing.lines() {
+            let words: Vec<&str> = line.split(' ').collect();
+            let (id, size): (Oid, usize) = (words[0].parse().unwrap(), words[2].parse().unwrap());
+            let place = packs.locate(&[id]).unwrap()[0].unwrap();
+            let (kind, data) = reader.object(place).unwrap();
+            assert_eq!((kind.str(), data.len()), (words[1], size));
+            assert_eq!(scan::id(kind, &data).unwrap(), id);
+            let mut pieces = Vec::new();
+            let is_blob = reader.blob(place, id, |length, piece| {
+                assert_eq!(length, size as u64);
+                pieces.extend_from_slice(piece);
+                Ok(())
+            });
+            assert_eq!(is_blob.unwrap(), kind == ObjectType::Blob);
+            assert!(pieces.is_empty() || pieces == data);
+            if kind == ObjectType::Blob {
+                let other = scan::id(ObjectType::Blob, b"another").unwrap();
+                assert!(reader.blob(place, other, |_, _| Ok(())).is_err());
+            }
+        }
+        let absent = scan::id(ObjectType::Blob, b"absent").unwrap();
+        assert_eq!(packs.locate(&[absent]).unwrap(), [None]);
+    }
+}
+
+#[test]
 fn a_thin_pack_is_completed() {
     let root = tempfile::tempdir().unwrap();
     let work = repository(root.path());
