@@ -19,12 +19,12 @@ use crate::git::mirror::problem;
 use crate::git::pack::{Packs, Place, Reader, io_problem, unreadable};
 use crate::git::tree::{Entry, Kind};
 
-/// Most entries that a thread takes at once. Neighbours are mostly in one directory, which the kernel locks for
+/// Most entries a thread takes at once. Neighbours are mostly in one directory, which the kernel locks for
 /// each new file, so many at once keep the threads out of each other's way.
 const MAX_BATCH: usize = 128;
 /// Batches for each thread, so that none is left with much when the others have nothing more to do.
 const BATCHES: usize = 8;
-/// More threads than this wait for the disk and for libgit2's locks.
+/// More threads than this wait for the disk.
 const MAX_THREADS: usize = 4;
 
 /// Writes `entries` below `top`; returns the bytes of all files.

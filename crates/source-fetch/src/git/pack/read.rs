@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flate2::Decompress;
 use git2::{ObjectType, Oid};
@@ -27,7 +27,7 @@ pub(in crate::git) struct Place {
     offset: u64,
 }
 
-/// The packs of one store.
+/// The packs of one store. None is held open, as there may be more than a process may have files.
 #[derive(Debug)]
 pub(in crate::git) struct Packs {
     packs: Vec<Pack>,
@@ -35,8 +35,8 @@ pub(in crate::git) struct Packs {
 
 #[derive(Debug)]
 struct Pack {
-    file: File,
-    index: File,
+    /// Where the index is; the pack is beside it.
+    index: PathBuf,
     /// How many ids begin with no more than each byte.
     fanout: [u32; 256],
 }
@@ -47,7 +47,9 @@ impl Packs {
         let mut packs = Vec::new();
         for entry in fs::read_dir(objects.join("pack"))? {
             let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "idx")
+            let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+            if name.starts_with(b"pack-")
+                && name.ends_with(b".idx")
                 && let Some(pack) = Pack::open(&path)?
             {
                 packs.push(pack);
@@ -63,7 +65,7 @@ impl Packs {
         let mut order: Vec<usize> = (0..ids.len()).collect();
         order.sort_unstable_by_key(|index| ids[*index]);
         for (number, pack) in self.packs.iter().enumerate() {
-            let mut part = Part::default();
+            let mut part = Part::new(File::open(&pack.index)?);
             for &index in &order {
                 if places[index].is_none()
                     && let Some(offset) = pack.find(ids[index], &mut part)?
@@ -79,20 +81,30 @@ impl Packs {
     }
 }
 
-/// The ids of an index that begin with one byte.
-#[derive(Debug, Default)]
+/// An open index, and those of its ids that begin with one byte.
+#[derive(Debug)]
 struct Part {
+    index: File,
     first: Option<u8>,
     ids: Vec<u8>,
 }
 
+impl Part {
+    fn new(index: File) -> Self {
+        Self {
+            index,
+            first: None,
+            ids: Vec::new(),
+        }
+    }
+}
+
 impl Pack {
-    fn open(index: &Path) -> io::Result<Option<Self>> {
-        let file = match File::open(index.with_extension("pack")) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            file => file?,
-        };
-        let index = File::open(index)?;
+    fn open(path: &Path) -> io::Result<Option<Self>> {
+        if !path.with_extension("pack").try_exists()? {
+            return Ok(None);
+        }
+        let index = File::open(path)?;
         let mut head = [0; HEAD];
         index.read_exact_at(&mut head, 0)?;
         let (magic, table) = head.split_at(8);
@@ -110,8 +122,7 @@ impl Pack {
             return Err(damaged("an index is cut off"));
         }
         Ok(Some(Self {
-            file,
-            index,
+            index: path.to_owned(),
             fanout,
         }))
     }
@@ -125,32 +136,34 @@ impl Pack {
         if part.first != Some(first) {
             let count = self.fanout[usize::from(first)] - below;
             part.ids.clear();
-            part.ids.resize(count as usize * ID, 0);
-            let offset = HEAD as u64 + u64::from(below) * ID as u64;
-            self.index.read_exact_at(&mut part.ids, offset)?;
+            if count > 0 {
+                part.ids.resize(count as usize * ID, 0);
+                let offset = HEAD as u64 + u64::from(below) * ID as u64;
+                part.index.read_exact_at(&mut part.ids, offset)?;
+            }
             part.first = Some(first);
         }
         let ids: &[[u8; ID]] = part.ids.as_chunks().0;
         let Ok(at) = ids.binary_search_by(|other| other.as_slice().cmp(id.as_bytes())) else {
             return Ok(None);
         };
-        self.offset(u64::from(below) + at as u64).map(Some)
+        self.offset(&part.index, u64::from(below) + at as u64)
+            .map(Some)
     }
 
     /// The offset of the object with this number, counted in the order of ids.
-    fn offset(&self, number: u64) -> io::Result<u64> {
+    fn offset(&self, index: &File, number: u64) -> io::Result<u64> {
         let all = u64::from(self.fanout[255]);
         let offsets = HEAD as u64 + all * (ID as u64 + 4);
         let mut short = [0; 4];
-        self.index.read_exact_at(&mut short, offsets + number * 4)?;
+        index.read_exact_at(&mut short, offsets + number * 4)?;
         let short = u32::from_be_bytes(short);
         if short < 1 << 31 {
             return Ok(short.into());
         }
         let mut long = [0; 8];
         let row = u64::from(short & 0x7fff_ffff);
-        self.index
-            .read_exact_at(&mut long, offsets + all * 4 + row * 8)?;
+        index.read_exact_at(&mut long, offsets + all * 4 + row * 8)?;
         Ok(u64::from_be_bytes(long))
     }
 }
@@ -158,7 +171,8 @@ impl Pack {
 /// Reads objects for one thread.
 pub(in crate::git) struct Reader<'a> {
     packs: &'a Packs,
-    windows: Vec<Window<'a>>,
+    /// The pack that was read last. A chain of deltas stays in one, and so does work in the order of places.
+    open: Option<(usize, Window<File>)>,
     state: Decompress,
     piece: Vec<u8>,
 }
@@ -167,11 +181,7 @@ impl<'a> Reader<'a> {
     pub(in crate::git) fn new(packs: &'a Packs) -> Self {
         Self {
             packs,
-            windows: packs
-                .packs
-                .iter()
-                .map(|pack| Window::new(&pack.file))
-                .collect(),
+            open: None,
             state: Decompress::new(true),
             piece: Vec::new(),
         }
@@ -196,7 +206,7 @@ impl<'a> Reader<'a> {
         let (content, size) = self.header(place)?;
         if content == Content::Whole(ObjectType::Blob) && size > WHOLE {
             let mut hash = begin(size);
-            let window = &mut self.windows[place.pack];
+            let window = window(self.packs, &mut self.open, place.pack)?;
             self.piece.resize(64 << 10, 0);
             format::inflate_through(&mut self.state, window, size, &mut self.piece, |piece| {
                 hash.update(piece);
@@ -215,8 +225,7 @@ impl<'a> Reader<'a> {
 
     /// Reads what precedes the bytes of an entry and leaves the window there.
     fn header(&mut self, place: Place) -> io::Result<(Content, u64)> {
-        let window = self.windows.get_mut(place.pack);
-        let window = window.ok_or(io::ErrorKind::NotFound)?;
+        let window = window(self.packs, &mut self.open, place.pack)?;
         window.seek(place.offset);
         format::header(window, place.offset)
     }
@@ -224,7 +233,7 @@ impl<'a> Reader<'a> {
     fn inflated(&mut self, place: Place) -> io::Result<Vec<u8>> {
         let (_, size) = self.header(place)?;
         let mut data = Vec::new();
-        let window = &mut self.windows[place.pack];
+        let window = window(self.packs, &mut self.open, place.pack)?;
         format::inflate(&mut self.state, window, size, &mut data)?;
         Ok(data)
     }
@@ -255,5 +264,22 @@ impl<'a> Reader<'a> {
             data = format::apply(&data, &delta)?;
         }
         Ok((kind, data))
+    }
+}
+
+/// The pack with this number, opened unless it is the open one.
+fn window<'a>(
+    packs: &Packs,
+    open: &'a mut Option<(usize, Window<File>)>,
+    number: usize,
+) -> io::Result<&'a mut Window<File>> {
+    if open.as_ref().is_none_or(|(at, _)| *at != number) {
+        let pack = packs.packs.get(number).ok_or(io::ErrorKind::NotFound)?;
+        let file = File::open(pack.index.with_extension("pack"))?;
+        *open = Some((number, Window::new(file)));
+    }
+    match open {
+        Some((_, window)) => Ok(window),
+        None => Err(io::ErrorKind::NotFound.into()),
     }
 }

@@ -194,7 +194,7 @@ struct Frame {
 /// One thread's walk through the deltas that build on one object, depth first.
 struct Tree<'a> {
     resolver: &'a Resolver<'a>,
-    window: Window<'a>,
+    window: Window<&'a File>,
     state: Decompress,
     delta: Vec<u8>,
     frames: Vec<Frame>,

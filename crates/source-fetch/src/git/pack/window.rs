@@ -1,5 +1,6 @@
 //! A file that is read from any offset.
 
+use std::borrow::Borrow;
 use std::fs::File;
 use std::io::{self, BufRead, Read};
 use std::os::unix::fs::FileExt;
@@ -8,8 +9,8 @@ use std::os::unix::fs::FileExt;
 const READ: usize = 8 << 10;
 
 /// Reads a file from any offset, through no mapping: a mapped pack would count as memory of this process.
-pub(super) struct Window<'a> {
-    file: &'a File,
+pub(super) struct Window<F> {
+    file: F,
     buffer: Vec<u8>,
     /// What of the buffer is unread.
     unread: std::ops::Range<usize>,
@@ -17,8 +18,8 @@ pub(super) struct Window<'a> {
     end: u64,
 }
 
-impl<'a> Window<'a> {
-    pub(super) fn new(file: &'a File) -> Self {
+impl<F> Window<F> {
+    pub(super) fn new(file: F) -> Self {
         Self {
             file,
             buffer: vec![0; READ],
@@ -42,10 +43,11 @@ impl<'a> Window<'a> {
     }
 }
 
-impl BufRead for Window<'_> {
+impl<F: Borrow<File>> BufRead for Window<F> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.unread.is_empty() {
-            let read = self.file.read_at(&mut self.buffer, self.end)?;
+            let file = self.file.borrow();
+            let read = file.read_at(&mut self.buffer, self.end)?;
             self.unread = 0..read;
             self.end += read as u64;
         }
@@ -57,7 +59,7 @@ impl BufRead for Window<'_> {
     }
 }
 
-impl Read for Window<'_> {
+impl<F: Borrow<File>> Read for Window<F> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let read = self.fill_buf()?.read(out)?;
         self.consume(read);
