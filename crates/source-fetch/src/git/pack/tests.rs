@@ -61,6 +61,19 @@ fn repository(root: &Path) -> PathBuf {
     work
 }
 
+/// A repository of nine objects.
+fn small_repository(root: &Path) -> PathBuf {
+    let work = root.join("work");
+    fs::create_dir(&work).unwrap();
+    git(&work, &["init", "-q", "-b", "main"], "");
+    for version in 0..3 {
+        fs::write(work.join("a"), lines(12, version)).unwrap();
+        git(&work, &["add", "."], "");
+        git(&work, &["commit", "-q", "-m", "v"], "");
+    }
+    work
+}
+
 fn mirror(root: &Path) -> PathBuf {
     git(root, &["init", "-q", "--bare", "mirror"], "");
     root.join("mirror")
@@ -204,14 +217,7 @@ fn a_thin_pack_is_completed() {
 #[test]
 fn no_byte_of_a_pack_can_change_unnoticed() {
     let root = tempfile::tempdir().unwrap();
-    let work = root.path().join("work");
-    fs::create_dir(&work).unwrap();
-    git(&work, &["init", "-q", "-b", "main"], "");
-    for version in 0..3 {
-        fs::write(work.join("a"), lines(12, version)).unwrap();
-        git(&work, &["add", "."], "");
-        git(&work, &["commit", "-q", "-m", "v"], "");
-    }
+    let work = small_repository(root.path());
     let whole = pack(&work, &["--delta-base-offset"], "main\n");
     let mirror = mirror(root.path());
     for at in 0..whole.len() {
@@ -236,6 +242,61 @@ fn no_byte_of_a_pack_can_change_unnoticed() {
         assert!(receive(&mirror, &whole[..at], 4096).is_err(), "{at}");
     }
     assert!(receive(&mirror, &whole, 4096).is_ok());
+}
+
+#[test]
+fn a_file_is_right_or_refused_whatever_became_of_the_pack() {
+    let root = tempfile::tempdir().unwrap();
+    let work = small_repository(root.path());
+    let ids: Vec<Oid> = ["main:a", "main~1:a", "main~2:a"]
+        .iter()
+        .map(|name| git(&work, &["rev-parse", name], ""))
+        .map(|id| String::from_utf8(id).unwrap().trim().parse().unwrap())
+        .collect();
+    let mirror = mirror(root.path());
+    let received = receive(
+        &mirror,
+        &pack(&work, &["--delta-base-offset"], "main\n"),
+        4096,
+    );
+    let file = assert_same_index(&mirror, received.unwrap());
+    let read = || -> io::Result<usize> {
+        let packs = Packs::open(&mirror.join("objects"))?;
+        let mut reader = Reader::new(&packs);
+        let mut right = 0;
+        for (version, (id, place)) in ids.iter().zip(packs.locate(&ids)?).enumerate() {
+            let Some(place) = place else { continue };
+            let mut content = Vec::new();
+            let is_blob = reader.blob(place, *id, |_, piece| {
+                content.extend_from_slice(piece);
+                Ok(())
+            })?;
+            if is_blob {
+                assert!(content == lines(12, 2 - version).into_bytes());
+                right += 1;
+            }
+        }
+        Ok(right)
+    };
+    assert_eq!(read().unwrap(), ids.len());
+    for path in [file.clone(), file.with_extension("idx")] {
+        let whole = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let mut refused = 0;
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= [0x01, 0x80, 0xff][at % 3];
+            fs::write(&path, damaged).unwrap();
+            refused += usize::from(read().is_err());
+        }
+        assert!(refused > 0);
+        for length in 0..whole.len() {
+            fs::write(&path, &whole[..length]).unwrap();
+            let _ = read();
+        }
+        fs::write(&path, whole).unwrap();
+    }
+    assert_eq!(read().unwrap(), ids.len());
 }
 
 /// Runs the first pass over a pack.
