@@ -102,8 +102,10 @@ pub(crate) fn streaming(session: &mut Session) -> Result<Vec<Row>> {
         command.args((0..times).map(|_| &file));
         Ok(command)
     });
-    let [ours, tokio, cat] =
-        interleave(session.rounds(), [reader("sandbox"), reader("lines"), cat])?;
+    let [ours, tokio, cat, alone] = interleave(
+        session.rounds(),
+        [reader("sandbox"), reader("lines"), cat, reader("bytes")],
+    )?;
     fs::remove_dir_all(&folder)?;
     let own = measured(&ours, "seconds", 1.0)?;
     let what = format!(
@@ -114,6 +116,13 @@ pub(crate) fn streaming(session: &mut Session) -> Result<Vec<Row>> {
         Row::speed(5, &what, own, peer("tokio's lines()", &tokio, "seconds")?)
             .goal(Goal::AtLeast(3.0)),
         Row::speed(5, &what, own, peer("cat", &cat, WALL)?).goal(Goal::AtLeast(0.7)),
+        // How much of it is the pipe itself: no reader can have a better ratio to another than this.
+        Row::speed(
+            5,
+            &what,
+            own,
+            peer("a loop that only reads", &alone, "seconds")?,
+        ),
         Row::memory(7, what, own).goal(Goal::AtMost(16.0)),
     ])
 }

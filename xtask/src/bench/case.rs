@@ -1,6 +1,7 @@
 //! What of ours is measured, each in a process of its own; the last line printed is JSON figures.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +16,7 @@ use source_fetch::{
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio_util::sync::CancellationToken;
 
+use super::inputs;
 use super::meter::{Figures, PEAK};
 use super::provision_case::ProvisionCase;
 use super::statistics::Spread;
@@ -96,6 +98,8 @@ struct Stream {
 enum StreamReader {
     Sandbox,
     Lines,
+    /// Nothing but the reading itself, which nobody can be faster than.
+    Bytes,
 }
 
 impl Case {
@@ -297,6 +301,7 @@ impl Stream {
         let seen = match self.reader {
             StreamReader::Sandbox => self.through_sandbox(&command).await?,
             StreamReader::Lines => through_lines(&command).await?,
+            StreamReader::Bytes => through_nothing(&command)?,
         };
         let seconds = started.elapsed().as_secs_f64();
         let expected = self.lines * u64::from(self.times);
@@ -321,6 +326,29 @@ impl Stream {
             .await?;
         Ok(count.into_inner())
     }
+}
+
+/// Reads as the sandbox does, 64 KiB from a pipe of 1 MiB, and only counts.
+fn through_nothing(command: &[String]) -> Result<u64> {
+    let mut child = Command::new(&command[0])
+        .args(&command[1..])
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut stdout = child
+        .stdout
+        .take()
+        .context("`cat` has no standard output")?;
+    nix::fcntl::fcntl(&stdout, nix::fcntl::FcntlArg::F_SETPIPE_SZ(1 << 20))?;
+    let mut buffer = vec![0; 64 << 10];
+    let mut bytes = 0;
+    loop {
+        match stdout.read(&mut buffer)? {
+            0 => break,
+            count => bytes += count,
+        }
+    }
+    child.wait()?;
+    Ok((bytes / inputs::LINE) as u64)
 }
 
 async fn through_lines(command: &[String]) -> Result<u64> {

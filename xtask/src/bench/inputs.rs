@@ -186,9 +186,12 @@ fn history(mut out: impl std::io::Write, files: u64, commits: u64) -> Result<()>
     Ok(())
 }
 
-/// A file of 80-byte lines and how many they are.
+/// Bytes of one of [`lines`], with its newline.
+pub(crate) const LINE: usize = 80;
+
+/// A file of such lines and how many they are.
 pub(crate) fn lines(path: &Path, bytes: usize) -> Result<u64> {
-    let line = [&[b'x'; 79][..], b"\n"].concat();
+    let line = [&[b'x'; LINE - 1][..], b"\n"].concat();
     let count = bytes / line.len();
     let mut out = BufWriter::with_capacity(1 << 20, fs::File::create(path)?);
     for _ in 0..count {
