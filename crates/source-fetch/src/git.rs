@@ -17,6 +17,9 @@ mod answer;
 mod checkout;
 mod error;
 mod fetch;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod history;
 mod local;
 mod mirror;

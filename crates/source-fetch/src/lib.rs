@@ -8,6 +8,9 @@ mod credential;
 mod error;
 mod extract;
 mod fetch;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod git;
 mod http;
 mod local;

@@ -1,7 +1,13 @@
 //! Shell arithmetic on text: 64-bit wrapping integers, every operator of bash(1),
 //! "ARITHMETIC EVALUATION".
 
+mod assigned;
+mod number;
+
 use super::dynamic::Stop;
+pub(crate) use assigned::assigned;
+pub(crate) use number::number;
+use number::plain_decimal;
 
 /// Parentheses, unary operators and variables that hold expressions may nest this deep.
 const MAX_DEPTH: u32 = 120;
@@ -44,18 +50,6 @@ fn evaluate_at(text: &str, variables: &mut dyn Variables, depth: u32) -> Result<
         return Err(parser.error("syntax error in expression"));
     }
     Ok(value)
-}
-
-/// The everyday case, without a parser: a decimal number that does not begin with 0.
-fn plain_decimal(text: &str) -> Option<i64> {
-    let bytes = text.as_bytes();
-    if bytes.is_empty() || bytes.len() > 18 || (bytes[0] == b'0' && bytes.len() > 1) {
-        return None;
-    }
-    bytes.iter().try_fold(0_i64, |sum, byte| {
-        byte.is_ascii_digit()
-            .then(|| sum * 10 + i64::from(byte - b'0'))
-    })
 }
 
 struct Place {
@@ -429,83 +423,4 @@ impl Parser<'_> {
         }
         Ok(value)
     }
-}
-
-/// The names that an expression may assign, judged by the operators beside them.
-pub(crate) fn assigned(text: &str) -> Vec<&str> {
-    if !text.contains('=') && !text.contains("++") && !text.contains("--") {
-        return Vec::new();
-    }
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let mut names = Vec::new();
-    let mut at = 0;
-    while let Some(start) = text[at..].find(|c: char| c.is_ascii_alphabetic() || c == '_') {
-        let start = at + start;
-        let length = text[start..]
-            .find(|c| !is_name(c))
-            .unwrap_or(text.len() - start);
-        at = start + length;
-        let mut after = text[at..].trim_start();
-        if after.starts_with('[') {
-            // Where the subscript ends matters little: any assignment behind it will do.
-            after = after
-                .rfind(']')
-                .map_or("", |end| after[end + 1..].trim_start());
-            if text[at..].contains('=') {
-                names.push(&text[start..at]);
-                continue;
-            }
-        }
-        let assigns = (after.starts_with('=') && !after.starts_with("=="))
-            || ASSIGNMENT
-                .iter()
-                .any(|operator| after.starts_with(operator))
-            || after.starts_with("++")
-            || after.starts_with("--")
-            || text[..start].trim_end().ends_with("++")
-            || text[..start].trim_end().ends_with("--");
-        if assigns {
-            names.push(&text[start..at]);
-        }
-    }
-    names
-}
-
-/// A number as bash writes them: decimal, `0` octal, `0x` hexadecimal or `base#digits`.
-pub(crate) fn number(token: &str) -> Option<i64> {
-    let (base, digits) = if let Some((base, digits)) = token.split_once('#') {
-        let base: u32 = base.parse().ok()?;
-        if !(2..=64).contains(&base) || digits.is_empty() {
-            return None;
-        }
-        (base, digits)
-    } else if let Some(digits) = token
-        .strip_prefix("0x")
-        .or_else(|| token.strip_prefix("0X"))
-    {
-        (16, digits)
-    } else if token.len() > 1 && token.starts_with('0') {
-        (8, &token[1..])
-    } else {
-        (10, token)
-    };
-    let mut value = 0_i64;
-    for c in digits.chars() {
-        let digit = match c {
-            '0'..='9' => c as u32 - '0' as u32,
-            'a'..='z' => c as u32 - 'a' as u32 + 10,
-            'A'..='Z' if base <= 36 => c as u32 - 'A' as u32 + 10,
-            'A'..='Z' => c as u32 - 'A' as u32 + 36,
-            '@' => 62,
-            '_' => 63,
-            _ => return None,
-        };
-        if digit >= base {
-            return None;
-        }
-        value = value
-            .wrapping_mul(i64::from(base))
-            .wrapping_add(i64::from(digit));
-    }
-    Some(value)
 }

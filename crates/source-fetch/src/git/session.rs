@@ -66,8 +66,17 @@ impl Session {
         shown: &str,
         options: &GitOptions,
     ) -> Result<Self, GitProblem> {
+        let transport = Transport::connect(address, shown, options).await?;
+        Self::over(transport, options).await
+    }
+
+    /// Reads the capabilities that the other side sends first.
+    pub(super) async fn over(
+        transport: Transport,
+        options: &GitOptions,
+    ) -> Result<Self, GitProblem> {
         let mut session = Self {
-            transport: Transport::connect(address, shown, options).await?,
+            transport,
             capabilities: Vec::new(),
             version_2: false,
             announced: RemoteRefs::default(),

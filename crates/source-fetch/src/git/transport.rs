@@ -84,7 +84,7 @@ impl Transport {
         }
     }
 
-    fn stream(
+    pub(super) fn stream(
         writer: Box<dyn AsyncWrite + Send + Unpin>,
         reader: Box<dyn AsyncRead + Send + Unpin>,
         ssh: Option<ssh::Process>,

@@ -1,0 +1,14 @@
+//! No lzip file writes beside its folder, or more than it may.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use source_fetch::fuzzing;
+
+fuzz_target!(|bytes: &[u8]| {
+    const MAGIC: &[u8] = b"LZIP";
+    if bytes.starts_with(MAGIC) {
+        fuzzing::extract("x.tar.lz", bytes);
+    } else {
+        fuzzing::extract("x.tar.lz", &[MAGIC, bytes].concat());
+    }
+});

@@ -1,0 +1,14 @@
+//! No zip file writes beside its folder, or more than it may.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use source_fetch::fuzzing;
+
+fuzz_target!(|bytes: &[u8]| {
+    const MAGIC: &[u8] = b"PK\x03\x04";
+    if bytes.starts_with(MAGIC) {
+        fuzzing::extract("x.zip", bytes);
+    } else {
+        fuzzing::extract("x.zip", &[MAGIC, bytes].concat());
+    }
+});

@@ -1,0 +1,212 @@
+//! What the fuzz targets call: what is behind the public API, without a runtime, a cache or a server.
+
+use std::fs::{self, File};
+use std::io::{Seek as _, Write as _};
+use std::path::Path;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::extract::{self, Job};
+use crate::policy::ExtractLimits;
+
+/// Bytes that one archive may unpack to here.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// Unpacks `archive` as if it were called `name` and panics when anything beside its folder has
+/// changed, or when it holds more than it may.
+pub fn extract(name: &str, archive: &[u8]) {
+    let Ok(outside) = tempfile::tempdir() else {
+        return;
+    };
+    let (root, sentinel) = (outside.path().join("root"), outside.path().join("sentinel"));
+    let prepared = fs::create_dir(&root)
+        .and_then(|()| fs::write(&sentinel, "untouched"))
+        .and_then(|()| {
+            let mut file = tempfile::tempfile_in(outside.path())?;
+            file.write_all(archive)?;
+            file.rewind()?;
+            Ok(file)
+        });
+    // A full disk of the fuzzer's is no finding.
+    let Ok(file) = prepared else { return };
+    unpack(name, &root, file);
+    let content = fs::read(&sentinel).unwrap_or_default();
+    assert_eq!(content, b"untouched", "a file outside was written to");
+    let mut names: Vec<_> = fs::read_dir(outside.path())
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["root", "sentinel"], "something appeared outside");
+    assert!(
+        size(&root) <= MAX_BYTES,
+        "more was unpacked than is allowed"
+    );
+}
+
+fn unpack(name: &str, root: &Path, file: File) {
+    let job = Job {
+        name: name.to_owned(),
+        root: root.to_owned(),
+        limits: ExtractLimits {
+            max_entries: 1_000,
+            max_bytes: MAX_BYTES,
+            ..ExtractLimits::default()
+        },
+        token: CancellationToken::new(),
+    };
+    if let Err(stop) = extract::from_file(&job, file) {
+        // What is told of it is for people and must not fail either.
+        assert!(!stop.into_error(name).to_string().is_empty());
+    }
+}
+
+fn size(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let sizes = entries.map(|entry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => size(&entry.path()),
+        Ok(metadata) if metadata.is_file() => metadata.len(),
+        _ => 0,
+    });
+    sizes.sum()
+}
+
+/// Gives every header of a tar archive the checksum that it should have, since chance finds none.
+pub fn with_tar_checksums(archive: &mut [u8]) {
+    const BLOCK: usize = 512;
+    const CHECKSUM: std::ops::Range<usize> = 148..156;
+    const SIZE: std::ops::Range<usize> = 124..135;
+    let mut at = 0;
+    while let Some(header) = archive.get_mut(at..at + BLOCK) {
+        header[257..262].copy_from_slice(b"ustar");
+        header[CHECKSUM].fill(b' ');
+        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+        header[CHECKSUM].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        let digits = std::str::from_utf8(&header[SIZE]).unwrap_or_default();
+        let size = usize::from_str_radix(digits.trim(), 8).unwrap_or(0);
+        at = at
+            .saturating_add(BLOCK)
+            .saturating_add(size.next_multiple_of(BLOCK));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::io::Read as _;
+
+    use super::*;
+
+    fn tar() -> Vec<u8> {
+        let mut builder = ::tar::Builder::new(Vec::new());
+        for (name, content) in [("a/file", "content"), ("a/other", ""), ("b", "x")] {
+            let mut header = ::tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o644);
+            header.set_cksum();
+            builder
+                .append_data(&mut header, name, content.as_bytes())
+                .unwrap();
+        }
+        let mut link = ::tar::Header::new_gnu();
+        link.set_entry_type(::tar::EntryType::Symlink);
+        link.set_size(0);
+        builder.append_link(&mut link, "link", "a/file").unwrap();
+        builder.into_inner().unwrap()
+    }
+
+    fn packed(mut encoder: impl std::io::Read) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encoder.read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    fn zip() -> Vec<u8> {
+        let mut writer = ::zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        let options = ::zip::write::SimpleFileOptions::default();
+        for name in ["a/file", "b"] {
+            writer.start_file(name, options).unwrap();
+            writer.write_all(b"content").unwrap();
+        }
+        writer.finish().unwrap().into_inner()
+    }
+
+    fn ar() -> Vec<u8> {
+        let mut bytes = b"!<arch>\n".to_vec();
+        for (name, content) in [("debian-binary", "2.0\n"), ("data", "odd")] {
+            let header = format!(
+                "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n",
+                0,
+                0,
+                0,
+                "100644",
+                content.len()
+            );
+            bytes.extend_from_slice(header.as_bytes());
+            bytes.extend_from_slice(content.as_bytes());
+            if content.len() % 2 == 1 {
+                bytes.push(b'\n');
+            }
+        }
+        bytes
+    }
+
+    /// The fuzz targets' work for a moment: every seed, and each damaged in many ways.
+    #[test]
+    fn damaged_archives_do_no_harm() {
+        let tar = tar();
+        let seeds: [(&str, Vec<u8>); 6] = [
+            ("x.tar", tar.clone()),
+            ("x.zip", zip()),
+            ("x.deb", ar()),
+            (
+                "x.tar.gz",
+                packed(flate2::bufread::GzEncoder::new(
+                    &tar[..],
+                    flate2::Compression::fast(),
+                )),
+            ),
+            (
+                "x.tar.bz2",
+                packed(bzip2::bufread::BzEncoder::new(
+                    &tar[..],
+                    bzip2::Compression::fast(),
+                )),
+            ),
+            ("x.tar.zst", zstd::encode_all(&tar[..], 1).unwrap()),
+        ];
+        let mut random = fastrand::Rng::with_seed(7);
+        for (name, seed) in &seeds {
+            extract(name, seed);
+            for _ in 0..60 {
+                let mut bytes = seed.clone();
+                for _ in 0..random.usize(1..8) {
+                    let at = random.usize(..bytes.len());
+                    bytes[at] = random.u8(..);
+                }
+                if random.bool() {
+                    bytes.truncate(random.usize(1..=bytes.len()));
+                }
+                if *name == "x.tar" {
+                    with_tar_checksums(&mut bytes);
+                }
+                extract(name, &bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn a_checksum_is_mended() {
+        let whole = tar();
+        let mut bytes = whole.clone();
+        bytes[148..156].fill(0);
+        with_tar_checksums(&mut bytes);
+        let mut archive = ::tar::Archive::new(&bytes[..]);
+        let first = archive.entries().unwrap().next().unwrap();
+        let mut text = String::new();
+        first.unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "content");
+    }
+}
