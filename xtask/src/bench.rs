@@ -183,7 +183,17 @@ impl Session {
             rows.iter().all(|row| row.ours.runs > 0),
             "a row without a run"
         );
+        if group != 4 {
+            Self::tell(&rows);
+        }
         Ok(rows)
+    }
+
+    /// Says what is known before the table comes; an interrupted run has not been for nothing.
+    fn tell(rows: &[Row]) {
+        for row in rows {
+            eprintln!("{}", row.line());
+        }
     }
 
     fn sandbox(&mut self) -> Result<Vec<Row>> {

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
 use nix::sys::resource::{UsageWho, getrusage};
 
 /// What one run gave, by name: [`WALL`], [`PEAK`], and whatever the command says of itself.
@@ -131,12 +132,18 @@ pub(crate) fn interleave<const N: usize>(
     rounds: usize,
     mut contenders: [Contender<'_>; N],
 ) -> Result<[Vec<Figures>; N]> {
+    let bar = ProgressBar::new(rounds as u64);
+    if let Ok(style) = ProgressStyle::with_template("  round {pos} of {len}, {elapsed}") {
+        bar.set_style(style);
+    }
     for round in 0..rounds {
+        bar.set_position(round as u64 + 1);
         for turn in 0..N {
             let contender = &mut contenders[(turn + round) % N];
             let figures = run((contender.prepare)(round)?)?;
             contender.figures.push(figures);
         }
     }
+    bar.finish_and_clear();
     Ok(contenders.map(|contender| contender.figures))
 }

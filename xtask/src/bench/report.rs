@@ -133,6 +133,19 @@ impl Row {
         }
     }
 
+    /// One line for whoever waits for the table.
+    pub(crate) fn line(&self) -> String {
+        let peer = self.peer.as_ref();
+        let peer = peer.map_or_else(String::new, |peer| format!(" beside {}", peer.name));
+        let missed = if self.met == Some(false) {
+            ", goal missed"
+        } else {
+            ""
+        };
+        let figure = self.figure.show(self.figure.value());
+        format!("  {}{peer}: {figure}{missed}", self.what)
+    }
+
     /// Holds the figure against a goal.
     #[must_use]
     pub(crate) fn goal(mut self, goal: Goal) -> Self {

@@ -152,11 +152,15 @@ pub(crate) async fn tarball(session: &mut Session) -> Result<Vec<Row>> {
             continue;
         }
         let archive = inputs::pack(&folder, "tree", ending)?;
-        rows.extend(one_tarball(session, &folder, &archive, bytes).await?);
+        let case = one_tarball(session, &folder, &archive, bytes).await?;
+        Session::tell(&case);
+        rows.extend(case);
         fs::remove_file(archive)?;
     }
     fs::remove_dir_all(folder.join("tree"))?;
-    rows.extend(eight_files(session, &folder).await?);
+    let case = eight_files(session, &folder).await?;
+    Session::tell(&case);
+    rows.extend(case);
     fs::remove_dir_all(&folder)?;
     Ok(rows)
 }
