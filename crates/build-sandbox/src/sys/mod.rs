@@ -28,6 +28,7 @@
 mod call;
 #[cfg(target_os = "linux")]
 mod confine;
+mod host;
 #[cfg(target_os = "linux")]
 mod landlock;
 #[cfg(target_os = "linux")]
@@ -49,10 +50,11 @@ pub(crate) mod status;
 
 #[cfg(target_os = "linux")]
 pub(crate) use confine::seccomp_works;
+pub(crate) use host::Running;
 #[cfg(target_os = "linux")]
 pub(crate) use landlock::abi as landlock_abi;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use portable::{Running, Supervisor, landlock_abi, memory_file, seccomp_works, spawn};
+pub(crate) use portable::{Supervisor, landlock_abi, memory_file, seccomp_works, spawn};
 #[cfg(target_os = "linux")]
-pub(crate) use spawn::{Running, Supervisor, memory_file, spawn};
+pub(crate) use spawn::{Supervisor, memory_file, spawn};
 pub(crate) use status::EXECUTE;

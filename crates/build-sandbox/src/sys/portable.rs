@@ -3,7 +3,7 @@
 //! The supervisor owns the phase's session and kills its process group. A process that leaves the
 //! group survives, so nothing is proven here.
 
-use std::ffi::{CString, c_char};
+use std::ffi::c_char;
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -11,46 +11,30 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::libc;
 use nix::unistd::pipe;
 
+use super::host::{Control, GO, Running, StartError, pointers};
 use super::plan::Plan;
 use super::status::{Message, Step};
 
-const GO: u8 = b'G';
-const TERMINATE: u8 = b'T';
 const LOOK_EVERY_MS: i32 = 20;
-
-/// A step that failed on the host's side.
-pub(crate) type StartError = (&'static str, io::Error);
-
-/// A running build and the host's ends of its pipes, all non-blocking.
-#[derive(Debug)]
-pub(crate) struct Running {
-    pub(crate) supervisor: Supervisor,
-    pub(crate) status: OwnedFd,
-    pub(crate) stdout: OwnedFd,
-    pub(crate) stderr: OwnedFd,
-    pub(crate) result: Option<OwnedFd>,
-}
 
 /// Holds the control pipe and the supervisor's process id. Dropping it ends the build.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
-    control: Option<OwnedFd>,
+    control: Control,
     pid: Option<i32>,
 }
 
 impl Supervisor {
     pub(crate) fn terminate(&self) {
-        if let Some(control) = &self.control {
-            let _ = nix::unistd::write(control, &[TERMINATE]);
-        }
+        self.control.terminate();
     }
 
     pub(crate) fn kill(&mut self) {
-        self.control = None;
+        self.control.close();
     }
 
     pub(crate) fn force(&mut self) {
-        self.control = None;
+        self.control.close();
     }
 
     pub(crate) async fn ended(self) {
@@ -58,7 +42,7 @@ impl Supervisor {
     }
 
     pub(crate) fn wait(mut self) {
-        self.control = None;
+        self.control.close();
         if let Some(pid) = self.pid.take() {
             wait(pid);
         }
@@ -67,7 +51,7 @@ impl Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        self.control = None;
+        self.control.close();
         if let Some(pid) = self.pid.take()
             && std::thread::Builder::new()
                 .spawn(move || wait(pid))
@@ -117,13 +101,6 @@ pub(crate) fn spawn(plan: &Plan) -> Result<Running, StartError> {
             .map_err(|e| ("prepare a pipe", e.into()))?;
     }
     let null = std::fs::File::open("/dev/null").map_err(|e| ("open `/dev/null`", e))?;
-    let pointers = |strings: &[CString]| -> Vec<*const c_char> {
-        strings
-            .iter()
-            .map(|s| s.as_ptr())
-            .chain([std::ptr::null()])
-            .collect()
-    };
     let (arguments, environment) = (pointers(&plan.arguments), pointers(&plan.environment));
     let fds = Descriptors {
         control: high(&control_read)?,
@@ -155,12 +132,10 @@ pub(crate) fn spawn(plan: &Plan) -> Result<Running, StartError> {
         return Err(("fork the supervisor", error));
     }
     let supervisor = Supervisor {
-        control: Some(control),
+        control: Control::new(control),
         pid: Some(pid),
     };
-    if let Some(control) = &supervisor.control {
-        nix::unistd::write(control, &[GO]).map_err(|e| ("start the supervisor", e.into()))?;
-    }
+    supervisor.control.go()?;
     Ok(Running {
         supervisor,
         status,

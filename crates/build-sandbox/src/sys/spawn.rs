@@ -1,6 +1,5 @@
 //! The host's side: starting a supervisor and holding it.
 
-use std::ffi::{CString, c_char};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
@@ -9,22 +8,10 @@ use nix::libc;
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use nix::unistd::pipe2;
 
+use super::host::{Control, Running, StartError, pointers};
 use super::plan::{NamespacePlan, Plan};
-use super::supervise::{Descriptors, GO, TERMINATE};
+use super::supervise::Descriptors;
 use super::{call, supervise};
-
-/// A step that failed on the host's side.
-pub(crate) type StartError = (&'static str, io::Error);
-
-/// A running build and the host's ends of its pipes, all non-blocking.
-#[derive(Debug)]
-pub(crate) struct Running {
-    pub(crate) supervisor: Supervisor,
-    pub(crate) status: OwnedFd,
-    pub(crate) stdout: OwnedFd,
-    pub(crate) stderr: OwnedFd,
-    pub(crate) result: Option<OwnedFd>,
-}
 
 /// Holds the control pipe and the supervisor's descriptor.
 ///
@@ -32,7 +19,7 @@ pub(crate) struct Running {
 /// that lives for just that long waits for it.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
-    control: Option<OwnedFd>,
+    control: Control,
     process: Option<OwnedFd>,
     namespaced: bool,
 }
@@ -40,20 +27,18 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     /// Asks every process of the build to end.
     pub(crate) fn terminate(&self) {
-        if let Some(control) = &self.control {
-            let _ = nix::unistd::write(control, &[TERMINATE]);
-        }
+        self.control.terminate();
     }
 
     /// Has every process of the build killed.
     pub(crate) fn kill(&mut self) {
-        self.control = None;
+        self.control.close();
     }
 
     /// Kills the supervisor itself where the kernel then ends the whole namespace: the way out if
     /// it is stuck, for example in a mount that does not answer.
     pub(crate) fn force(&mut self) {
-        self.control = None;
+        self.control.close();
         if let (true, Some(process)) = (self.namespaced, &self.process) {
             let _ = call::pidfd_send_signal(process.as_raw_fd(), libc::SIGKILL);
         }
@@ -61,7 +46,7 @@ impl Supervisor {
 
     /// Waits until the supervisor, which has closed its pipes, is gone.
     pub(crate) async fn ended(mut self) {
-        self.control = None;
+        self.control.close();
         let copy = self
             .process
             .as_ref()
@@ -80,7 +65,7 @@ impl Supervisor {
 
     /// Waits for the supervisor, which has closed its pipes, to be gone. Blocks.
     pub(crate) fn wait(mut self) {
-        self.control = None;
+        self.control.close();
         if let Some(process) = self.process.take() {
             wait(&process);
         }
@@ -89,7 +74,7 @@ impl Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        self.control = None;
+        self.control.close();
         let Some(process) = self.process.take() else {
             return;
         };
@@ -190,16 +175,14 @@ pub(crate) fn spawn(plan: &Plan) -> Result<Running, StartError> {
     };
     let (pid, process) = fork(plan, &fds).map_err(|error| ("fork the supervisor", error))?;
     let supervisor = Supervisor {
-        control: Some(control),
+        control: Control::new(control),
         process: Some(process),
         namespaced: plan.namespaces.is_some(),
     };
     if let Some(namespaces) = &plan.namespaces {
         map_identity(pid, namespaces).map_err(|error| ("map the user of the namespace", error))?;
     }
-    if let Some(control) = &supervisor.control {
-        nix::unistd::write(control, &[GO]).map_err(|e| ("start the supervisor", e.into()))?;
-    }
+    supervisor.control.go()?;
     Ok(Running {
         supervisor,
         status,
@@ -207,14 +190,6 @@ pub(crate) fn spawn(plan: &Plan) -> Result<Running, StartError> {
         stderr,
         result,
     })
-}
-
-fn pointers(strings: &[CString]) -> Vec<*const c_char> {
-    strings
-        .iter()
-        .map(|s| s.as_ptr())
-        .chain([std::ptr::null()])
-        .collect()
 }
 
 fn fork(plan: &Plan, fds: &Descriptors) -> io::Result<(i32, OwnedFd)> {

@@ -5,15 +5,11 @@ use std::ffi::c_char;
 use nix::libc;
 
 use super::call;
+use super::host::{GO, TERMINATE};
 use super::plan::Plan;
 use super::status::{Message, SIZE, Step, Watched};
 use super::walk::Walk;
 use super::{confine, namespaces};
-
-/// Sent by the host when the child may go on.
-pub(super) const GO: u8 = b'G';
-/// Sent by the host to pass SIGTERM to the whole build.
-pub(super) const TERMINATE: u8 = b'T';
 
 const SAMPLE_EVERY_MS: i64 = 250;
 
