@@ -53,12 +53,12 @@ fn a_running_worker_goes_on_while_it_is_replaced() {
             .binary
             .path()
             .to_owned();
-        let mut old = tokio::process::Command::new(&path)
+        let mut command = tokio::process::Command::new(&path);
+        command
             .args(["--port", "0"])
             .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+            .kill_on_drop(true);
+        let mut old = worker::when_not_busy(|| command.spawn()).unwrap();
         let mut lines = BufReader::new(old.stdout.take().unwrap()).lines();
         lines.next_line().await.unwrap().unwrap();
         site.provision(sample::WORKER).await.unwrap();

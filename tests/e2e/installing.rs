@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use e2e_tests::worker;
 use worker_provisioner::{Artifact as _, ProvisionError};
 
 use crate::support::{Site, catalog_with, recipe, run};
@@ -30,7 +31,8 @@ fn scripts(paths: &[&str]) -> String {
 }
 
 fn says(path: &std::path::Path) -> String {
-    let output = Command::new(path).output().unwrap();
+    let mut command = Command::new(path);
+    let output = worker::when_not_busy(|| command.output()).unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }

@@ -23,7 +23,8 @@ fn script(version: &str) -> String {
 }
 
 fn says(path: &std::path::Path) -> String {
-    let output = std::process::Command::new(path).output().unwrap();
+    let mut command = std::process::Command::new(path);
+    let output = worker::when_not_busy(|| command.output()).unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 

@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use e2e_tests::worker;
+
 use crate::support::{Site, catalog_with, recipe, run};
 
 /// What an assembler calls an instruction that no processor of the family has.
@@ -130,7 +132,8 @@ fn a_program_that_cannot_run_here_is_refused_for_what_it_lacks() {
             assert!(error.contains(part), "{name}: {error}");
             site.assert_clean();
             let path = worker_provisioner::Artifact::path(&old.binary);
-            let said = Command::new(path).output().unwrap().stdout;
+            let mut command = Command::new(path);
+            let said = worker::when_not_busy(|| command.output()).unwrap().stdout;
             assert_eq!(String::from_utf8_lossy(&said), "old\n", "{name}");
         }
     });

@@ -1,8 +1,9 @@
 //! Runs an installed sample worker and talks to it as a hive would.
 
+use std::io;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -23,13 +24,36 @@ pub async fn answers(binary: &Path) -> Result<String> {
         .context("the worker did not answer in time")?
 }
 
+/// Starts a program that was written a moment ago.
+///
+/// A process that another thread has just forked still holds every open file of this one, and the
+/// kernel starts nothing that somebody may write to: execve(2), "ETXTBSY". It is over at once.
+///
+/// # Errors
+/// Those of `start`.
+pub fn when_not_busy<T>(mut start: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match start() {
+            Err(error)
+                if error.kind() == io::ErrorKind::ExecutableFileBusy
+                    && Instant::now() < deadline =>
+            {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
 async fn talk(binary: &Path) -> Result<String> {
-    let mut child = Command::new(binary)
+    let mut command = Command::new(binary);
+    command
         .args(["--port", "0"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
+        .kill_on_drop(true);
+    let mut child = when_not_busy(|| command.spawn())
         .with_context(|| format!("failed to start {}", binary.display()))?;
     let stdout = child
         .stdout
