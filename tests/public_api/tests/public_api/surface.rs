@@ -31,7 +31,7 @@ fn read(file: &Path, folder: &Path, module: &[String], items: &mut Vec<Placed>) 
 
 fn place(parsed: Vec<Item>, folder: &Path, module: &[String], items: &mut Vec<Placed>) {
     for item in parsed {
-        if is_test(attributes(&item)) {
+        if is_left_out(attributes(&item)) {
             continue;
         }
         if let Item::Mod(inner) = &item {
@@ -279,7 +279,7 @@ fn strip_fields(fields: &mut Fields) {
 
 /// An implementation with its public functions; nothing when it has none to show.
 fn strip_impl(mut implementation: ItemImpl) -> Option<ItemImpl> {
-    if is_test(&implementation.attrs) {
+    if is_left_out(&implementation.attrs) {
         return None;
     }
     keep(&mut implementation.attrs);
@@ -343,12 +343,17 @@ fn is_public(visibility: &Visibility) -> bool {
     matches!(visibility, Visibility::Public(_))
 }
 
-fn is_test(attributes: &[Attribute]) -> bool {
+/// Tests, and what the documentation does not show either.
+fn is_left_out(attributes: &[Attribute]) -> bool {
+    let says = |attribute: &Attribute, word: &str| {
+        attribute
+            .parse_args::<syn::Ident>()
+            .is_ok_and(|name| name == word)
+    };
     attributes.iter().any(|attribute| {
-        attribute.path().is_ident("cfg")
-            && attribute
-                .parse_args::<syn::Ident>()
-                .is_ok_and(|name| name == "test")
+        let path = attribute.path();
+        (path.is_ident("cfg") && says(attribute, "test"))
+            || (path.is_ident("doc") && says(attribute, "hidden"))
     })
 }
 
