@@ -198,6 +198,17 @@ mod tests {
     }
 
     #[test]
+    fn a_single_file_stops_at_the_limit() {
+        let content = vec![0; usize::try_from(MAX_BYTES).unwrap() + 1];
+        let level = flate2::Compression::fast();
+        extract(
+            "x.gz",
+            &packed(flate2::bufread::GzEncoder::new(&content[..], level)),
+        );
+        extract("x.zst", &zstd::encode_all(&content[..], 1).unwrap());
+    }
+
+    #[test]
     fn a_checksum_is_mended() {
         let whole = tar();
         let mut bytes = whole.clone();

@@ -235,13 +235,16 @@ impl<'a> Tree<'a> {
         loop {
             let mut buffer = std::mem::take(&mut self.buffer);
             let read = read_some(content, &mut buffer);
-            let written = read.and_then(|count| file.write_all(&buffer[..count]).map(|()| count));
-            self.buffer = buffer;
-            let count = written.map_err(|error| self.stop(name, path, error))?;
+            let count = read.map_err(|error| self.stop(name, path, error))?;
             if count == 0 {
+                self.buffer = buffer;
                 break;
             }
+            // Before it is written: not one byte more than is allowed reaches the disk.
             self.charge(name, count as u64)?;
+            let written = file.write_all(&buffer[..count]);
+            self.buffer = buffer;
+            written.map_err(|error| self.stop(name, path, error))?;
         }
         self.seal(name, path, &file, mode, mtime)
     }
