@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use catalog_client::WorkerType;
 use jiff::ToSpan as _;
@@ -37,6 +39,8 @@ pub struct Store {
     root: PathBuf,
     locks: PathBuf,
     unfinished: Unfinished,
+    /// Whether stale locks were looked for; clones share it.
+    locks_swept: Arc<AtomicBool>,
 }
 
 /// One stored version.
@@ -82,6 +86,7 @@ impl Store {
             unfinished: Unfinished::below(&root),
             root,
             locks: data_dir.join("locks"),
+            locks_swept: Arc::default(),
         }
     }
 

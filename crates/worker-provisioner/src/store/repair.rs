@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use super::history::{History, read_bounded};
 use super::unfinished::{ACTIVATING, Begun};
@@ -21,7 +22,10 @@ impl Store {
     /// [`ProvisionError::Io`] when something of the `held` worker cannot be repaired; others do not
     /// concern the caller.
     pub(crate) fn repair(&self, held: Option<&str>) -> Result<(), ProvisionError> {
-        self.remove_stale_locks(held);
+        // Once for a start: each of many provisions at once would ask for the locks of all others.
+        if !self.locks_swept.swap(true, Ordering::Relaxed) || held.is_none() {
+            self.remove_stale_locks(held);
+        }
         let begun = self.unfinished.list();
         let begun = begun.map_err(|source| ProvisionError::io("list", &self.root, source))?;
         for begun in begun {
