@@ -9,7 +9,7 @@ use worker_provisioner::{
     ProvisionRequest,
 };
 
-use crate::support::{Site, catalog_with, recipe, run};
+use crate::support::{Site, recipe, run};
 
 const BODY: &str = "  printf '#!/bin/sh\\necho demo\\n' > demo\n  \
                     install -Dm755 demo \"$pkgdir/usr/bin/demo\"";
@@ -21,8 +21,7 @@ fn computed(command: &str) -> String {
 
 async fn site(name: &str, recipe: &str) -> (Site, e2e_tests::catalog_server::CatalogServer) {
     let mut site = Site::new(name);
-    let catalog = catalog_with(recipe).await;
-    site.config.catalog_urls = vec![catalog.base_url()];
+    let catalog = site.serve(recipe).await;
     (site, catalog)
 }
 

@@ -116,8 +116,7 @@ const BARE: Told = Told {
 fn everything_that_is_missing_is_one_error_with_the_way_to_get_it_before_any_download() {
     run(async {
         let mut site = Site::new("needs");
-        let catalog = catalog_with(&needy()).await;
-        site.config.catalog_urls = vec![catalog.base_url()];
+        let _catalog = site.serve(&needy()).await;
         let error = provision(&site, BARE).await.unwrap_err();
         let ProvisionError::MissingDependencies {
             missing, install, ..

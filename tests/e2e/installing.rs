@@ -6,12 +6,11 @@ use std::process::Command;
 use e2e_tests::worker;
 use worker_provisioner::{Artifact as _, ProvisionError};
 
-use crate::support::{Site, catalog_with, recipe, run};
+use crate::support::{Site, recipe, run};
 
 async fn provision(name: &str, text: &str) -> (Site, Result<PathBuf, ProvisionError>) {
     let mut site = Site::new(name);
-    let catalog = catalog_with(text).await;
-    site.config.catalog_urls = vec![catalog.base_url()];
+    let _catalog = site.serve(text).await;
     let outcome = site.provision("demo").await;
     site.assert_clean();
     (site, outcome.map(|done| done.binary.path().to_owned()))

@@ -9,7 +9,7 @@ use worker_provisioner::{
     ProvisionPhase, ProvisionRequest, Verification, WorkerType,
 };
 
-use crate::support::{Site, catalog_with, recipe, run};
+use crate::support::{Site, recipe, run};
 
 const CPU: WorkerType = WorkerType::Cpu;
 
@@ -66,12 +66,10 @@ fn an_intact_worker_is_given_back_without_work() {
 fn an_older_version_can_be_rolled_back_verified_and_removed() {
     run(async {
         let mut site = Site::new("rollback");
-        let catalog = catalog_with(&script("1.0.0")).await;
-        site.config.catalog_urls = vec![catalog.base_url()];
+        let _catalog = site.serve(&script("1.0.0")).await;
         let old = site.provision("demo").await.unwrap().binary;
         assert_eq!(says(old.path()), "demo 1.0.0");
-        let catalog = catalog_with(&script("1.1.0")).await;
-        site.config.catalog_urls = vec![catalog.base_url()];
+        let _catalog = site.serve(&script("1.1.0")).await;
         let new = site.provision("demo").await.unwrap().binary;
         assert_eq!(says(new.path()), "demo 1.1.0");
 
@@ -115,8 +113,7 @@ fn rolling_back_goes_by_the_order_of_the_installations() {
         let mut site = Site::new("history");
         let cancel = CancellationToken::new();
         for version in ["1.0.0", "1.1.0", "1.2.0", "1.0.0"] {
-            let catalog = catalog_with(&script(version)).await;
-            site.config.catalog_urls = vec![catalog.base_url()];
+            let _catalog = site.serve(&script(version)).await;
             let binary = site.provision("demo").await.unwrap().binary;
             assert_eq!(says(binary.path()), format!("demo {version}"));
         }
@@ -139,8 +136,7 @@ fn rolling_back_goes_by_the_order_of_the_installations() {
 fn a_worker_goes_into_the_hives_catalog_in_the_same_step() {
     run(async {
         let mut site = Site::new("add");
-        let catalog = catalog_with(&script("1.0.0")).await;
-        site.config.catalog_urls = vec![catalog.base_url()];
+        let _catalog = site.serve(&script("1.0.0")).await;
         let hive = FilesystemCatalog::new(site.bin_dir().with_file_name("workers"));
         let request = ProvisionRequest::new("demo");
         let provisioner = site.provisioner();
@@ -165,8 +161,7 @@ fn a_worker_goes_into_the_hives_catalog_in_the_same_step() {
 fn a_foreign_file_stays_unless_forced() {
     run(async {
         let mut site = Site::new("foreign-file");
-        let catalog = catalog_with(&script("1.0.0")).await;
-        site.config.catalog_urls = vec![catalog.base_url()];
+        let _catalog = site.serve(&script("1.0.0")).await;
         fs::create_dir(site.bin_dir()).unwrap();
         let path = site.bin_dir().join("demo");
         fs::write(&path, "somebody's").unwrap();
@@ -191,12 +186,10 @@ fn a_foreign_file_stays_unless_forced() {
 fn a_new_binary_that_does_not_run_leaves_the_old_one() {
     run(async {
         let mut site = Site::new("trial");
-        let catalog = catalog_with(&script("1.0.0")).await;
-        site.config.catalog_urls = vec![catalog.base_url()];
+        let _catalog = site.serve(&script("1.0.0")).await;
         let old = site.provision("demo").await.unwrap().binary;
         let broken = script("1.1.0").replace("#!/bin/sh", "#!/no/such/interpreter");
-        let catalog = catalog_with(&broken).await;
-        site.config.catalog_urls = vec![catalog.base_url()];
+        let _catalog = site.serve(&broken).await;
         let error = site.provision("demo").await.unwrap_err();
         assert!(
             matches!(error, ProvisionError::Trial { .. }),
@@ -216,8 +209,7 @@ fn a_worker_with_files_of_its_own_finds_them_when_installed() {
                     echo weights > \"$pkgdir/usr/lib/demo/data\"\n  \
                     printf '#!/bin/sh\\ncat \"$(dirname \"$0\")/../lib/demo/data\"\\n' > demo\n  \
                     install -m755 demo \"$pkgdir/usr/bin/demo\"";
-        let catalog = catalog_with(&recipe(body)).await;
-        site.config.catalog_urls = vec![catalog.base_url()];
+        let _catalog = site.serve(&recipe(body)).await;
         let binary = site.provision("demo").await.unwrap().binary;
         assert_eq!(says(binary.path()), "weights");
         assert!(fs::symlink_metadata(binary.path()).unwrap().is_file());

@@ -10,7 +10,7 @@ use worker_provisioner::{
     ProvisionPhase, RECEIPT_VERSION, TransportPolicy, Verification,
 };
 
-use crate::support::{Site, catalog_with, recipe, run};
+use crate::support::{Site, recipe, run};
 
 fn script() -> String {
     recipe(
@@ -30,8 +30,7 @@ fn started(site: &Site, phase: ProvisionPhase) -> bool {
 fn the_policy_refuses_what_nobody_vouches_for() {
     run(async {
         let mut site = Site::new("policy");
-        let catalog = catalog_with(&script()).await;
-        site.config.catalog_urls = vec![catalog.base_url()];
+        let _catalog = site.serve(&script()).await;
         site.config.minimum_verification = Verification::Checksum;
         let error = site.provision("demo").await.unwrap_err();
         assert!(
@@ -51,8 +50,7 @@ fn the_policy_refuses_what_nobody_vouches_for() {
 fn the_policy_refuses_a_catalog_without_tls_and_takes_one_with_it() {
     run(async {
         let mut site = Site::new("tls");
-        let catalog = catalog_with(&script()).await;
-        site.config.catalog_urls = vec![catalog.base_url()];
+        let catalog = site.serve(&script()).await;
         site.config.catalog_transport = TransportPolicy::Tls;
         let error = site.provision("demo").await.unwrap_err();
         let text = error.chain();
@@ -85,8 +83,7 @@ fn the_policy_refuses_a_catalog_without_tls_and_takes_one_with_it() {
 fn the_policy_sets_the_weakest_tier_and_what_was_built_in_less_is_built_again() {
     run(async {
         let mut site = Site::new("tier");
-        let catalog = catalog_with(&script()).await;
-        site.config.catalog_urls = vec![catalog.base_url()];
+        let _catalog = site.serve(&script()).await;
         site.config.isolation = IsolationChoice::Exactly(Isolation::Group);
         let first = site.provision("demo").await.unwrap();
         assert_eq!(first.receipt.isolation, "group");

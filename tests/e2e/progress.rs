@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 use worker_provisioner::ProvisionPhase as Phase;
 use worker_provisioner::{BACKLOG, FlavorPreference, Happening, ProvisionRequest};
 
-use crate::support::{Site, catalog_with, recipe, run};
+use crate::support::{Site, recipe, run};
 
 #[test]
 fn every_step_of_a_source_build_is_told_in_order() {
@@ -102,8 +102,7 @@ fn a_late_follower_of_a_chatty_build_sees_the_last_events_and_the_gap() {
             "  seq {lines}\n  printf '#!/bin/sh\\n' > demo\n  \
              install -Dm755 demo \"$pkgdir/usr/bin/demo\""
         );
-        let catalog = catalog_with(&recipe(&body)).await;
-        site.config.catalog_urls = vec![catalog.base_url()];
+        let _catalog = site.serve(&recipe(&body)).await;
         let provisioner = site.provisioner();
         let request = ProvisionRequest::new("demo").with_job_id("chatty");
         provisioner

@@ -91,6 +91,13 @@ impl Site {
         self.root.path().join("bin")
     }
 
+    /// Asks from now on a catalog with one worker, `demo`, whose prebuilt recipe is `recipe`.
+    pub(crate) async fn serve(&mut self, recipe: &str) -> CatalogServer {
+        let catalog = catalog_with(recipe).await;
+        self.config.catalog_urls = vec![catalog.base_url()];
+        catalog
+    }
+
     /// A provisioner that keeps every event.
     pub(crate) fn provisioner(&self) -> WorkerProvisioner {
         let events = Arc::clone(&self.events);

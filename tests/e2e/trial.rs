@@ -4,7 +4,7 @@ use std::process::Command;
 
 use e2e_tests::worker;
 
-use crate::support::{Site, catalog_with, recipe, run};
+use crate::support::{Site, recipe, run};
 
 /// What an assembler calls an instruction that no processor of the family has.
 const ILLEGAL: &str = if cfg!(target_arch = "aarch64") {
@@ -123,11 +123,9 @@ fn a_program_that_cannot_run_here_is_refused_for_what_it_lacks() {
     run(async {
         for (name, body, part) in cases() {
             let mut site = Site::new("cannot");
-            let old = catalog_with(&recipe(&script("#!/bin/sh\necho old"))).await;
-            site.config.catalog_urls = vec![old.base_url()];
+            let _old = site.serve(&recipe(&script("#!/bin/sh\necho old"))).await;
             let old = site.provision("demo").await.unwrap();
-            let catalog = catalog_with(&recipe(&body).replace("1.0.0", "1.1.0")).await;
-            site.config.catalog_urls = vec![catalog.base_url()];
+            let _catalog = site.serve(&recipe(&body).replace("1.0.0", "1.1.0")).await;
             let error = site.provision("demo").await.expect_err(name).chain();
             assert!(error.contains(part), "{name}: {error}");
             site.assert_clean();
@@ -144,8 +142,7 @@ fn a_program_that_only_does_not_know_the_questions_is_installed_with_a_warning()
     run(async {
         let mut site = Site::new("unasked");
         let body = script("#!/bin/sh\necho 'usage: demo PORT' >&2\nexit 2");
-        let catalog = catalog_with(&recipe(&body)).await;
-        site.config.catalog_urls = vec![catalog.base_url()];
+        let _catalog = site.serve(&recipe(&body)).await;
         site.provision("demo").await.unwrap();
         let events = site.events.lock().unwrap();
         let warned = events.iter().any(|event| {
@@ -173,8 +170,7 @@ fn the_trial_sees_no_network_and_writes_nothing() {
              printf(\"written %d reached %d\\n\", file != 0, reached);\n  return 0;\n}",
             "-DPORT=$RBEE_E2E_PORT",
         );
-        let catalog = catalog_with(&recipe(&body)).await;
-        site.config.catalog_urls = vec![catalog.base_url()];
+        let catalog = site.serve(&recipe(&body)).await;
         let port = catalog.address().port().to_string();
         site.config
             .recipe_env

@@ -11,7 +11,7 @@ use worker_provisioner::{
     ProvisionRequest,
 };
 
-use crate::support::{Site, catalog_with, recipe, run};
+use crate::support::{Site, recipe, run};
 
 const BODY: &str = "  printf '#!/bin/sh\\necho demo\\n' > demo\n  \
                     install -Dm755 demo \"$pkgdir/usr/bin/demo\"";
@@ -20,8 +20,7 @@ const BODY: &str = "  printf '#!/bin/sh\\necho demo\\n' > demo\n  \
 fn a_second_provision_asks_only_whether_the_recipe_has_changed_and_offline_nothing() {
     run(async {
         let mut site = Site::new("fresh");
-        let catalog = catalog_with(&recipe(BODY)).await;
-        site.config.catalog_urls = vec![catalog.base_url()];
+        let catalog = site.serve(&recipe(BODY)).await;
         site.provision("demo").await.unwrap();
         let asked = catalog.requests().len();
         assert!(site.provision("demo").await.unwrap().reused);
@@ -41,8 +40,7 @@ fn a_second_provision_asks_only_whether_the_recipe_has_changed_and_offline_nothi
 fn a_worker_that_another_process_provisions_is_waited_for_visibly_and_cancellably() {
     run(async {
         let mut site = Site::new("locked");
-        let catalog = catalog_with(&recipe(BODY)).await;
-        site.config.catalog_urls = vec![catalog.base_url()];
+        let _catalog = site.serve(&recipe(BODY)).await;
         let locks = site.config.data_dir.join("locks");
         std::fs::create_dir_all(&locks).unwrap();
         let file = File::create(locks.join("demo.cpu")).unwrap();
@@ -155,8 +153,7 @@ fn builds_beyond_the_configured_number_wait_for_a_place() {
 fn what_is_supported_follows_from_the_form_and_the_known_catalog_without_a_request() {
     run(async {
         let mut site = Site::new("supports");
-        let catalog = catalog_with(&recipe(BODY)).await;
-        site.config.catalog_urls = vec![catalog.base_url()];
+        let catalog = site.serve(&recipe(BODY)).await;
         let provisioner = site.provisioner();
         assert!(provisioner.supports("other") && provisioner.supports("demo"));
         assert!(!provisioner.supports("../demo"));

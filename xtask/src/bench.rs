@@ -54,6 +54,8 @@ pub(crate) struct Session {
     quick: bool,
     machine: Machine,
     skipped: Vec<String>,
+    /// What was measured so far.
+    rows: Vec<Row>,
     _folder: TempDir,
 }
 
@@ -71,6 +73,7 @@ impl Bench {
             quick: self.quick,
             machine: Machine::look(),
             skipped: Vec::new(),
+            rows: Vec::new(),
             _folder: folder,
         };
         // Builds run as another user where this one is root.
@@ -78,15 +81,14 @@ impl Bench {
         if self.growth {
             return self.show_growth(&session).await;
         }
-        let mut rows: Vec<Row> = Vec::new();
         for group in 1..=6 {
             if !self.only.is_empty() && !self.only.contains(&group) {
                 continue;
             }
-            rows.extend(session.group(group).await?);
+            session.group(group).await?;
         }
-        rows.sort_by_key(|row| row.group);
-        self.show(&session, &rows)?;
+        session.rows.sort_by_key(|row| row.group);
+        self.show(&session)?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -113,7 +115,8 @@ impl Bench {
             .map_or_else(PathBuf::new, Path::to_owned)
     }
 
-    fn show(&self, session: &Session, rows: &[Row]) -> Result<()> {
+    fn show(&self, session: &Session) -> Result<()> {
+        let rows = &session.rows;
         let json = json!({
             "machine": session.machine,
             "quick": session.quick,
@@ -160,7 +163,7 @@ fn open(folder: &Path) -> Result<()> {
 }
 
 impl Session {
-    async fn group(&mut self, group: u8) -> Result<Vec<Row>> {
+    async fn group(&mut self, group: u8) -> Result<()> {
         let title = match group {
             1 => ".SRCINFO",
             2 => "parsing",
@@ -179,21 +182,17 @@ impl Session {
             _ => builds::provision(self).await,
         };
         let rows = rows.with_context(|| format!("group {group}, {title}, failed"))?;
-        ensure!(
-            rows.iter().all(|row| row.ours.runs > 0),
-            "a row without a run"
-        );
-        if group != 4 {
-            Self::tell(&rows);
-        }
-        Ok(rows)
+        self.add(rows)
     }
 
     /// Says what is known before the table comes; an interrupted run has not been for nothing.
-    fn tell(rows: &[Row]) {
-        for row in rows {
+    fn add(&mut self, rows: Vec<Row>) -> Result<()> {
+        for row in &rows {
+            ensure!(row.ours.runs > 0, "a row without a run");
             eprintln!("{}", row.line());
         }
+        self.rows.extend(rows);
+        Ok(())
     }
 
     fn sandbox(&mut self) -> Result<Vec<Row>> {

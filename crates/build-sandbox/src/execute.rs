@@ -19,7 +19,7 @@ use crate::progress::{Event, Reporter};
 use crate::run::{self, Ended, Job};
 use crate::sandbox::Sandbox;
 use crate::spec::{BuildSpec, Network, invalid};
-use crate::{probe, sys, watch};
+use crate::{sys, watch};
 
 /// What is to be run, by whichever method of [`Sandbox`].
 #[expect(
@@ -45,19 +45,10 @@ impl Sandbox {
         reporter: &dyn Reporter,
     ) -> Result<(Isolation, u32), SandboxError> {
         let capabilities = self.probe().await;
-        let why = |required: Isolation| {
-            let reasons: Vec<String> = capabilities
-                .tiers
-                .iter()
-                .filter(|(tier, status)| *tier >= required && !status.works())
-                .map(|(tier, status)| format!("`{tier}` is unavailable: {}", probe::reason(status)))
-                .collect();
-            reasons.join("; ")
-        };
         let refuse = |required| {
             Err(SandboxError::IsolationUnavailable {
                 required,
-                reason: why(required),
+                reason: capabilities.missing(required),
             })
         };
         let tier = match spec.isolation {
@@ -74,7 +65,7 @@ impl Sandbox {
                 if tier < Isolation::Namespaces {
                     let text = format!(
                         "isolation falls back to `{tier}`: {}",
-                        why(Isolation::Landlock)
+                        capabilities.missing(Isolation::Landlock)
                     );
                     reporter.report(Event::Warning { text: text.into() });
                 }

@@ -93,6 +93,20 @@ impl Capabilities {
             .map_or(&TierStatus::Works, |(_, status)| status)
     }
 
+    /// Why there is no tier as strong as `required`, tier by tier; empty when each works.
+    pub fn missing(&self, required: Isolation) -> String {
+        let stronger = self.tiers.iter().filter(|(tier, _)| *tier >= required);
+        let reasons: Vec<String> = stronger
+            .filter_map(|(tier, status)| match status {
+                TierStatus::Works => None,
+                TierStatus::Unavailable { reason } => {
+                    Some(format!("`{tier}` is unavailable: {reason}"))
+                }
+            })
+            .collect();
+        reasons.join("; ")
+    }
+
     /// The strongest tier that works.
     pub fn strongest(&self) -> Isolation {
         self.tiers

@@ -25,13 +25,6 @@ pub(crate) fn capabilities(config: &Config) -> Capabilities {
     }
 }
 
-pub(crate) fn reason(status: &TierStatus) -> &str {
-    match status {
-        TierStatus::Works => "it works",
-        TierStatus::Unavailable { reason } => reason,
-    }
-}
-
 fn status(config: &Config, tier: Isolation, landlock_abi: u32) -> TierStatus {
     let unavailable = |reason: String| TierStatus::Unavailable { reason };
     if tier == Isolation::Group {

@@ -73,31 +73,45 @@ impl Fetcher {
 
     /// The same for callers that cannot wait. Blocks while files are read.
     pub(crate) fn kept_now(&self, target: &Target, kind: Kind) -> Option<Fetched> {
-        let mut places = Vec::new();
-        for url in target.urls(&self.exchange.bases) {
-            let copy = self.loading(&url, kind).and_then(|load| load());
-            match usable(url, kind, copy) {
-                Ok(fresh) => return Some(fresh),
-                Err(place) => places.push(place),
-            }
+        match self.looking(target, kind)() {
+            Ok(fresh) => Some(fresh),
+            Err(places) => stale(places, None),
         }
-        stale(places, None)
     }
 
     /// A copy that may be given without asking, or else the places to ask.
     async fn places(&self, target: &Target, kind: Kind) -> Result<Fetched, Vec<Place>> {
-        let mut places = Vec::new();
-        for url in target.urls(&self.exchange.bases) {
-            let copy = match self.loading(&url, kind) {
-                Some(load) => spawn_blocking(load).await.ok().flatten(),
-                None => None,
-            };
-            match usable(url, kind, copy) {
-                Ok(fresh) => return Ok(fresh),
-                Err(place) => places.push(place),
+        // Work that ended without an answer has found nothing.
+        let nothing = || {
+            let urls = target.urls(&self.exchange.bases).into_iter();
+            Err(urls.map(|url| Place { url, copy: None }).collect())
+        };
+        let looking = self.looking(target, kind);
+        spawn_blocking(looking).await.unwrap_or_else(|_| nothing())
+    }
+
+    /// The work of looking for a copy; it blocks when called.
+    fn looking(
+        &self,
+        target: &Target,
+        kind: Kind,
+    ) -> impl FnOnce() -> Result<Fetched, Vec<Place>> + Send + 'static {
+        let (store, limit) = (self.store.clone(), self.limit(kind));
+        let bases = &self.exchange.bases;
+        let identified = |url: Url| (bases.identity(&url), url);
+        let urls: Vec<_> = target.urls(bases).into_iter().map(identified).collect();
+        move || {
+            let mut places = Vec::new();
+            for (identity, url) in urls {
+                let store = store.as_ref();
+                let copy = store.and_then(|store| load(store, &url, &identity, kind, limit));
+                match usable(url, kind, copy) {
+                    Ok(fresh) => return Ok(fresh),
+                    Err(place) => places.push(place),
+                }
             }
+            Err(places)
         }
-        Err(places)
     }
 
     pub(crate) async fn fetch(&self, target: &Target, kind: Kind) -> Result<Fetched, CatalogError> {
@@ -247,25 +261,6 @@ impl Fetcher {
         })
     }
 
-    /// Reads what is kept of a document; blocks when called. `None` when nothing is ever kept.
-    fn loading(
-        &self,
-        url: &Url,
-        kind: Kind,
-    ) -> Option<impl FnOnce() -> Option<Copy> + Send + 'static> {
-        let store = self.store.clone()?;
-        let (key, identity) = (url.to_string(), self.exchange.bases.identity(url));
-        let limit = self.limit(kind);
-        let shown = Base::show(url);
-        Some(move || {
-            let kept = store.load(&key, &identity, limit)?;
-            let payload = kind
-                .decode(&shown, kept.content_type.as_deref(), &kept.body)
-                .ok()?;
-            Some(Copy { kept, payload })
-        })
-    }
-
     /// A cache that cannot be written costs time, not the answer.
     async fn save(&self, url: &Url, kept: Kept) {
         let Some(store) = self.store.clone() else {
@@ -298,6 +293,15 @@ impl Place {
             cause,
         })
     }
+}
+
+/// Reads what is kept of a document, as far as it still decodes. Blocks.
+fn load(store: &Store, url: &Url, identity: &str, kind: Kind, limit: u64) -> Option<Copy> {
+    let kept = store.load(url.as_str(), identity, limit)?;
+    let payload = kind
+        .decode(&Base::show(url), kept.content_type.as_deref(), &kept.body)
+        .ok()?;
+    Some(Copy { kept, payload })
 }
 
 /// A copy that may be given without asking, or else the place to ask.

@@ -93,89 +93,44 @@ pub fn with_tar_checksums(archive: &mut [u8]) {
 }
 
 #[cfg(test)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "the other tests use the rest"
+)]
+#[path = "../tests/support/archive.rs"]
+mod archive;
+
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::io::Read as _;
 
     use super::*;
 
+    use super::archive::{Tar, ZipMember, ar, bzip2, gzip, zip, zstd};
+
     fn tar() -> Vec<u8> {
-        let mut builder = ::tar::Builder::new(Vec::new());
-        for (name, content) in [("a/file", "content"), ("a/other", ""), ("b", "x")] {
-            let mut header = ::tar::Header::new_gnu();
-            header.set_size(content.len() as u64);
-            header.set_mode(0o644);
-            header.set_cksum();
-            builder
-                .append_data(&mut header, name, content.as_bytes())
-                .unwrap();
-        }
-        let mut link = ::tar::Header::new_gnu();
-        link.set_entry_type(::tar::EntryType::Symlink);
-        link.set_size(0);
-        builder.append_link(&mut link, "link", "a/file").unwrap();
-        builder.into_inner().unwrap()
-    }
-
-    fn packed(mut encoder: impl std::io::Read) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        encoder.read_to_end(&mut bytes).unwrap();
-        bytes
-    }
-
-    fn zip() -> Vec<u8> {
-        let mut writer = ::zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-        let options = ::zip::write::SimpleFileOptions::default();
-        for name in ["a/file", "b"] {
-            writer.start_file(name, options).unwrap();
-            writer.write_all(b"content").unwrap();
-        }
-        writer.finish().unwrap().into_inner()
-    }
-
-    fn ar() -> Vec<u8> {
-        let mut bytes = b"!<arch>\n".to_vec();
-        for (name, content) in [("debian-binary", "2.0\n"), ("data", "odd")] {
-            let header = format!(
-                "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n",
-                0,
-                0,
-                0,
-                "100644",
-                content.len()
-            );
-            bytes.extend_from_slice(header.as_bytes());
-            bytes.extend_from_slice(content.as_bytes());
-            if content.len() % 2 == 1 {
-                bytes.push(b'\n');
-            }
-        }
-        bytes
+        let tar = Tar::new().file("a/file", b"content").file("a/other", b"");
+        tar.file("b", b"x").symlink("link", "a/file").end()
     }
 
     /// The fuzz targets' work for a moment: every seed, and each damaged in many ways.
     #[test]
     fn damaged_archives_do_no_harm() {
         let tar = tar();
+        let members = ["a/file", "b"].map(|name| ZipMember::new(name, 0o100_644, b"content"));
         let seeds: [(&str, Vec<u8>); 6] = [
             ("x.tar", tar.clone()),
-            ("x.zip", zip()),
-            ("x.deb", ar()),
+            ("x.zip", zip(&members)),
             (
-                "x.tar.gz",
-                packed(flate2::bufread::GzEncoder::new(
-                    &tar[..],
-                    flate2::Compression::fast(),
-                )),
+                "x.deb",
+                ar(&[("debian-binary", b"2.0\n"), ("data", b"odd")]),
             ),
-            (
-                "x.tar.bz2",
-                packed(bzip2::bufread::BzEncoder::new(
-                    &tar[..],
-                    bzip2::Compression::fast(),
-                )),
-            ),
-            ("x.tar.zst", zstd::encode_all(&tar[..], 1).unwrap()),
+            ("x.tar.gz", gzip(&tar)),
+            ("x.tar.bz2", bzip2(&tar)),
+            ("x.tar.zst", zstd(&tar)),
         ];
         let mut random = fastrand::Rng::with_seed(7);
         for (name, seed) in &seeds {
@@ -200,12 +155,8 @@ mod tests {
     #[test]
     fn a_single_file_stops_at_the_limit() {
         let content = vec![0; usize::try_from(MAX_BYTES).unwrap() + 1];
-        let level = flate2::Compression::fast();
-        extract(
-            "x.gz",
-            &packed(flate2::bufread::GzEncoder::new(&content[..], level)),
-        );
-        extract("x.zst", &zstd::encode_all(&content[..], 1).unwrap());
+        extract("x.gz", &gzip(&content));
+        extract("x.zst", &zstd(&content));
     }
 
     #[test]

@@ -29,6 +29,8 @@ mod pkt_line;
 mod reference;
 mod session;
 mod signature;
+mod summing;
+mod threads;
 mod transport;
 mod tree;
 

@@ -9,9 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use build_sandbox::{
-    BuildSpec, Isolation, IsolationChoice, Phase, PhaseStatus, SandboxError, TierStatus,
-};
+use build_sandbox::{BuildSpec, Isolation, IsolationChoice, Phase, PhaseStatus, SandboxError};
 use catalog_client::{
     Architecture, CatalogError, Flavor, Host, Platform, Variant, WorkerEntry, WorkerId,
 };
@@ -311,10 +309,7 @@ impl Run {
         let capabilities = self.shared.sandbox.probe().await;
         let (found, reason) = match config.isolation {
             IsolationChoice::Exactly(tier) => (tier, "it is what is configured".to_owned()),
-            IsolationChoice::Auto => match capabilities.status(required) {
-                TierStatus::Unavailable { reason } => (capabilities.strongest(), reason.clone()),
-                TierStatus::Works => return Ok(()),
-            },
+            IsolationChoice::Auto => (capabilities.strongest(), capabilities.missing(required)),
         };
         if found >= required {
             return Ok(());

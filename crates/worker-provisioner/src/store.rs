@@ -205,14 +205,21 @@ impl Store {
         worker_id: &str,
         backend: WorkerType,
     ) -> Result<Version, ProvisionError> {
-        self.installed(worker_id, backend)?;
         let folder = self.worker_folder(worker_id, backend);
-        History::read(&folder)?
+        let history = History::read(&folder)?;
+        let id = || worker_id.to_owned();
+        if history.installed(&folder).is_none() {
+            return Err(ProvisionError::NotInstalled { id: id(), backend });
+        }
+        history
             .previous(&folder)
-            .ok_or_else(|| ProvisionError::NoPreviousVersion {
-                id: worker_id.to_owned(),
-                backend,
-            })
+            .ok_or_else(|| ProvisionError::NoPreviousVersion { id: id(), backend })
+    }
+
+    /// Whether `version` is the installed one of its worker.
+    pub(crate) fn is_installed(&self, version: &Version) -> bool {
+        let folder = version.folder.parent().unwrap_or(&self.root);
+        History::read(folder).is_ok_and(|history| history.begins_with(&version.name()))
     }
 
     /// The newest intact version that was built from the same recipe for the same host.
@@ -304,10 +311,10 @@ impl Store {
     /// Whether a file of this sha256 was put in place by this store: for the worker of `version`,
     /// which is looked at first, or for any other.
     pub(crate) fn has_installed(&self, version: &Version, sha256: &str) -> bool {
-        let own = version.folder.parent().map(Path::to_owned);
-        let others = folders(&self.root).unwrap_or_default();
-        let mut versions = own
-            .into_iter()
+        let own = version.folder.parent().unwrap_or(&self.root).to_owned();
+        let mut others = folders(&self.root).unwrap_or_default();
+        others.retain(|folder| *folder != own);
+        let mut versions = std::iter::once(own)
             .chain(others)
             .filter_map(|folder| versions(&folder).ok())
             .flatten();

@@ -16,7 +16,7 @@ use super::file_server::FileServer;
 use super::inputs;
 use super::meter::{Figures, PEAK, case, run};
 use super::report::seconds;
-use super::sources::fresh;
+use super::sources::apart_from_others;
 use super::statistics::Spread;
 
 /// How many times the smallest size each size is.
@@ -140,7 +140,8 @@ async fn archives(session: &Session) -> Result<Vec<Growth>> {
                 inputs::pack(&folder, &name, "gz")?;
                 fs::remove_dir_all(folder.join(&name))?;
             }
-            fetch(&[&archive], &server, &fresh(&folder, "root", round)?)
+            let root = apart_from_others(&folder, &format!("root{count}"), round)?;
+            fetch(&[&archive], &server, &root)
         })
     };
     let (bytes, files) = (session.pick(4, 1), session.pick(200, 50));
@@ -176,7 +177,8 @@ async fn sources(session: &Session) -> Result<Growth> {
                 .take(count as usize)
                 .map(AsRef::as_ref)
                 .collect();
-            fetch(&wanted, &server, &fresh(&folder, "root", round)?)
+            let root = apart_from_others(&folder, &format!("root{count}"), round)?;
+            fetch(&wanted, &server, &root)
         },
     )
 }
@@ -241,27 +243,30 @@ async fn workers(session: &Session) -> Result<Vec<Growth>> {
         command.arg("--root").arg(root);
         Ok(command)
     };
+    let root = |name: &str, count: u32, round: usize| {
+        apart_from_others(&folder, &format!("{name}{count}"), round)
+    };
     let mut rows = vec![
         grow(
             session,
             "provisions at once, four built side by side",
             unit,
             "cold",
-            |count, round| command(count, 4, &fresh(&folder, "cold", round)?),
+            |count, round| command(count, 4, &root("cold", count, round)?),
         )?,
         grow(
             session,
             "provisions at once, all installed already",
             unit,
             "warm",
-            |count, round| command(count, 4, &fresh(&folder, "warm", round)?),
+            |count, round| command(count, 4, &root("warm", count, round)?),
         )?,
         grow(
             session,
             "installed workers: list",
             unit,
             "list",
-            |count, round| command(count, 4, &fresh(&folder, "list", round)?),
+            |count, round| command(count, 4, &root("list", count, round)?),
         )?,
     ];
     // One worker, again, beside so many others: what should not depend on their number at all.

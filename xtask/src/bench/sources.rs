@@ -145,22 +145,18 @@ pub(crate) async fn tarball(session: &mut Session) -> Result<Vec<Row>> {
     let folder = session.folder("tarballs")?;
     let (files, bytes) = session.pick((4_000, 1 << 30), (500, 48 << 20));
     inputs::tree(&folder, "tree", files, bytes)?;
-    let mut rows = Vec::new();
     for ending in ["zst", "gz"] {
         if ending == "zst" && !session.machine.has("zstd") {
             session.skip("zstd is not installed");
             continue;
         }
         let archive = inputs::pack(&folder, "tree", ending)?;
-        let case = one_tarball(session, &folder, &archive, bytes).await?;
-        Session::tell(&case);
-        rows.extend(case);
+        let rows = one_tarball(session, &folder, &archive, bytes).await?;
+        session.add(rows)?;
         fs::remove_file(archive)?;
     }
     fs::remove_dir_all(folder.join("tree"))?;
-    let case = eight_files(session, &folder).await?;
-    Session::tell(&case);
-    rows.extend(case);
+    let rows = eight_files(session, &folder).await?;
     fs::remove_dir_all(&folder)?;
     Ok(rows)
 }
@@ -291,15 +287,14 @@ pub(crate) fn fresh(folder: &Path, name: &str, round: usize) -> Result<PathBuf> 
     if path.exists() {
         fs::remove_dir_all(&path)?;
     }
-    fs::create_dir_all(&path)?;
-    Ok(path)
+    apart_from_others(folder, name, round)
 }
 
 /// An empty folder for a round, beside those of the rounds before.
 ///
 /// For rounds that create thousands of small files: ext4 passes over every inode number that was freed in the last
 /// seconds, one by one, so after the removal of the round before the same files take ten times as long.
-fn apart_from_others(folder: &Path, name: &str, round: usize) -> Result<PathBuf> {
+pub(crate) fn apart_from_others(folder: &Path, name: &str, round: usize) -> Result<PathBuf> {
     let path = folder.join(format!("{name}-{round}"));
     fs::create_dir_all(&path)?;
     Ok(path)

@@ -96,25 +96,24 @@ impl Run {
         recipe: &Recipe,
         choice: &Choice,
     ) -> Result<Option<Kept>, ProvisionError> {
-        let store = self.shared.store.clone();
+        let shared = Arc::clone(&self.shared);
         let worker_id = self.request.worker_id.clone();
         let backend = choice.backend.clone();
         let force = self.request.force;
         let key = plan::build_key(&self.shared.config, &recipe.text, choice);
-        let policy = self.shared.config.clone();
         let kept = blocking(move || {
             if force {
                 return Ok(None);
             }
+            let store = &shared.store;
             let Some(version) = store.built(&worker_id, backend.backend, &key)? else {
                 return Ok(None);
             };
             // Fetched and built anew it may be better than the policy's minimum.
-            if !plan::meets(&policy, &version.receipt) {
+            if !plan::meets(&shared.config, &version.receipt) {
                 return Ok(None);
             }
-            let current = store.installed(&worker_id, backend.backend);
-            let is_current = current.is_ok_and(|current| current.folder == version.folder);
+            let is_current = store.is_installed(&version);
             Ok(Some(match &version.receipt.artifact {
                 Some(binary) if is_current && activate::is_intact(&version) => {
                     Kept::Installed(Box::new(Provisioned {

@@ -65,6 +65,11 @@ impl History {
         self
     }
 
+    /// Whether `name` is the installed version's.
+    pub(super) fn begins_with(&self, name: &str) -> bool {
+        self.names.first().is_some_and(|first| first == name)
+    }
+
     /// The installed version, when its receipt can be read.
     pub(super) fn installed(&self, folder: &Path) -> Option<Version> {
         read_version(&folder.join(self.names.first()?))

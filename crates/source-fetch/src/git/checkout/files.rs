@@ -17,6 +17,7 @@ use super::index::{self, Row};
 use crate::git::error::GitProblem;
 use crate::git::mirror::problem;
 use crate::git::pack::{Packs, Place, Reader, io_problem, unreadable};
+use crate::git::threads;
 use crate::git::tree::{Entry, Kind};
 
 /// Most entries a thread takes at once. Neighbours are mostly in one directory, which the kernel locks for
@@ -24,8 +25,6 @@ use crate::git::tree::{Entry, Kind};
 const MAX_BATCH: usize = 128;
 /// Batches for each thread, so that none is left with much when the others have nothing more to do.
 const BATCHES: usize = 8;
-/// More threads than this wait for the disk.
-const MAX_THREADS: usize = 4;
 
 /// Writes `entries` below `top`; returns the bytes of all files.
 ///
@@ -35,9 +34,6 @@ pub(super) fn write(plan: &Plan<'_>, top: &Path, entries: &[Entry]) -> Result<u6
     let objects = plan.mirror.path().join("objects");
     let failed = |error| unreadable(error, plan.mirror.path(), plan.url, "read the packs");
     let packs = Packs::open(&objects).map_err(failed)?;
-    let threads = std::thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(MAX_THREADS);
     let writer = Writer {
         url: plan.url,
         mirror: plan.mirror.path(),
@@ -46,7 +42,7 @@ pub(super) fn write(plan: &Plan<'_>, top: &Path, entries: &[Entry]) -> Result<u6
         top,
         packs: &packs,
         work: order(&packs, entries).map_err(failed)?,
-        batch: (entries.len() / (threads * BATCHES)).clamp(1, MAX_BATCH),
+        batch: (entries.len() / (threads::count() * BATCHES)).clamp(1, MAX_BATCH),
         next: AtomicUsize::new(0),
         written: AtomicU64::new(0),
         done: Mutex::new(Vec::with_capacity(entries.len())),
@@ -56,19 +52,7 @@ pub(super) fn write(plan: &Plan<'_>, top: &Path, entries: &[Entry]) -> Result<u6
             fs::create_dir(writer.place(entry)).map_err(|error| writer.collision(entry, error))?;
         }
     }
-    std::thread::scope(|scope| {
-        let running: Vec<_> = (1..threads)
-            .map(|_| scope.spawn(|| writer.work()))
-            .collect();
-        let mut result = writer.work();
-        for thread in running {
-            match thread.join() {
-                Ok(other) => result = result.and(other),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        result
-    })?;
+    threads::run(|| writer.work())?;
     let mut done = writer
         .done
         .into_inner()

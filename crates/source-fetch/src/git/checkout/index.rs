@@ -1,13 +1,13 @@
 //! The index of a fresh checkout: gitformat-index(5), version 2.
 
 use std::fs::{File, Metadata};
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use git2::Oid;
-use sha1::{Digest as _, Sha1};
 
+use crate::git::summing::Summing;
 use crate::git::tree::{Entry, Kind};
 
 /// What the index says about one file.
@@ -52,11 +52,11 @@ impl<'a> Row<'a> {
 /// Writes the rows to the index at `path`, which must not exist. libgit2 would look up each object once more.
 pub(super) fn write(rows: &mut [Row<'_>], path: &Path) -> io::Result<()> {
     rows.sort_unstable_by_key(|row| row.path);
-    let mut out = BufWriter::with_capacity(64 << 10, File::create_new(path)?);
-    let mut sum = Sha1::new();
+    let mut out = Summing::new(File::create_new(path)?);
     let count = u32::try_from(rows.len()).map_err(io::Error::other)?;
-    let mut bytes = b"DIRC\0\0\0\x02".to_vec();
-    bytes.extend(count.to_be_bytes());
+    out.put(b"DIRC\0\0\0\x02")?;
+    out.put(&count.to_be_bytes())?;
+    let mut bytes = Vec::new();
     for row in rows {
         let (before, after) = row.stat.split_at(6);
         for number in before.iter().chain([&row.mode]).chain(after) {
@@ -70,12 +70,8 @@ pub(super) fn write(rows: &mut [Row<'_>], path: &Path) -> io::Result<()> {
         // Ten numbers, an id and a length make 62; one to eight zeros lead to a multiple of eight.
         let zeros = 8 - (62 + row.path.len()) % 8;
         bytes.extend(&[0; 8][..zeros]);
-        sum.update(&bytes);
-        out.write_all(&bytes)?;
+        out.put(&bytes)?;
         bytes.clear();
     }
-    sum.update(&bytes);
-    out.write_all(&bytes)?;
-    out.write_all(&sum.finalize())?;
-    out.flush()
+    out.finish()
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead};
 
-use flate2::{Decompress, FlushDecompress, Status};
+use flate2::{Decompress, DecompressError, FlushDecompress, Status};
 use git2::{ObjectType, Oid};
 
 /// Bytes of the header: `PACK`, the version, the number of objects.
@@ -12,6 +12,10 @@ pub(super) const ID: usize = 20;
 /// Largest object that is a delta or the base of one, as both must be in memory. git makes deltas only below
 /// `core.bigFileThreshold`, 512 MiB by default.
 pub(super) const MAX_IN_MEMORY: u64 = 1 << 30;
+/// Whole objects beyond this go by piece by piece.
+pub(super) const WHOLE: u64 = 1 << 20;
+/// More deltas in a row are not followed. git makes no longer chain: `pack.depth` is at most 4095.
+pub(super) const MAX_DEPTH: usize = 4096;
 /// An allocation never runs ahead of what has arrived by more than this or by doubling.
 const GROWTH: usize = 256 << 10;
 
@@ -101,16 +105,10 @@ pub(super) fn inflate(
             // One more than needed, so that the end of the stream is seen and a longer one noticed.
             out.reserve((size + 1 - out.len()).min(out.len().max(GROWTH)));
         }
-        let input = from.fill_buf()?;
-        if input.is_empty() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let (before, had) = (state.total_in(), out.len());
-        let status = state
-            .decompress_vec(input, out, FlushDecompress::None)
-            .map_err(|_| not_zlib())?;
-        let used = advance(state, before);
-        from.consume(used);
+        let had = out.len();
+        let (status, used) = step(state, from, |state, input| {
+            state.decompress_vec(input, out, FlushDecompress::None)
+        })?;
         if out.len() > size {
             return Err(wrong_size());
         }
@@ -135,17 +133,11 @@ pub(super) fn inflate_through(
 ) -> io::Result<()> {
     state.reset(true);
     loop {
-        let input = from.fill_buf()?;
-        if input.is_empty() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let (before_in, before_out) = (state.total_in(), state.total_out());
-        let status = state
-            .decompress(input, piece, FlushDecompress::None)
-            .map_err(|_| not_zlib())?;
-        let used = advance(state, before_in);
-        from.consume(used);
-        let made = usize::try_from(state.total_out() - before_out).unwrap_or(0);
+        let before = state.total_out();
+        let (status, used) = step(state, from, |state, input| {
+            state.decompress(input, piece, FlushDecompress::None)
+        })?;
+        let made = usize::try_from(state.total_out() - before).unwrap_or(0);
         if state.total_out() > size {
             return Err(wrong_size());
         }
@@ -159,8 +151,21 @@ pub(super) fn inflate_through(
     }
 }
 
-fn advance(state: &Decompress, before: u64) -> usize {
-    usize::try_from(state.total_in() - before).unwrap_or(0)
+/// Lets `inflate` have what is there, and returns how far it came and how many bytes it took.
+fn step(
+    state: &mut Decompress,
+    from: &mut impl BufRead,
+    inflate: impl FnOnce(&mut Decompress, &[u8]) -> Result<Status, DecompressError>,
+) -> io::Result<(Status, usize)> {
+    let input = from.fill_buf()?;
+    if input.is_empty() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let before = state.total_in();
+    let status = inflate(state, input).map_err(|_| not_zlib())?;
+    let used = usize::try_from(state.total_in() - before).unwrap_or(0);
+    from.consume(used);
+    Ok((status, used))
 }
 
 /// Applies a delta: gitformat-pack(5), "Deltified representation".

@@ -1,7 +1,7 @@
 //! Makes an arrived pack complete, and its index: gitformat-pack(5), "Version 2 pack-*.idx files".
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::format::{self, Content, HEADER, damaged};
 use super::scan::{Entry, Scanned};
+use crate::git::summing::Summing;
 
 /// Offsets from here on are in a table of their own.
 const LARGE: u64 = 1 << 31;
@@ -104,10 +105,7 @@ pub(super) fn write(scanned: &Scanned, path: &Path) -> io::Result<()> {
         .create_new(true)
         .mode(0o444)
         .open(path)?;
-    let mut out = Summing {
-        to: BufWriter::with_capacity(64 << 10, file),
-        sum: sha1::Sha1::new(),
-    };
+    let mut out = Summing::new(file);
     out.put(b"\xfftOc\0\0\0\x02")?;
     let mut below = 0;
     for first in 0..=u8::MAX {
@@ -139,19 +137,5 @@ pub(super) fn write(scanned: &Scanned, path: &Path) -> io::Result<()> {
         out.put(&offset.to_be_bytes())?;
     }
     out.put(&scanned.checksum)?;
-    let Summing { mut to, sum } = out;
-    to.write_all(&sum.finalize())?;
-    to.flush()
-}
-
-struct Summing {
-    to: BufWriter<File>,
-    sum: sha1::Sha1,
-}
-
-impl Summing {
-    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.sum.update(bytes);
-        self.to.write_all(bytes)
-    }
+    out.finish()
 }

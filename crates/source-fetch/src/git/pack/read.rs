@@ -10,15 +10,11 @@ use flate2::Decompress;
 use git2::{ObjectType, Oid};
 use sha1::Digest as _;
 
-use super::format::{self, Content, ID, damaged};
+use super::format::{self, Content, ID, MAX_DEPTH, WHOLE, damaged};
 use super::window::Window;
 
 /// Bytes before the ids in an index of version 2: what marks it, and how many ids begin with no more than each byte.
 const HEAD: usize = 8 + 256 * 4;
-/// Larger objects are handed out piece by piece.
-const WHOLE: u64 = 1 << 20;
-/// More deltas in a row are not followed; the bound of git is 4095.
-const MAX_DEPTH: usize = 4096;
 
 /// Where an object lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

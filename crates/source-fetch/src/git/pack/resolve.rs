@@ -9,16 +9,13 @@ use git2::{ObjectType, Oid};
 use tokio_util::sync::CancellationToken;
 
 use super::Counters;
-use super::format::{self, Content, damaged};
+use super::format::{self, Content, MAX_DEPTH, damaged};
 use super::scan::{Entry, id};
 use super::window::Window;
+use crate::git::threads;
 
-/// More threads than this wait for one another.
-const MAX_THREADS: usize = 4;
 /// Bytes of bases one thread keeps; those that do not fit are made again.
 const KEPT: usize = 8 << 20;
-/// The longest chain of deltas that git makes: `pack.depth` is at most 4095.
-const MAX_DEPTH: usize = 4096;
 
 /// Everything the threads share.
 pub(super) struct Resolver<'a> {
@@ -90,25 +87,7 @@ impl<'a> Resolver<'a> {
             }
             result
         };
-        let threads = std::thread::available_parallelism()
-            .map_or(1, usize::from)
-            .min(MAX_THREADS);
-        std::thread::scope(|scope| {
-            let running: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-            let mut found = work();
-            for thread in running {
-                match thread.join() {
-                    Ok(Ok(other)) => {
-                        if let Ok(found) = &mut found {
-                            found.extend(other);
-                        }
-                    }
-                    Ok(Err(error)) => found = found.and(Err(error)),
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
-            }
-            found
-        })
+        Ok(threads::run(work)?.concat())
     }
 
     fn roots(&self, roots: &[(u32, ObjectType, Oid)], next: &AtomicUsize) -> io::Result<Found> {

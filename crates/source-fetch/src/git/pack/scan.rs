@@ -12,10 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Counters;
-use super::format::{self, Content, HEADER, ID, damaged};
-
-/// Larger objects are hashed piece by piece.
-const WHOLE: u64 = 1 << 20;
+use super::format::{self, Content, HEADER, ID, WHOLE, damaged};
 
 /// One entry of a pack.
 #[derive(Debug, Clone, Copy)]
