@@ -4,11 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use http_cache_semantics::{AfterResponse, BeforeRequest, CacheOptions, CachePolicy};
 use reqwest::header::{self, HeaderValue};
-use tokio::task::spawn_blocking;
 use url::Url;
 
 use crate::answer::Freshness;
 use crate::base::{Base, Bases};
+use crate::blocking::blocking;
 use crate::cache::{Kept, Store};
 use crate::error::CatalogError;
 use crate::exchange::{Exchange, Got};
@@ -87,7 +87,7 @@ impl Fetcher {
             Err(urls.map(|url| Place { url, copy: None }).collect())
         };
         let looking = self.looking(target, kind);
-        spawn_blocking(looking).await.unwrap_or_else(|_| nothing())
+        blocking(looking).await.unwrap_or_else(|_| nothing())
     }
 
     /// The work of looking for a copy; it blocks when called.
@@ -267,7 +267,7 @@ impl Fetcher {
             return;
         };
         let (key, identity) = (url.to_string(), self.exchange.bases.identity(url));
-        let saved = spawn_blocking(move || store.save(&key, &identity, &kept)).await;
+        let saved = blocking(move || store.save(&key, &identity, &kept)).await;
         if let Ok(Err(error)) = saved {
             tracing::warn!(url = %Base::show(url), %error, "cannot write the catalog cache");
         }

@@ -3,6 +3,7 @@
 
 mod answer;
 mod base;
+mod blocking;
 mod cache;
 mod client;
 mod config;

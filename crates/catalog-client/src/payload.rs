@@ -1,8 +1,8 @@
 //! The kinds of document a catalog has, and what they decode to.
 
 use reqwest::header::HeaderValue;
-use tokio::task::spawn_blocking;
 
+use crate::blocking::blocking;
 use crate::entry::WorkerEntry;
 use crate::error::CatalogError;
 use crate::exchange::{is_html, is_json};
@@ -91,7 +91,7 @@ pub(crate) async fn decode(
     if small {
         return work();
     }
-    match spawn_blocking(work).await {
+    match blocking(work).await {
         Ok(decoded) => decoded,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use catalog_client::WorkerType;
@@ -199,6 +200,27 @@ fn answer(program: &Path) -> Option<String> {
         .then(|| String::from_utf8_lossy(&bytes[..read]).into_owned())
 }
 
+/// The programs of the host, thousands of names, kept once for all provisions that see the same.
+#[derive(Debug, Default)]
+pub(crate) struct KnownCommands {
+    last: Mutex<Weak<BTreeSet<String>>>,
+}
+
+impl KnownCommands {
+    /// What somebody still has of the same names, else `seen` itself.
+    pub(crate) fn share(&self, seen: BTreeSet<String>) -> Arc<BTreeSet<String>> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match last.upgrade() {
+            Some(known) if *known == seen => known,
+            _ => {
+                let seen = Arc::new(seen);
+                *last = Arc::downgrade(&seen);
+                seen
+            }
+        }
+    }
+}
+
 /// A backend and the reason it was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -257,6 +279,20 @@ mod tests {
         fn has_metal(&self) -> bool {
             self.metal
         }
+    }
+
+    #[test]
+    fn the_same_commands_are_kept_once() {
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let known = KnownCommands::default();
+        let first = known.share(names(&["cmake", "git"]));
+        assert!(Arc::ptr_eq(&first, &known.share(names(&["cmake", "git"]))));
+        let more = known.share(names(&["cmake", "git", "ninja"]));
+        assert_eq!((first.len(), more.len()), (2, 3));
+        assert!(Arc::ptr_eq(
+            &more,
+            &known.share(names(&["cmake", "git", "ninja"]))
+        ));
     }
 
     #[test]

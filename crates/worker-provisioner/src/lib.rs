@@ -5,6 +5,7 @@ mod activate;
 mod artifact;
 mod backend;
 mod binary;
+mod blocking;
 mod config;
 mod contract;
 mod dependencies;

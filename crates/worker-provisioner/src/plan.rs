@@ -66,7 +66,7 @@ pub(crate) fn environment(config: &Config, choice: &Choice) -> Environment {
     let mut environment = Environment::default()
         .with_carch(&machine)
         .with_chost(chost(choice.architecture))
-        .with_commands(choice.commands.iter().cloned())
+        .with_commands(Arc::clone(&choice.commands))
         .with_nproc(jobs(config));
     if let Some(kernel) = &choice.kernel {
         environment = environment.with_uname(Uname {

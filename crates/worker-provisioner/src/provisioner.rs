@@ -11,7 +11,8 @@ use tracing::Instrument as _;
 
 use crate::activate;
 use crate::artifact::WorkerBinary;
-use crate::backend::{BackendChoice, HostProbe, SystemProbe};
+use crate::backend::{BackendChoice, HostProbe, KnownCommands, SystemProbe};
+use crate::blocking::blocking;
 use crate::config::{Config, FlavorPreference};
 use crate::contract::ArtifactProvisioner;
 use crate::error::ProvisionError;
@@ -23,7 +24,7 @@ use crate::offered::Offered;
 use crate::plan;
 use crate::progress::{Emitter, Jobs, ProvisionPhase, Reporter, Subscription};
 use crate::receipt::Receipt;
-use crate::steps::{Choice, Kept, Recipe, Run, blocking};
+use crate::steps::{Choice, Kept, Recipe, Run};
 use crate::store::{self, Store, Version};
 
 /// What is wanted from one provision.
@@ -108,6 +109,7 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) builds: Arc<Semaphore>,
     pub(crate) probe: Arc<dyn HostProbe>,
+    pub(crate) commands: Arc<KnownCommands>,
     pub(crate) offered: Arc<Offered>,
     jobs: Arc<Jobs>,
     joins: Arc<Joins<WorkKey, Arc<Emitter>, Result<Provisioned, ProvisionError>>>,
@@ -158,6 +160,7 @@ impl WorkerProvisioner {
             catalog,
             sandbox,
             probe,
+            commands: Arc::default(),
             offered,
             jobs: Arc::default(),
             joins: Arc::default(),
@@ -189,6 +192,7 @@ impl WorkerProvisioner {
             store: old.store.clone(),
             builds: Arc::clone(&old.builds),
             probe: Arc::clone(&old.probe),
+            commands: Arc::clone(&old.commands),
             offered: Arc::clone(&old.offered),
             jobs: Arc::clone(&old.jobs),
             joins: Arc::clone(&old.joins),

@@ -17,6 +17,7 @@ use source_fetch::{FetchError, Fetched};
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::{self, BackendChoice, Kernel};
+use crate::blocking::blocking;
 use crate::config::{FlavorPreference, TransportPolicy};
 use crate::error::ProvisionError;
 use crate::install::{self, BinDir};
@@ -168,10 +169,11 @@ impl Run {
         let config = &self.shared.config;
         let probe = Arc::clone(&self.shared.probe);
         let requested = self.request.backend.or(config.backend);
+        let known = Arc::clone(&self.shared.commands);
         let (commands, kernel, choice) = blocking(move || {
-            let commands = probe.commands();
+            let commands = known.share(probe.commands());
             let choice = backend::choose(requested, probe.as_ref(), &commands);
-            Ok((Arc::new(commands), probe.kernel(), choice))
+            Ok((commands, probe.kernel(), choice))
         })
         .await?;
         let text = format!("backend `{}`: {}", choice.backend, choice.reason);
@@ -443,20 +445,5 @@ impl Drop for StepGuard<'_> {
         if self.open {
             self.emitter.emit(self.phase, Happening::Cancelled);
         }
-    }
-}
-
-/// Runs file system work off the runtime's threads.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, ProvisionError> + Send + 'static,
-) -> Result<T, ProvisionError> {
-    let span = tracing::Span::current();
-    match tokio::task::spawn_blocking(move || span.in_scope(work)).await {
-        Ok(outcome) => outcome,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // Only a runtime that shuts down cancels blocking work that has not begun.
-            Err(_) => Err(ProvisionError::Cancelled),
-        },
     }
 }

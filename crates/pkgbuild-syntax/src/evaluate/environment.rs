@@ -30,7 +30,7 @@ pub struct Environment {
 #[derive(Debug, Clone)]
 pub(crate) struct Facts {
     pub(crate) variables: BTreeMap<String, String>,
-    pub(crate) commands: BTreeSet<String>,
+    pub(crate) commands: Arc<BTreeSet<String>>,
     pub(crate) files: BTreeMap<String, Vec<u8>>,
     pub(crate) missing: BTreeSet<String>,
     pub(crate) directory: Option<String>,
@@ -94,10 +94,12 @@ impl Default for Environment {
                     .iter()
                     .map(|(k, v)| ((*k).into(), (*v).into()))
                     .collect(),
-                commands: ESSENTIAL_COMMANDS
-                    .iter()
-                    .map(|name| (*name).to_owned())
-                    .collect(),
+                commands: Arc::new(
+                    ESSENTIAL_COMMANDS
+                        .iter()
+                        .map(|name| (*name).to_owned())
+                        .collect(),
+                ),
                 files: BTreeMap::new(),
                 missing: BTreeSet::new(),
                 directory: None,
@@ -217,14 +219,15 @@ impl Environment {
     #[must_use]
     pub fn with_command(self, name: impl Into<String>) -> Self {
         self.change(|facts| {
-            facts.commands.insert(name.into());
+            Arc::make_mut(&mut facts.commands).insert(name.into());
         })
     }
 
-    /// Replaces the whole set of commands that exist.
+    /// Replaces the whole set of commands that exist. A host has thousands, so many environments
+    /// can share one set.
     #[must_use]
-    pub fn with_commands<I: IntoIterator<Item = S>, S: Into<String>>(self, names: I) -> Self {
-        self.change(|facts| facts.commands = names.into_iter().map(Into::into).collect())
+    pub fn with_commands(self, names: impl Into<Arc<BTreeSet<String>>>) -> Self {
+        self.change(|facts| facts.commands = names.into())
     }
 
     /// Gives a file that stands beside the recipe, by its path relative to the recipe's folder.

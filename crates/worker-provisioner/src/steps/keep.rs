@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Choice, Kept, Recipe, Run, blocking, outcome_of};
+use super::{Choice, Kept, Recipe, Run, outcome_of};
 use crate::activate;
+use crate::blocking::blocking;
 use crate::contract::Artifact;
 use crate::error::ProvisionError;
 use crate::install;

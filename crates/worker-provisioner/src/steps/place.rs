@@ -8,10 +8,11 @@ use catalog_client::WorkerEntry;
 use jiff::Timestamp;
 use source_fetch::Fetched;
 
-use super::{Built, Choice, Recipe, Run, TRIAL_LIMIT, blocking};
+use super::{Built, Choice, Recipe, Run, TRIAL_LIMIT};
 use crate::activate;
 use crate::artifact::{WorkerBinary, artifact_id};
 use crate::binary::{self, Found};
+use crate::blocking::blocking;
 use crate::contract::Artifact as _;
 use crate::error::ProvisionError;
 use crate::install::BinDir;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use build_sandbox::SandboxError;
 
-use super::{Choice, Recipe, Run, blocking};
+use super::{Choice, Recipe, Run};
+use crate::blocking::blocking;
 use crate::config::{CheckPolicy, DependencyPolicy, EvaluationPolicy};
 use crate::dependencies;
 use crate::error::ProvisionError;
