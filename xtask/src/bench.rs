@@ -2,6 +2,7 @@
 
 mod builds;
 mod case;
+mod create_case;
 mod file_server;
 mod growth;
 mod inputs;
@@ -128,6 +129,9 @@ impl Bench {
             let held = rows.iter().filter(|row| row.goal.is_some()).count();
             let met = rows.iter().filter(|row| row.met == Some(true)).count();
             println!("{met} of {held} goals met; every figure is in target/bench.json");
+            if self.quick {
+                println!("the goals are set for the whole sizes, without --quick");
+            }
         }
         Ok(())
     }

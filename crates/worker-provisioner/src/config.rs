@@ -200,9 +200,9 @@ impl Config {
 
     /// The configuration a person expects from their environment.
     ///
-    /// Read are `WORKER_CATALOG_URL`, `WORKER_CATALOG_TOKEN`, `WORKER_KEYRING`, `HOME` (then `USERPROFILE`), `XDG_CACHE_HOME`,
-    /// `XDG_DATA_HOME`, `TMPDIR`, `PATH`, `CARGO_HOME`, `RUSTUP_HOME` and `RBEE_FEATURES`. Empty
-    /// values count as unset.
+    /// Read are `WORKER_CATALOG_URL`, `WORKER_CATALOG_TOKEN`, `WORKER_BIN_DIR`, `WORKER_KEYRING`,
+    /// `HOME` (then `USERPROFILE`), `XDG_CACHE_HOME`, `XDG_DATA_HOME`, `TMPDIR`, `PATH`,
+    /// `CARGO_HOME`, `RUSTUP_HOME` and `RBEE_FEATURES`. Empty values count as unset.
     pub fn from_env() -> Self {
         let home = folder("HOME").or_else(|| folder("USERPROFILE"));
         let below_home = |variable: &str, below: &str| {
@@ -214,7 +214,7 @@ impl Config {
         let mut config = Self::new(cache.join("rbee/provisioner"));
         config.temp_dir = temp_dir;
         config.data_dir = data.join("rbee");
-        config.bin_dir = None;
+        config.bin_dir = folder("WORKER_BIN_DIR");
         if let Some(url) = text("WORKER_CATALOG_URL") {
             config.catalog_urls = vec![url];
         }

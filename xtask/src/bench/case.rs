@@ -16,6 +16,7 @@ use source_fetch::{
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio_util::sync::CancellationToken;
 
+use super::create_case::CreateCase;
 use super::inputs;
 use super::meter::{Figures, PEAK};
 use super::provision_case::ProvisionCase;
@@ -36,6 +37,7 @@ enum Kind {
     Startup(Startup),
     Stream(Stream),
     Provision(ProvisionCase),
+    Create(CreateCase),
 }
 
 /// `.SRCINFO` of every recipe in a folder, so many times over.
@@ -111,6 +113,7 @@ impl Case {
             Kind::Startup(case) => case.run().await?,
             Kind::Stream(case) => case.run().await?,
             Kind::Provision(case) => case.run().await?,
+            Kind::Create(case) => case.run()?,
         };
         // Of this process alone: what it starts is not ours.
         figures.insert(PEAK.to_owned(), own_peak_kib()?);

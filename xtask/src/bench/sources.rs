@@ -69,7 +69,19 @@ pub(crate) async fn git(session: &mut Session) -> Result<Vec<Row>> {
         inputs::apart(&mut command);
         Ok(command)
     });
-    let [shallow, full, shallow_git, full_git, update_git] = interleave(
+    let tree = folder.join("tree");
+    let status = inputs::git(&folder)
+        .args(["clone", "-q"])
+        .args([&mirror, &tree])
+        .status()?;
+    ensure!(status.success(), "`git clone` of the mirror failed");
+    let create = Contender::new(|round| {
+        let mut command = case("create")?;
+        command.arg(&tree).arg("--root");
+        command.arg(apart_from_others(&folder, "create", round)?);
+        Ok(command)
+    });
+    let [shallow, full, shallow_git, full_git, update_git, create] = interleave(
         session.rounds(),
         [
             ours("shallow", false),
@@ -77,15 +89,24 @@ pub(crate) async fn git(session: &mut Session) -> Result<Vec<Row>> {
             git("shallow-git", &["--depth", "1", "-b", "main"]),
             git("full-git", &[]),
             update,
+            create,
         ],
     )?;
     fs::remove_dir_all(&folder)?;
-    git_rows(&size, [shallow, full], [shallow_git, full_git, update_git])
+    let gits = [shallow_git, full_git, update_git];
+    git_rows(&size, [shallow, full], gits, &create)
 }
 
-fn git_rows(size: &str, ours: [Vec<Figures>; 2], gits: [Vec<Figures>; 3]) -> Result<Vec<Row>> {
+fn git_rows(
+    size: &str,
+    ours: [Vec<Figures>; 2],
+    gits: [Vec<Figures>; 3],
+    create: &[Figures],
+) -> Result<Vec<Row>> {
     let ([shallow, full], [shallow_git, full_git, update_git]) = (ours, gits);
     let own = |runs: &[Figures], name| measured(runs, name, 1.0);
+    // No checkout can be faster than that.
+    let created = peer("its files created from memory", create, "seconds")?;
     let peer = |name: &str, runs: &[Figures]| peer(name, runs, WALL);
     let what = |how: &str| format!("git source of {size} over HTTP, {how}");
     let first = |runs: &[Figures]| {
@@ -117,6 +138,7 @@ fn git_rows(size: &str, ours: [Vec<Figures>; 2], gits: [Vec<Figures>; 3]) -> Res
             first(&shallow)?,
         )
         .goal(Goal::AtMost(0.1)),
+        Row::time(3, what("shallow, again"), own(&shallow, "again")?, created),
         Row::time(
             3,
             what("in full, again"),

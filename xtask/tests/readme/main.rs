@@ -1,0 +1,207 @@
+//! Every command that the root README names exists, takes the flags it is shown with, and does what
+//! it is there for. What takes minutes runs with `README_COMMANDS=all`, as in `.ci/run`.
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
+
+mod commands;
+mod existing;
+mod place;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use commands::{block_commands, inline_commands};
+use place::{Place, Server, WORKER};
+
+/// Subcommands of `cargo xtask` that run here, in the order of the README.
+const QUICK: [&str; 10] = [
+    "provision",
+    "workers",
+    "list",
+    "verify",
+    "rollback",
+    "remove",
+    "gc",
+    "srcinfo",
+    "lint",
+    "fetch",
+];
+
+/// Those that have a test of their own here.
+const APART: [&str; 2] = ["catalog", "picture"];
+
+/// Those that take minutes.
+const SLOW: [&str; 4] = ["e2e", "faults", "soak", "bench"];
+
+/// What is not `cargo xtask`: the tests themselves and what runs them, and what is run below.
+const OTHERS: [&str; 5] = [
+    "cargo test --workspace",
+    ".ci/run",
+    DOC,
+    "cargo run -p worker-provisioner --example embed -- <worker id> [<catalog URL>]",
+    "cargo run -p worker-provisioner --example hive",
+];
+
+const DOC: &str = "cargo doc --workspace --no-deps --open";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+fn readme_commands() -> Vec<String> {
+    let text = fs::read_to_string(root().join("README.md")).unwrap();
+    [block_commands(&text), inline_commands(&text)].concat()
+}
+
+fn xtask(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(arguments)
+        .current_dir(root())
+        .output()
+        .unwrap()
+}
+
+fn assert_success(what: &str, output: &Output) {
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "`{what}` fails: {told}");
+}
+
+#[test]
+fn every_command_is_run_by_a_test() {
+    for command in readme_commands() {
+        let ran = match command.strip_prefix("cargo xtask ") {
+            Some(rest) => {
+                let name = rest.split_whitespace().next().unwrap();
+                [&QUICK[..], &APART, &SLOW]
+                    .iter()
+                    .any(|names| names.contains(&name))
+            }
+            None => OTHERS.contains(&command.as_str()),
+        };
+        assert!(ran, "README: no test runs `{command}`");
+    }
+}
+
+#[test]
+fn quick_commands_do_what_they_are_there_for() {
+    let (place, catalog) = Place::with_catalog();
+    let mut ran = BTreeSet::new();
+    // The blocks come first: they install what the other commands look at.
+    for command in readme_commands() {
+        let name = command.split_whitespace().nth(2).unwrap_or_default();
+        if !command.starts_with("cargo xtask ")
+            || !QUICK.contains(&name)
+            || command.contains("--help")
+        {
+            continue;
+        }
+        if name == "rollback" {
+            // There has to be a version to go back to.
+            let again = format!("cargo xtask provision {WORKER} --backend cpu --force");
+            assert_success(&again, &place.run(&again).unwrap());
+        }
+        let Some(output) = place.run(&command) else {
+            continue;
+        };
+        assert_success(&command, &output);
+        let said = String::from_utf8_lossy(&output.stdout);
+        match name {
+            "provision" => assert!(place.path("workers").join(WORKER).exists(), "{said}"),
+            "srcinfo" => assert!(said.starts_with("pkgbase = sample"), "{said}"),
+            "workers" => assert!(said.contains(WORKER), "{said}"),
+            "remove" => assert!(!place.path("workers").join(WORKER).exists(), "{said}"),
+            _ => {}
+        }
+        ran.insert(name.to_owned());
+    }
+    let all: BTreeSet<_> = QUICK.map(str::to_owned).into();
+    assert_eq!(ran, all);
+    assert!(catalog.interrupt(), "Ctrl-C ends the catalog with an error");
+}
+
+#[test]
+fn the_picture_is_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("picture.svg");
+    let output = xtask(&["picture", "--out", file.to_str().unwrap()]);
+    assert_success("cargo xtask picture", &output);
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.starts_with("<svg") && text.contains(WORKER), "{text}");
+}
+
+/// The example, built as `cargo run` builds it.
+fn example(name: &str) -> PathBuf {
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--workspace", "--example", name])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert_success("cargo build", &output);
+    let profile = Path::new(env!("CARGO_BIN_EXE_xtask")).parent().unwrap();
+    profile.join("examples").join(name)
+}
+
+#[test]
+fn the_examples_run() {
+    let (place, _catalog) = Place::with_catalog();
+    let embed = place
+        .command(example("embed"))
+        .args([WORKER, place.catalog()])
+        .output()
+        .unwrap();
+    assert_success("embed", &embed);
+    let binary = place.path("workers").join(WORKER);
+    let said = String::from_utf8_lossy(&embed.stdout);
+    assert!(said.contains(binary.to_str().unwrap()), "{said}");
+    assert!(binary.exists());
+
+    let mut hive = Server::start(place.command(example("hive")).arg("0"));
+    let url = hive.url("listening on");
+    let mut stream = TcpStream::connect(url.trim_start_matches("http://")).unwrap();
+    stream
+        .write_all(b"GET /v1/workers HTTP/1.1\r\nhost: hive\r\nconnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[test]
+fn slow_commands_run_where_asked_for() {
+    if std::env::var_os("README_COMMANDS").is_none_or(|value| value != "all") {
+        eprintln!("skipped: README_COMMANDS is not `all`");
+        return;
+    }
+    let commands = readme_commands();
+    assert!(commands.iter().any(|command| command == DOC));
+    let documented = Command::new(env!("CARGO"))
+        .args(DOC.split(' ').skip(1).filter(|word| *word != "--open"))
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert_success(DOC, &documented);
+    let slow = commands.iter().filter_map(|command| {
+        let mut arguments: Vec<&str> = command
+            .strip_prefix("cargo xtask ")?
+            .split_whitespace()
+            .collect();
+        if !SLOW.contains(arguments.first()?) {
+            return None;
+        }
+        if let "bench" | "faults" = arguments[0]
+            && !arguments.contains(&"--quick")
+        {
+            arguments.push("--quick");
+        }
+        Some(arguments)
+    });
+    // Several come to the same once they are made quick.
+    for arguments in slow.collect::<BTreeSet<_>>() {
+        let command = format!("cargo xtask {}", arguments.join(" "));
+        eprintln!("running {command}");
+        assert_success(&command, &xtask(&arguments));
+    }
+}
