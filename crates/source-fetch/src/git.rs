@@ -208,7 +208,7 @@ impl GitRevision {
 /// When the connection breaks or the server is busy, it is tried again as `options.retry` says. What had arrived
 /// of a pack is lost then, as git cannot resume one.
 ///
-/// A pack is indexed while it arrives, on up to four threads. Memory grows with the number of its objects, by about
+/// A pack is indexed while it arrives, on up to four threads. Memory grows with the number of its objects, by 100 to
 /// 150 bytes each, not with its size; but a delta, its base and what they make must fit into memory, and none of
 /// them may be larger than 1 GiB.
 ///
