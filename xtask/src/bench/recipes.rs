@@ -19,7 +19,7 @@ const RECIPES: u32 = 200;
 pub(crate) fn srcinfo(session: &mut Session) -> Result<Vec<Row>> {
     let folder = session.folder("recipes")?;
     super::inputs::recipes(&folder, RECIPES.into())?;
-    let sample = session.pick(20, 5);
+    let sample = session.pick(20, 3);
     let Some(makepkg) = Makepkg::find(&session.folder("makepkg")?)? else {
         session.skip("makepkg is not installed");
         return Ok(Vec::new());
