@@ -9,21 +9,20 @@ use anyhow::{Context as _, Result};
 
 use super::meter::WRAPPER;
 
-/// A user that owns nothing.
-const NOBODY: &str = "65534";
-
 /// How makepkg is run.
 pub(crate) struct Makepkg {
     folder: PathBuf,
 }
 
 impl Makepkg {
-    /// `None` where it is not installed.
+    /// `None` where it is not installed or cannot be run as an ordinary user.
     ///
     /// # Errors
     /// When its configuration cannot be copied.
     pub(crate) fn find(folder: &Path) -> Result<Option<Self>> {
-        if Command::new("makepkg").arg("--version").output().is_err() {
+        let mut tried = Command::new("setpriv");
+        tried.args(ordinary_user()).args(["makepkg", "--version"]);
+        if !tried.output().is_ok_and(|output| output.status.success()) {
             return Ok(None);
         }
         open_to_all(folder)?;
@@ -58,20 +57,8 @@ impl Makepkg {
         if let Some(output) = output {
             command.arg("--output").arg(output);
         }
-        command.args(["--", "setpriv"]);
-        if is_root() {
-            // makepkg refuses root. Reading everywhere lets it use a toolchain in root's home.
-            command.args([
-                &format!("--reuid={NOBODY}"),
-                &format!("--regid={NOBODY}"),
-                "--clear-groups",
-                "--inh-caps=-all,+dac_read_search",
-                "--ambient-caps=+dac_read_search",
-                // access(2) asks for the real user's rights unless this is set; the linker uses it.
-                "--securebits=+no_setuid_fixup",
-            ]);
-        }
-        command.args(["--", "makepkg"]).args(arguments);
+        command.args(["--", "setpriv"]).args(ordinary_user());
+        command.arg("makepkg").args(arguments);
         let home = std::env::var_os("HOME").context("`HOME` is not set")?;
         let rustup = std::env::var_os("RUSTUP_HOME")
             .unwrap_or_else(|| Path::new(&home).join(".rustup").into());
@@ -104,8 +91,23 @@ impl Makepkg {
     }
 }
 
-fn is_root() -> bool {
-    nix::unistd::geteuid().is_root()
+/// The arguments with which setpriv(1) runs a program as an ordinary user, as makepkg insists on.
+fn ordinary_user() -> &'static [&'static str] {
+    if nix::unistd::geteuid().is_root() {
+        &[
+            // A user that owns nothing. Reading everywhere lets it use a toolchain in root's home.
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            "--inh-caps=-all,+dac_read_search",
+            "--ambient-caps=+dac_read_search",
+            // access(2) asks for the real user's rights unless this is set; the linker uses it.
+            "--securebits=+no_setuid_fixup",
+            "--",
+        ]
+    } else {
+        &["--"]
+    }
 }
 
 fn open_to_all(folder: &Path) -> Result<()> {

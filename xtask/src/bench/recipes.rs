@@ -21,7 +21,7 @@ pub(crate) fn srcinfo(session: &mut Session) -> Result<Vec<Row>> {
     super::inputs::recipes(&folder, RECIPES.into())?;
     let sample = session.pick(20, 3);
     let Some(makepkg) = Makepkg::find(&session.folder("makepkg")?)? else {
-        session.skip("makepkg is not installed");
+        session.skip("makepkg is not installed, or cannot be run as an ordinary user");
         return Ok(Vec::new());
     };
     let recipe = |round: usize| folder.join(format!("{:04}", round * 9 % 200));
