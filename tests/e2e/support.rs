@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
 
-use e2e_tests::catalog_server::{CatalogContent, CatalogServer, Generation};
+use e2e_tests::catalog_server::CatalogServer;
 use e2e_tests::processes;
-use e2e_tests::sample::{Sample, SampleOptions};
-use serde_json::json;
+use e2e_tests::sample::{self, Sample, SampleOptions};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -143,25 +142,7 @@ impl Site {
 
 /// A catalog with one worker, `demo`, whose prebuilt recipe is `recipe`.
 pub(crate) async fn catalog_with(recipe: &str) -> CatalogServer {
-    let entry = json!({
-        "id": "demo",
-        "implementation": "rust",
-        "version": "1.0.0",
-        "name": "Demo",
-        "license": "GPL-3.0-or-later",
-        "buildSystem": "cargo",
-        "variants": [{
-            "backend": "cpu",
-            "platforms": ["linux", "macos"],
-            "architectures": ["x86_64", "aarch64"],
-            "pkgbuildUrl": "/pkgbuilds/arch/demo-bin.PKGBUILD",
-            "binaryName": "demo",
-        }],
-        "capabilities": { "supportedFormats": ["gguf"] },
-    });
-    let content = CatalogContent::new(Generation::V2)
-        .entry(entry)
-        .pkgbuild("arch/demo-bin.PKGBUILD", recipe);
+    let content = sample::prebuilt_catalog("demo", recipe);
     CatalogServer::start(0, content).await.unwrap()
 }
 

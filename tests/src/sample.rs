@@ -178,6 +178,40 @@ pub fn catalog(id: &str, binary_recipe: &str, source_recipe: &str) -> CatalogCon
         .pkgbuild(format!("arch/{id}-git.PKGBUILD"), source_recipe)
 }
 
+/// A catalog of the second generation with the one worker `id`, which is only had prebuilt and
+/// depends on nothing.
+pub fn prebuilt_catalog(id: &str, recipe: &str) -> CatalogContent {
+    let entry = json!({
+        "id": id,
+        "implementation": "rust",
+        "version": "1.0.0",
+        "name": id,
+        "license": "GPL-3.0-or-later",
+        "buildSystem": "cargo",
+        "variants": [{
+            "backend": "cpu",
+            "platforms": ["linux", "macos"],
+            "architectures": ["x86_64", "aarch64"],
+            "pkgbuildUrl": format!("/pkgbuilds/arch/{id}-bin.PKGBUILD"),
+            "binaryName": id,
+        }],
+        "capabilities": { "supportedFormats": ["gguf"] },
+    });
+    CatalogContent::new(Generation::V2)
+        .entry(entry)
+        .pkgbuild(format!("arch/{id}-bin.PKGBUILD"), recipe)
+}
+
+/// The recipe of a worker that is a script, made in `package()`.
+pub fn script_recipe(id: &str) -> String {
+    format!(
+        "pkgname={id}-bin\npkgver=1.0.0\npkgrel=1\npkgdesc='Answers'\narch=(any)\nlicense=(MIT)\n\
+         package() {{\n  mkdir -p \"$pkgdir/usr/bin\"\n  \
+         printf '#!/bin/sh\\necho 1.0.0\\n' > \"$pkgdir/usr/bin/{id}\"\n  \
+         chmod 755 \"$pkgdir/usr/bin/{id}\"\n}}\n"
+    )
+}
+
 fn v2_entry(id: &str, platforms: &[&str], prebuilt: bool, binary_name: &str) -> Value {
     let variant = |backend: &str| {
         let mut variant = json!({

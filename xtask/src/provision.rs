@@ -43,7 +43,8 @@ pub(crate) struct Provision {
     /// Which recipe to use [default: binary where the catalog offers it, else source].
     #[arg(long)]
     from: Option<FlavorArg>,
-    /// Where the binary goes [default: /usr/local/bin if writable, else ~/.local/bin].
+    /// Where the binary goes [default: `$WORKER_BIN_DIR`, else /usr/local/bin if writable, else
+    /// ~/.local/bin].
     #[arg(long, value_name = "DIR")]
     bin_dir: Option<PathBuf>,
     /// Downloaded sources and catalog answers [default: the user's cache folder].

@@ -12,7 +12,10 @@ use std::io::Write as _;
 use std::path::Path;
 
 use archive::Tar;
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{
+    BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main,
+};
 use digest::Digest;
 use source_fetch::{Checksum, Directories, Policy, Silent, SourceRequest, fetch_all};
 use tempfile::TempDir;
@@ -43,8 +46,7 @@ fn request(name: &str, kind: &str, digest: &str) -> SourceRequest {
     SourceRequest::new(name.parse().unwrap()).with_checksum(checksum)
 }
 
-/// The folders of one fetch from `startdir`; all but that are new.
-fn folders() -> TempDir {
+fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
@@ -63,9 +65,25 @@ async fn fetch(request: &SourceRequest, startdir: &Path, place: TempDir) -> Temp
     place
 }
 
-fn verify(criterion: &mut Criterion) {
+/// `request` again and again, each time into new folders.
+fn measure(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    request: &SourceRequest,
+    startdir: &Path,
+) {
     let runtime = Runtime::new().unwrap();
-    let startdir = folders();
+    group.bench_function(name, |bencher| {
+        bencher.to_async(&runtime).iter_batched(
+            folder,
+            |place| fetch(request, startdir, place),
+            BatchSize::PerIteration,
+        );
+    });
+}
+
+fn verify(criterion: &mut Criterion) {
+    let startdir = folder();
     let bytes = text(0, 32 << 20);
     fs::write(startdir.path().join("data"), &bytes).unwrap();
     let mut group = criterion.benchmark_group("verify 32 MiB");
@@ -79,19 +97,12 @@ fn verify(criterion: &mut Criterion) {
     ];
     for (kind, digest) in digests {
         let request = request("data", kind, &digest);
-        group.bench_function(kind, |bencher| {
-            bencher.to_async(&runtime).iter_batched(
-                folders,
-                |place| fetch(&request, startdir.path(), place),
-                BatchSize::PerIteration,
-            );
-        });
+        measure(&mut group, kind, &request, startdir.path());
     }
 }
 
 fn unpack(criterion: &mut Criterion) {
-    let runtime = Runtime::new().unwrap();
-    let startdir = folders();
+    let startdir = folder();
     let mut tar = Tar::new();
     for index in 0..FILES {
         let name = format!("tree/file{index:03}");
@@ -111,13 +122,7 @@ fn unpack(criterion: &mut Criterion) {
         fs::write(startdir.path().join(name), &bytes).unwrap();
         let digest = hex::encode(sha2::Sha256::digest(&bytes));
         let request = request(name, "sha256sums", &digest);
-        group.bench_function(name, |bencher| {
-            bencher.to_async(&runtime).iter_batched(
-                folders,
-                |place| fetch(&request, startdir.path(), place),
-                BatchSize::PerIteration,
-            );
-        });
+        measure(&mut group, name, &request, startdir.path());
     }
 }
 
@@ -138,21 +143,19 @@ fn repository(path: &Path) {
 }
 
 fn check_out(criterion: &mut Criterion) {
-    let runtime = Runtime::new().unwrap();
-    let startdir = folders();
+    let startdir = folder();
     let origin = startdir.path().join("origin");
     repository(&origin);
     let source = format!("files::git+file://{}", origin.display());
     let request = request(&source, "sha256sums", "SKIP");
     let mut group = criterion.benchmark_group("check out 16 MiB in 256 files");
     group.throughput(Throughput::Bytes((FILES * FILE_BYTES) as u64));
-    group.bench_function("of a local repository", |bencher| {
-        bencher.to_async(&runtime).iter_batched(
-            folders,
-            |place| fetch(&request, startdir.path(), place),
-            BatchSize::PerIteration,
-        );
-    });
+    measure(
+        &mut group,
+        "of a local repository",
+        &request,
+        startdir.path(),
+    );
 }
 
 criterion_group!(benches, verify, unpack, check_out);

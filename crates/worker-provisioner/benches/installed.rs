@@ -12,19 +12,6 @@ use worker_provisioner::{Config, ProvisionRequest, WorkerProvisioner, WorkerType
 
 const WORKER: &str = "demo";
 
-const RECIPE: &str = r#"pkgname=demo-bin
-pkgver=1.0.0
-pkgrel=1
-pkgdesc='Answers'
-arch=(any)
-license=(MIT)
-package() {
-  mkdir -p "$pkgdir/usr/bin"
-  printf '#!/bin/sh\necho 1.0.0\n' > "$pkgdir/usr/bin/demo"
-  chmod 755 "$pkgdir/usr/bin/demo"
-}
-"#;
-
 async fn provision(provisioner: &WorkerProvisioner, backend: WorkerType) -> bool {
     let request = ProvisionRequest::new(WORKER).with_backend(backend);
     let token = CancellationToken::new();
@@ -34,7 +21,7 @@ async fn provision(provisioner: &WorkerProvisioner, backend: WorkerType) -> bool
 
 fn installed(criterion: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
-    let content = sample::catalog(WORKER, RECIPE, RECIPE);
+    let content = sample::prebuilt_catalog(WORKER, &sample::script_recipe(WORKER));
     let catalog = runtime.block_on(CatalogServer::start(0, content)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let mut config = Config::new(folder.path().join("cache"));
@@ -43,8 +30,6 @@ fn installed(criterion: &mut Criterion) {
     config.data_dir = folder.path().join("data");
     config.temp_dir = folder.path().join("tmp");
     std::fs::create_dir(&config.temp_dir).unwrap();
-    // The recipe depends on nothing that is not in every system.
-    config.dependencies = worker_provisioner::DependencyPolicy::Ignore;
     let provisioner = WorkerProvisioner::new(config).unwrap();
     let backend = WorkerType::Cpu;
     assert!(!runtime.block_on(provision(&provisioner, backend)));

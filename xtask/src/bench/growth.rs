@@ -8,8 +8,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use comfy_table::{Table, presets};
 use e2e_tests::catalog_server::{CatalogContent, CatalogServer, Generation};
+use e2e_tests::sample;
 use serde::Serialize;
-use serde_json::json;
 
 use super::Session;
 use super::file_server::FileServer;
@@ -230,9 +230,9 @@ async fn workers(session: &Session) -> Result<Vec<Growth>> {
         .map(|index| format!("grown-{index}"))
         .collect();
     for name in &names {
-        content = content
-            .entry(entry(name))
-            .pkgbuild(format!("arch/{name}-bin.PKGBUILD"), recipe(name));
+        let one = sample::prebuilt_catalog(name, &sample::script_recipe(name));
+        content.entries.extend(one.entries);
+        content.pkgbuilds.extend(one.pkgbuilds);
     }
     let catalog = CatalogServer::start(0, content).await?;
     let url = catalog.base_url();
@@ -285,34 +285,6 @@ async fn workers(session: &Session) -> Result<Vec<Growth>> {
         },
     )?);
     Ok(rows)
-}
-
-fn entry(name: &str) -> serde_json::Value {
-    json!({
-        "id": name,
-        "implementation": "rust",
-        "version": "1.0.0",
-        "name": name,
-        "license": "GPL-3.0-or-later",
-        "buildSystem": "cargo",
-        "variants": [{
-            "backend": "cpu",
-            "platforms": ["linux"],
-            "architectures": ["x86_64", "aarch64"],
-            "pkgbuildUrl": format!("/pkgbuilds/arch/{name}-bin.PKGBUILD"),
-            "binaryName": name,
-        }],
-        "capabilities": { "supportedFormats": ["gguf"] },
-    })
-}
-
-fn recipe(name: &str) -> String {
-    format!(
-        "pkgname={name}-bin\npkgver=1.0.0\npkgrel=1\npkgdesc='Grows'\narch=(any)\nlicense=(MIT)\n\
-         package() {{\n  mkdir -p \"$pkgdir/usr/bin\"\n  \
-         printf '#!/bin/sh\\necho 1.0.0\\n' > \"$pkgdir/usr/bin/{name}\"\n  \
-         chmod 755 \"$pkgdir/usr/bin/{name}\"\n}}\n"
-    )
 }
 
 /// The figure `name` of `command` at `unit`, 10 and 100 times that, in turns.

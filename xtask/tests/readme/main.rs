@@ -191,9 +191,7 @@ fn slow_commands_run_where_asked_for() {
         if !SLOW.contains(arguments.first()?) {
             return None;
         }
-        if let "bench" | "faults" = arguments[0]
-            && !arguments.contains(&"--quick")
-        {
+        if matches!(arguments[0], "bench" | "faults") && !arguments.contains(&"--quick") {
             arguments.push("--quick");
         }
         Some(arguments)
