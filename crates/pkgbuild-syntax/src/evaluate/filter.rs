@@ -3,7 +3,6 @@
 //! Adding one is a function and a line in [`TABLE`]. What a function does not interpret exactly it
 //! reports with [`Shell::unsupported`], so that its output is dynamic.
 
-mod awk;
 mod facts;
 mod fields;
 mod grep;
@@ -24,7 +23,6 @@ pub(crate) struct Entry {
 
 /// Sorted by name.
 static TABLE: &[(&str, Entry)] = &[
-    ("awk", Entry { run: awk::awk }),
     (
         "basename",
         Entry {
@@ -42,20 +40,13 @@ static TABLE: &[(&str, Entry)] = &[
     ),
     ("egrep", Entry { run: grep::egrep }),
     ("fgrep", Entry { run: grep::fgrep }),
-    ("gawk", Entry { run: awk::awk }),
     ("grep", Entry { run: grep::grep }),
     ("head", Entry { run: lines::head }),
     ("nproc", Entry { run: facts::nproc }),
-    ("rev", Entry { run: lines::rev }),
     ("sed", Entry { run: sed::sed }),
-    ("seq", Entry { run: facts::seq }),
-    ("sort", Entry { run: lines::sort }),
-    ("tac", Entry { run: lines::tac }),
     ("tail", Entry { run: lines::tail }),
     ("tr", Entry { run: tr::tr }),
     ("uname", Entry { run: facts::uname }),
-    ("uniq", Entry { run: lines::uniq }),
-    ("wc", Entry { run: lines::wc }),
     ("which", Entry { run: names::which }),
 ];
 
@@ -86,20 +77,6 @@ impl Shell {
             text.push_str(&part);
         }
         Ok(text)
-    }
-
-    /// Writes lines, each with a line feed.
-    pub(crate) fn write_lines<'a>(
-        &mut self,
-        lines: impl IntoIterator<Item = &'a str>,
-    ) -> Result<(), Stop> {
-        let mut out = String::new();
-        for line in lines {
-            self.fuel.spend(1)?;
-            out.push_str(line);
-            out.push('\n');
-        }
-        self.write(&out)
     }
 }
 

@@ -80,28 +80,6 @@ impl Regex {
         Groups::Found(vec![Some(found)])
     }
 
-    /// The pieces between matches; `None` where the matches are ambiguous.
-    pub(crate) fn split<'t>(&self, text: &'t str) -> Option<Vec<&'t str>> {
-        let mut pieces = Vec::new();
-        let (mut from, mut at) = (0, 0);
-        loop {
-            match self.whole_match(text, at) {
-                Groups::None => break,
-                Groups::Ambiguous => return None,
-                Groups::Found(groups) => {
-                    let range = groups.into_iter().next()??;
-                    if range.is_empty() {
-                        return None;
-                    }
-                    pieces.push(&text[from..range.start]);
-                    (from, at) = (range.end, range.end);
-                }
-            }
-        }
-        pieces.push(&text[from..]);
-        Some(pieces)
-    }
-
     pub(crate) fn groups(&self, text: &str) -> Groups {
         self.groups_at(text, 0)
     }

@@ -1,4 +1,4 @@
-//! Programs that report what the environment says, and `seq`.
+//! Programs that report what the environment says.
 
 use crate::evaluate::dynamic::{DynamicKind, Stop};
 use crate::evaluate::shell::Shell;
@@ -52,67 +52,6 @@ pub(super) fn uname(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
     .map(|(_, value)| value.as_str())
     .collect();
     shell.write(&format!("{}\n", parts.join(" ")))?;
-    Ok(0)
-}
-
-pub(super) fn seq(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
-    let mut separator = "\n".to_owned();
-    let mut equal = false;
-    let mut numbers = Vec::new();
-    let mut rest = args.iter();
-    while let Some(arg) = rest.next() {
-        match *arg {
-            "-w" | "--equal-width" => equal = true,
-            "-s" => rest
-                .next()
-                .copied()
-                .unwrap_or("")
-                .clone_into(&mut separator),
-            arg if arg.starts_with("-s") => arg[2..].clone_into(&mut separator),
-            arg => match arg.parse::<i64>() {
-                Ok(number) => numbers.push(number),
-                Err(_) => return Err(shell.unsupported("seq", arg)),
-            },
-        }
-    }
-    let (first, step, last) = match numbers.as_slice() {
-        [last] => (1, 1, *last),
-        [first, last] => (*first, 1, *last),
-        [first, step, last] if *step != 0 => (*first, *step, *last),
-        _ => {
-            shell.complain();
-            return Ok(1);
-        }
-    };
-    let width = if equal {
-        first.to_string().len().max(last.to_string().len())
-    } else {
-        0
-    };
-    let mut out = String::new();
-    let mut current = first;
-    let mut any = false;
-    while if step > 0 {
-        current <= last
-    } else {
-        current >= last
-    } {
-        shell.fuel.spend(1)?;
-        shell.fuel.store(20)?;
-        if any {
-            out.push_str(&separator);
-        }
-        any = true;
-        let _ = write!(out, "{current:0width$}");
-        match current.checked_add(step) {
-            Some(next) => current = next,
-            None => break,
-        }
-    }
-    if any {
-        out.push('\n');
-    }
-    shell.write(&out)?;
     Ok(0)
 }
 
