@@ -1,0 +1,73 @@
+//! How much of a disk a tree takes.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use rustix::fs::FileType;
+use rustix::io::Errno;
+
+use crate::chain::{Identity, file_type};
+use crate::cursor::{Kind, Visit};
+use crate::error::TreeError;
+use crate::limits::Limits;
+use crate::tree::Tree;
+
+/// How many files with several names are remembered, so that each counts once; further ones count
+/// once for each name.
+const REMEMBERED: usize = 100_000;
+
+/// How much of a disk a tree takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Bytes of the blocks that are allocated: holes do not count, directories do.
+    pub bytes: u64,
+    /// Directories, files, links and everything else.
+    pub entries: u64,
+}
+
+/// Adds up what the tree at `root` takes. A file with several names counts once, and what is
+/// mounted inside not at all; what vanishes meanwhile or may not be read is passed over.
+///
+/// # Errors
+/// [`TreeError::NotADirectory`], [`TreeError::Limit`], [`TreeError::Cancelled`],
+/// [`TreeError::Io`] for the root.
+pub fn usage(
+    root: impl AsRef<Path>,
+    limits: &Limits,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<Usage, TreeError> {
+    let tree = Tree::open(root)?;
+    let mut walk = tree.walk(limits, cancelled)?;
+    let mut usage = Usage::default();
+    let mut several: HashSet<Identity> = HashSet::new();
+    while let Some(visit) = walk.next()? {
+        let Visit::Entry(entry) = visit else {
+            continue;
+        };
+        usage.entries += 1;
+        let stat = match walk.stat(&entry.name) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT | Errno::ACCESS) => continue,
+            Err(errno) => return Err(walk.failed("look at", &entry.name, errno)),
+        };
+        let is_repeated = file_type(&stat) == FileType::RegularFile
+            && stat.st_nlink > 1
+            && several.len() < REMEMBERED
+            && !several.insert(Identity::of(&stat));
+        if !is_repeated {
+            #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)]
+            // The types differ between systems.
+            let bytes = (stat.st_blocks as u64).saturating_mul(512);
+            usage.bytes = usage.bytes.saturating_add(bytes);
+        }
+        if entry.kind == Kind::Directory {
+            match walk.descend(&entry) {
+                Ok(_) | Err(TreeError::MountPoint { .. } | TreeError::Changed { .. }) => {}
+                Err(error) if error.io_kind() == Some(std::io::ErrorKind::PermissionDenied) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(usage)
+}
