@@ -1,6 +1,7 @@
 //! The whole pipeline, from a worker's id to an installed binary, against real local services.
 #![allow(clippy::unwrap_used)]
 
+mod backends;
 mod binary_package;
 mod cancel;
 mod evaluation;

@@ -8,9 +8,9 @@ use anyhow::{Context as _, Result};
 use catalog_client::WorkerType;
 use clap::{Args, ValueEnum};
 use worker_provisioner::{
-    Config, DependencyPolicy, EvaluationPolicy, FlavorPreference, Isolation, IsolationChoice,
-    ProvisionError, ProvisionRequest, SignaturePolicy, TransportPolicy, Verification,
-    WorkerProvisioner,
+    BackendPolicy, Config, DependencyPolicy, EvaluationPolicy, FlavorPreference, Isolation,
+    IsolationChoice, ProvisionError, ProvisionRequest, SignaturePolicy, TransportPolicy,
+    Verification, WorkerProvisioner,
 };
 
 use crate::{display, interrupt};
@@ -69,6 +69,10 @@ pub(crate) struct Provision {
     /// What to do when the host lacks what the recipe depends on.
     #[arg(long, default_value = "require")]
     dependencies: DependenciesArg,
+    /// What to do when the recipe's sources or program are for another backend than the one
+    /// asked for.
+    #[arg(long, default_value = "require")]
+    backend_check: BackendCheckArg,
     /// How strongly the build is isolated.
     #[arg(long, default_value = "auto")]
     isolation: IsolationArg,
@@ -127,6 +131,12 @@ enum DependenciesArg {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
+enum BackendCheckArg {
+    Require,
+    Warn,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
 enum IsolationArg {
     Auto,
     Namespaces,
@@ -181,6 +191,10 @@ impl Provision {
             DependenciesArg::Require => DependencyPolicy::Require,
             DependenciesArg::Warn => DependencyPolicy::Warn,
             DependenciesArg::Ignore => DependencyPolicy::Ignore,
+        };
+        config.backend_check = match self.backend_check {
+            BackendCheckArg::Require => BackendPolicy::Require,
+            BackendCheckArg::Warn => BackendPolicy::Warn,
         };
         config.isolation = match self.isolation {
             IsolationArg::Auto => IsolationChoice::Auto,

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use catalog_client::WorkerType;
+use catalog_client::{WorkerEntry, WorkerId, WorkerType};
 
 use crate::dependencies::in_answer;
 
@@ -200,24 +200,28 @@ fn answer(program: &Path) -> Option<String> {
         .then(|| String::from_utf8_lossy(&bytes[..read]).into_owned())
 }
 
-/// The programs of the host, thousands of names, kept once for all provisions that see the same.
+/// Sets of programs, thousands of names each, kept once for all provisions that see the same: the
+/// host's own, and what recipes see for each backend.
 #[derive(Debug, Default)]
 pub(crate) struct KnownCommands {
-    last: Mutex<Weak<BTreeSet<String>>>,
+    sets: Mutex<Vec<Weak<BTreeSet<String>>>>,
 }
 
 impl KnownCommands {
     /// What somebody still has of the same names, else `seen` itself.
     pub(crate) fn share(&self, seen: BTreeSet<String>) -> Arc<BTreeSet<String>> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        match last.upgrade() {
-            Some(known) if *known == seen => known,
-            _ => {
-                let seen = Arc::new(seen);
-                *last = Arc::downgrade(&seen);
-                seen
-            }
+        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+        sets.retain(|set| set.strong_count() > 0);
+        if let Some(known) = sets
+            .iter()
+            .filter_map(Weak::upgrade)
+            .find(|set| **set == seen)
+        {
+            return known;
         }
+        let seen = Arc::new(seen);
+        sets.push(Arc::downgrade(&seen));
+        seen
     }
 }
 
@@ -231,13 +235,28 @@ pub struct BackendChoice {
     pub reason: String,
 }
 
-/// The requested backend, else the best one the host shows signs of.
+/// The backend that an id of the first generation names: those entries have one backend, and their
+/// ids end in it. In the second an ending is part of the name.
+pub(crate) fn named_by(id: &WorkerId, entry: &WorkerEntry) -> Option<WorkerType> {
+    let (_, backend) = id.split_backend()?;
+    let is_only = entry
+        .variants
+        .iter()
+        .all(|variant| variant.backend.known() == Some(backend));
+    is_only.then_some(backend)
+}
+
+/// The backend that the worker's id names, else the requested one, else the best one the host
+/// shows signs of.
 pub(crate) fn choose(
+    named: Option<WorkerType>,
     requested: Option<WorkerType>,
     probe: &dyn HostProbe,
     commands: &BTreeSet<String>,
 ) -> BackendChoice {
-    let (backend, reason) = if let Some(backend) = requested {
+    let (backend, reason) = if let Some(backend) = named {
+        (backend, "the worker's id names it".to_owned())
+    } else if let Some(backend) = requested {
         (backend, "requested".to_owned())
     } else if commands.contains("nvidia-smi") {
         (
@@ -313,7 +332,7 @@ mod tests {
         ];
         for (requested, command, library, metal, expected) in cases {
             let commands = BTreeSet::from([command.to_owned()]);
-            let choice = choose(requested, &Fixed { library, metal }, &commands);
+            let choice = choose(None, requested, &Fixed { library, metal }, &commands);
             assert_eq!(choice.backend, expected, "{choice:?}");
         }
     }

@@ -88,6 +88,17 @@ pub enum DependencyPolicy {
     Ignore,
 }
 
+/// What to do when a recipe's sources or program are for another backend than the one asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum BackendPolicy {
+    /// The worker is refused.
+    #[default]
+    Require,
+    /// The provision goes on with a warning.
+    Warn,
+}
+
 /// Everything a [`WorkerProvisioner`](crate::WorkerProvisioner) needs to know.
 ///
 /// [`Config::new`] reads no environment; [`Config::from_env`] is the one function that does.
@@ -134,6 +145,8 @@ pub struct Config {
     pub evaluation: EvaluationPolicy,
     /// What to do when the host lacks what a recipe depends on.
     pub dependencies: DependencyPolicy,
+    /// What to do when what a recipe gives is for another backend than the one asked for.
+    pub backend_check: BackendPolicy,
     /// How many jobs `make` and `cargo` run at once; the number of processors when absent.
     pub jobs: Option<u32>,
     /// How many workers are built at once; others wait for a slot.
@@ -185,6 +198,7 @@ impl Config {
             check: CheckPolicy::Run,
             evaluation: EvaluationPolicy::default(),
             dependencies: DependencyPolicy::default(),
+            backend_check: BackendPolicy::default(),
             jobs: None,
             parallel_builds: 1,
             minimum_verification: Verification::Nothing,

@@ -51,6 +51,50 @@ pub enum ProvisionError {
         source: Arc<CatalogError>,
     },
 
+    /// The id names a backend, and another was asked for; nothing was downloaded.
+    #[error(
+        "`{id}` is the worker for backend `{named}`, and backend `{asked}` was asked for; leave the backend out, or ask for the worker that has it"
+    )]
+    BackendConflict {
+        /// The worker's id, as it was asked for.
+        id: String,
+        /// The backend that the id names.
+        named: WorkerType,
+        /// The backend that the request or the configuration names.
+        asked: WorkerType,
+    },
+
+    /// A variable that recipes go by names another backend than the chosen one.
+    #[error(
+        "`{variable}` is `{value}`, and the backend chosen for `{id}` is `{backend}`; unset the variable, or ask for its backend"
+    )]
+    VariableOfOtherBackend {
+        /// The worker's id, as it was asked for.
+        id: String,
+        /// The backend that was chosen.
+        backend: WorkerType,
+        /// The variable's name.
+        variable: &'static str,
+        /// The variable's value.
+        value: String,
+    },
+
+    /// What the recipe gives is for another backend than the one asked for; nothing was installed.
+    #[error(
+        "`{id}` was asked for with backend `{asked}`, but its sources are {} and its program {program}; ask for the backend that it is for, have the recipe mended, or accept it with `--backend-check warn`",
+        named_sources(.sources)
+    )]
+    WrongBackend {
+        /// The worker's id, as it was asked for.
+        id: String,
+        /// The backend that was asked for or detected.
+        asked: WorkerType,
+        /// The recipe's sources that are named after a backend.
+        sources: Vec<String>,
+        /// What the program is, as far as it came to that.
+        program: String,
+    },
+
     /// This build of the program is for a machine that no catalog serves.
     #[error("no catalog serves {os} on {architecture}")]
     UnknownHost {
@@ -423,6 +467,13 @@ fn values(values: &[String]) -> String {
     match values {
         [] => "nothing".to_owned(),
         values => list(values).replace(" or ", " "),
+    }
+}
+
+fn named_sources(names: &[String]) -> String {
+    match names {
+        [] => "named after no backend".to_owned(),
+        names => list(names).replace(" or ", " and "),
     }
 }
 

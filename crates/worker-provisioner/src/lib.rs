@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+mod accelerator;
 mod activate;
 mod artifact;
 mod backend;
@@ -11,6 +12,7 @@ mod contract;
 mod dependencies;
 mod error;
 mod filesystem_catalog;
+mod fit;
 mod install;
 mod join;
 mod lock;
@@ -24,6 +26,7 @@ mod steps;
 mod store;
 mod temporary;
 mod trial;
+mod view;
 mod workspace;
 
 pub use artifact::WorkerBinary;
@@ -31,8 +34,8 @@ pub use backend::{BackendChoice, HostProbe, Kernel, SystemProbe};
 pub use build_sandbox::{Isolation, IsolationChoice};
 pub use catalog_client::{Flavor, Platform, Token, WorkerType};
 pub use config::{
-    CheckPolicy, Config, DEFAULT_CATALOG_URL, DependencyPolicy, EvaluationPolicy, FlavorPreference,
-    SignaturePolicy, TransportPolicy,
+    BackendPolicy, CheckPolicy, Config, DEFAULT_CATALOG_URL, DependencyPolicy, EvaluationPolicy,
+    FlavorPreference, SignaturePolicy, TransportPolicy,
 };
 pub use contract::{Artifact, ArtifactCatalog, ArtifactProvisioner, ArtifactStatus, VendorSource};
 pub use dependencies::MissingDependency;

@@ -21,6 +21,7 @@ use crate::package::{Declared, EvaluatedPackage, line_of};
 use crate::progress::{Happening, OutputStream, ProvisionPhase, Unit};
 use crate::receipt::{Receipt, SourceRecord, Verification};
 use crate::steps::Choice;
+use crate::view::HostView;
 use crate::workspace::Workspace;
 
 /// The optimisation that makepkg.conf(5) ships with, without the processor it is tuned for.
@@ -66,7 +67,7 @@ pub(crate) fn environment(config: &Config, choice: &Choice) -> Environment {
     let mut environment = Environment::default()
         .with_carch(&machine)
         .with_chost(chost(choice.architecture))
-        .with_commands(Arc::clone(&choice.commands))
+        .with_commands(Arc::clone(&choice.shown))
         .with_nproc(jobs(config));
     if let Some(kernel) = &choice.kernel {
         environment = environment.with_uname(Uname {
@@ -97,12 +98,19 @@ pub(crate) fn environment(config: &Config, choice: &Choice) -> Environment {
     environment
 }
 
-/// The configured variables, and `RBEE_FEATURES` for the chosen backend unless it is configured.
+/// The variable that names the chosen backend, and the one that may name what is built in.
+pub(crate) const BACKEND_VARIABLE: &str = "RBEE_BACKEND";
+pub(crate) const FEATURES_VARIABLE: &str = "RBEE_FEATURES";
+
+/// The configured variables, `RBEE_BACKEND`, and `RBEE_FEATURES` for the chosen backend unless it is
+/// configured.
 fn recipe_variables(config: &Config, choice: &Choice) -> BTreeMap<String, String> {
     let mut variables = config.recipe_env.clone();
+    let backend = choice.backend.backend.to_string();
     variables
-        .entry("RBEE_FEATURES".to_owned())
-        .or_insert_with(|| choice.backend.backend.to_string());
+        .entry(FEATURES_VARIABLE.to_owned())
+        .or_insert_with(|| backend.clone());
+    variables.insert(BACKEND_VARIABLE.to_owned(), backend);
     variables
 }
 
@@ -330,6 +338,7 @@ pub(crate) fn build_spec(
     package: &EvaluatedPackage,
     workspace: &Workspace,
     choice: &Choice,
+    view: &HostView,
 ) -> BuildSpec {
     let resolved = &package.resolved;
     let name = resolved.pkgname.first().unwrap_or(&resolved.pkgbase);
@@ -339,7 +348,7 @@ pub(crate) fn build_spec(
     spec.pkgdir = workspace.pkgdir(name);
     spec.pkgbase.clone_from(&resolved.pkgbase);
     spec.pkgname.clone_from(&resolved.pkgname);
-    surroundings(&mut spec, config, choice);
+    surroundings(&mut spec, config, choice, view);
     spec.check = match config.check {
         CheckPolicy::Run => build_sandbox::CheckPolicy::Run,
         CheckPolicy::Warn => build_sandbox::CheckPolicy::Warn,
@@ -349,7 +358,7 @@ pub(crate) fn build_spec(
 }
 
 /// What every function of a recipe finds around it.
-fn surroundings(spec: &mut BuildSpec, config: &Config, choice: &Choice) {
+fn surroundings(spec: &mut BuildSpec, config: &Config, choice: &Choice, view: &HostView) {
     spec.carch = choice.architecture.to_string();
     spec.chost = chost(choice.architecture);
     spec.flags = BuildFlags {
@@ -359,13 +368,9 @@ fn surroundings(spec: &mut BuildSpec, config: &Config, choice: &Choice) {
     };
     spec.makeflags = format!("-j{}", jobs(config));
     spec.environment = recipe_variables(config, choice);
-    spec.path = search_path(config);
-    spec.mounts = config
-        .tool_dirs
-        .iter()
-        .filter(|folder| folder.is_dir())
-        .map(Mount::read_only)
-        .collect();
+    spec.path.clone_from(&view.path);
+    spec.mounts = tool_mounts(config);
+    spec.mounts.extend(view.covers.iter().cloned());
     if !config.build_network {
         spec.network = NetworkPolicy::NONE;
     }
@@ -375,17 +380,29 @@ fn surroundings(spec: &mut BuildSpec, config: &Config, choice: &Choice) {
     spec.minimum = config.minimum_isolation;
 }
 
+fn tool_mounts(config: &Config) -> Vec<Mount> {
+    let folders = config.tool_dirs.iter().filter(|folder| folder.is_dir());
+    folders.map(Mount::read_only).collect()
+}
+
+/// The host as the finished program will meet it, without what stood in for recipes.
+pub(crate) fn unveil(spec: &mut BuildSpec, config: &Config) {
+    spec.path = search_path(config);
+    spec.mounts = tool_mounts(config);
+}
+
 /// What sourcing a recipe to learn its values needs.
 pub(crate) fn evaluation_spec(
     config: &Config,
     workspace: &Workspace,
     choice: &Choice,
+    view: &HostView,
 ) -> BuildSpec {
     // The names are not known yet; nothing is installed below this one.
     let mut spec = BuildSpec::new(workspace.startdir(), "undecided");
     spec.recipe = workspace.recipe();
     spec.srcdir = workspace.srcdir();
-    surroundings(&mut spec, config, choice);
+    surroundings(&mut spec, config, choice, view);
     if config.evaluation != EvaluationPolicy::AnyTier {
         spec.minimum = spec.minimum.max(Isolation::Landlock);
     }
@@ -411,7 +428,7 @@ pub(crate) fn quoted(text: &str) -> String {
 }
 
 /// Folders whose names would break the `PATH` are left out, as the shell would.
-fn search_path(config: &Config) -> Vec<PathBuf> {
+pub(crate) fn search_path(config: &Config) -> Vec<PathBuf> {
     let usable = |folder: &&PathBuf| {
         folder.is_absolute() && !folder.as_os_str().as_encoded_bytes().contains(&b':')
     };

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use build_sandbox::{BuildSpec, Isolation, IsolationChoice, Phase, PhaseStatus, SandboxError};
 use catalog_client::{
-    Architecture, CatalogError, Flavor, Host, Platform, Variant, WorkerEntry, WorkerId,
+    Architecture, CatalogError, Flavor, Host, Platform, Variant, WorkerEntry, WorkerId, WorkerType,
 };
 use source_fetch::{FetchError, Fetched};
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,7 @@ use crate::progress::{Emitter, Happening, ProvisionPhase};
 use crate::provisioner::{ProvisionRequest, Provisioned, Shared};
 use crate::receipt::{self, Verification};
 use crate::store::Version;
+use crate::view::{self, HostView};
 use crate::workspace::Workspace;
 
 /// A program that has not answered by then is not going to.
@@ -48,8 +49,10 @@ pub(crate) struct Choice {
     pub(crate) flavor: Flavor,
     pub(crate) platform: Platform,
     pub(crate) architecture: Architecture,
-    /// The programs of the host, as the recipe's own probing sees them.
+    /// The programs of the host.
     pub(crate) commands: Arc<BTreeSet<String>>,
+    /// The programs that the recipe's own probing finds.
+    pub(crate) shown: Arc<BTreeSet<String>>,
     /// What the recipe's `uname` says of the kernel.
     pub(crate) kernel: Option<Kernel>,
 }
@@ -169,13 +172,23 @@ impl Run {
         let config = &self.shared.config;
         let probe = Arc::clone(&self.shared.probe);
         let requested = self.request.backend.or(config.backend);
+        let id = self.request.worker_id.parse();
+        let named = id.ok().and_then(|id| backend::named_by(&id, entry));
+        if let (Some(named), Some(asked)) = (named, requested)
+            && named != asked
+        {
+            let id = self.request.worker_id.clone();
+            return Err(ProvisionError::BackendConflict { id, named, asked });
+        }
         let known = Arc::clone(&self.shared.commands);
-        let (commands, kernel, choice) = blocking(move || {
+        let (commands, shown, kernel, choice) = blocking(move || {
             let commands = known.share(probe.commands());
-            let choice = backend::choose(requested, probe.as_ref(), &commands);
-            Ok((commands, probe.kernel(), choice))
+            let choice = backend::choose(named, requested, probe.as_ref(), &commands);
+            let shown = known.share(view::commands(&commands, choice.backend));
+            Ok((commands, shown, probe.kernel(), choice))
         })
         .await?;
+        self.judge_variables(choice.backend)?;
         let text = format!("backend `{}`: {}", choice.backend, choice.reason);
         self.emitter.note(ProvisionPhase::Platform, text);
         let host = Host {
@@ -206,8 +219,64 @@ impl Run {
             platform,
             architecture,
             commands,
+            shown,
             kernel,
         })
+    }
+
+    /// Refuses variables that name another backend than the chosen one: recipes go by them.
+    fn judge_variables(&self, backend: WorkerType) -> Result<(), ProvisionError> {
+        for variable in [plan::BACKEND_VARIABLE, plan::FEATURES_VARIABLE] {
+            let Some(value) = self.shared.config.recipe_env.get(variable) else {
+                continue;
+            };
+            let words = value.split(|c: char| !c.is_ascii_alphanumeric());
+            let named: Vec<_> = words.filter_map(WorkerType::from_wire).collect();
+            if !named.is_empty() && !named.contains(&backend) {
+                return Err(ProvisionError::VariableOfOtherBackend {
+                    id: self.request.worker_id.clone(),
+                    backend,
+                    variable,
+                    value: value.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// What the recipe's functions find of the host.
+    pub(crate) async fn host_view(
+        &self,
+        workspace: &Workspace,
+        choice: &Choice,
+    ) -> Result<HostView, ProvisionError> {
+        let root = workspace.startdir().join(".host");
+        let search_path = plan::search_path(&self.shared.config);
+        let backend = choice.backend.backend;
+        let make = move || {
+            view::create(&root, &search_path, backend)
+                .map_err(|source| ProvisionError::io("create", &root, source))
+        };
+        let mut view = blocking(make).await?;
+        let (tier, _) = self.tier().await;
+        if tier != Isolation::Namespaces {
+            // Nothing can be shown or hidden at its own path there.
+            view.covers.clear();
+        }
+        Ok(view)
+    }
+
+    /// The tier that builds run in, and why it is no stronger.
+    async fn tier(&self) -> (Isolation, String) {
+        let config = &self.shared.config;
+        let capabilities = self.shared.sandbox.probe().await;
+        match config.isolation {
+            IsolationChoice::Exactly(tier) => (tier, "it is what is configured".to_owned()),
+            IsolationChoice::Auto => (
+                capabilities.strongest(),
+                capabilities.missing(config.minimum_isolation),
+            ),
+        }
     }
 
     pub(crate) async fn recipe(
@@ -306,13 +375,8 @@ impl Run {
 
     /// Refuses a host whose isolation is weaker than the policy demands.
     pub(crate) async fn judge_isolation(&self) -> Result<(), ProvisionError> {
-        let config = &self.shared.config;
-        let required = config.minimum_isolation;
-        let capabilities = self.shared.sandbox.probe().await;
-        let (found, reason) = match config.isolation {
-            IsolationChoice::Exactly(tier) => (tier, "it is what is configured".to_owned()),
-            IsolationChoice::Auto => (capabilities.strongest(), capabilities.missing(required)),
-        };
+        let required = self.shared.config.minimum_isolation;
+        let (found, reason) = self.tier().await;
         if found >= required {
             return Ok(());
         }
@@ -332,7 +396,8 @@ impl Run {
         choice: &Choice,
     ) -> Result<Built, ProvisionError> {
         let mut package = Arc::clone(package);
-        let mut spec = plan::build_spec(&self.shared.config, &package, workspace, choice);
+        let view = self.host_view(workspace, choice).await?;
+        let mut spec = plan::build_spec(&self.shared.config, &package, workspace, choice, &view);
         let mut isolation = Isolation::Namespaces;
         for (step, phase) in package.phases() {
             if let Phase::Package(name) = &phase {

@@ -1,6 +1,6 @@
 //! From a package tree to an installed binary.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use build_sandbox::BuildSpec;
@@ -9,13 +9,16 @@ use jiff::Timestamp;
 use source_fetch::Fetched;
 
 use super::{Built, Choice, Recipe, Run, TRIAL_LIMIT};
+use crate::accelerator;
 use crate::activate;
 use crate::artifact::{WorkerBinary, artifact_id};
 use crate::binary::{self, Found};
 use crate::blocking::blocking;
 use crate::contract::Artifact as _;
 use crate::error::ProvisionError;
+use crate::fit;
 use crate::install::BinDir;
+use crate::package::EvaluatedPackage;
 use crate::plan;
 use crate::progress::{Happening, ProvisionPhase};
 use crate::provisioner::Provisioned;
@@ -78,6 +81,8 @@ impl Run {
         })
         .await?;
         receipt.program = found.relative_path();
+        self.judge_program(&built.package, choice, &pkgdirs, found.path())
+            .await?;
         if config.trial {
             self.try_out(&built.spec, &found).await?;
         }
@@ -91,9 +96,26 @@ impl Run {
         Ok(version)
     }
 
+    /// Refuses or tells of a program for another backend than the one asked for.
+    async fn judge_program(
+        &self,
+        package: &Arc<EvaluatedPackage>,
+        choice: &Choice,
+        pkgdirs: &[PathBuf],
+        program: &Path,
+    ) -> Result<(), ProvisionError> {
+        let named = fit::named_sources(package);
+        let (pkgdirs, program) = (pkgdirs.to_owned(), program.to_owned());
+        let cancel = self.cancel.clone();
+        let found = blocking(move || accelerator::look(&pkgdirs, &program, &cancel)).await?;
+        let fit = fit::judge_program(choice.backend.backend, &named, &found);
+        self.judge_fit(ProvisionPhase::Binary, choice, fit)
+    }
+
     async fn try_out(&self, spec: &BuildSpec, found: &Found) -> Result<(), ProvisionError> {
         let mut spec = spec.clone();
         spec.limits.wall = TRIAL_LIMIT;
+        plan::unveil(&mut spec, &self.shared.config);
         spec.log_file = None;
         let sandbox = &self.shared.sandbox;
         let id = &self.request.worker_id;

@@ -6,9 +6,10 @@ use build_sandbox::SandboxError;
 
 use super::{Choice, Recipe, Run};
 use crate::blocking::blocking;
-use crate::config::{CheckPolicy, DependencyPolicy, EvaluationPolicy};
+use crate::config::{BackendPolicy, CheckPolicy, DependencyPolicy, EvaluationPolicy};
 use crate::dependencies;
 use crate::error::ProvisionError;
+use crate::fit::{self, Fit};
 use crate::package::{self, EvaluatedPackage, Reading, Undecided};
 use crate::plan;
 use crate::progress::ProvisionPhase;
@@ -36,7 +37,38 @@ impl Run {
             package.pkgrel()
         );
         self.emitter.note(ProvisionPhase::Evaluate, text);
+        let named = fit::named_sources(&package);
+        let fit = fit::judge_sources(choice.backend.backend, choice.flavor, &named);
+        self.judge_fit(ProvisionPhase::Evaluate, choice, fit)?;
         Ok(Arc::new(package))
+    }
+
+    /// Refuses or tells of what is for another backend than the one asked for.
+    pub(super) fn judge_fit(
+        &self,
+        phase: ProvisionPhase,
+        choice: &Choice,
+        fit: Fit,
+    ) -> Result<(), ProvisionError> {
+        let (sources, program) = match fit {
+            Fit::Fits => return Ok(()),
+            Fit::Doubtful(text) => {
+                self.emitter.warn(phase, text);
+                return Ok(());
+            }
+            Fit::Wrong { sources, program } => (sources, program),
+        };
+        let error = ProvisionError::WrongBackend {
+            id: self.request.worker_id.clone(),
+            asked: choice.backend.backend,
+            sources,
+            program,
+        };
+        if self.shared.config.backend_check == BackendPolicy::Require {
+            return Err(error);
+        }
+        self.emitter.warn(phase, error.to_string());
+        Ok(())
     }
 
     /// Sources the recipe in the sandbox, without network and with nothing writable, for the
@@ -59,7 +91,8 @@ impl Run {
         let text = format!("sourcing the recipe in the sandbox: {}", undecided.why());
         self.emitter.note(phase, text);
         let workspace = self.workspace(recipe).await?;
-        let spec = plan::evaluation_spec(config, &workspace, choice);
+        let view = self.host_view(&workspace, choice).await?;
+        let spec = plan::evaluation_spec(config, &workspace, choice, &view);
         let emitter = &self.emitter;
         let reporter = |event: build_sandbox::Event<'_>| {
             if let Some(happening) = plan::sandbox_happening(&event) {
