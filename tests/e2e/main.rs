@@ -10,6 +10,7 @@ mod hive;
 mod host;
 mod installing;
 mod lifecycle;
+mod mismatch;
 mod policy;
 mod progress;
 mod repair;

@@ -1,5 +1,7 @@
 //! What can go wrong: one variant for each thing a caller could do or say differently.
 
+mod text;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +13,7 @@ use source_fetch::FetchError;
 use crate::dependencies::MissingDependency;
 use crate::progress::ProvisionPhase;
 use crate::receipt::Verification;
+use text::{ambiguity, each, hint, list, named_sources, place, values};
 
 /// Why a worker was not provisioned, or a catalog not read.
 /// Cheap to clone, since callers that join one provision share its outcome.
@@ -456,50 +459,4 @@ impl ProvisionError {
         }
         text
     }
-}
-
-fn place(line: Option<u32>) -> String {
-    line.map(|line| format!("line {line}: "))
-        .unwrap_or_default()
-}
-
-fn values(values: &[String]) -> String {
-    match values {
-        [] => "nothing".to_owned(),
-        values => list(values).replace(" or ", " "),
-    }
-}
-
-fn named_sources(names: &[String]) -> String {
-    match names {
-        [] => "named after no backend".to_owned(),
-        names => list(names).replace(" or ", " and "),
-    }
-}
-
-fn each(missing: &[MissingDependency]) -> String {
-    let missing: Vec<_> = missing.iter().map(ToString::to_string).collect();
-    missing.join(", ")
-}
-
-fn hint(install: Option<&str>) -> String {
-    install
-        .map(|command| format!("; `{command}` gets it"))
-        .unwrap_or_default()
-}
-
-fn list(names: &[String]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    quoted.join(" or ")
-}
-
-fn ambiguity(paths: &[PathBuf]) -> String {
-    if paths.is_empty() {
-        return " and no other program".to_owned();
-    }
-    let names: Vec<String> = paths
-        .iter()
-        .map(|path| format!("`{}`", path.display()))
-        .collect();
-    format!("; which of {} is meant is not clear", names.join(", "))
 }

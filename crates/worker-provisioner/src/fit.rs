@@ -170,10 +170,19 @@ mod tests {
         backends.iter().map(sign).collect()
     }
 
+    /// Asked for; built for; may use; readable; refused; told.
+    type Case = (
+        WorkerType,
+        &'static [WorkerType],
+        &'static [WorkerType],
+        bool,
+        bool,
+        bool,
+    );
+
     #[test]
     fn programs_are_refused_for_what_they_need_and_not_for_what_they_may_load() {
-        // Asked for; built for; may use; readable; refused, told.
-        let cases: [(WorkerType, &[WorkerType], &[WorkerType], bool, bool, bool); 10] = [
+        let cases: [Case; 10] = [
             (Cpu, &[], &[], true, false, false),
             (Cpu, &[Cuda], &[Cuda], true, true, false),
             (Cpu, &[], &[Cuda], true, false, true),

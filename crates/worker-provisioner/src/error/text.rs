@@ -1,0 +1,51 @@
+//! Lists and hints in the words of errors.
+
+use std::path::PathBuf;
+
+use crate::dependencies::MissingDependency;
+
+pub(super) fn place(line: Option<u32>) -> String {
+    line.map(|line| format!("line {line}: "))
+        .unwrap_or_default()
+}
+
+pub(super) fn values(values: &[String]) -> String {
+    match values {
+        [] => "nothing".to_owned(),
+        values => list(values).replace(" or ", " "),
+    }
+}
+
+pub(super) fn named_sources(names: &[String]) -> String {
+    match names {
+        [] => "named after no backend".to_owned(),
+        names => list(names).replace(" or ", " and "),
+    }
+}
+
+pub(super) fn each(missing: &[MissingDependency]) -> String {
+    let missing: Vec<_> = missing.iter().map(ToString::to_string).collect();
+    missing.join(", ")
+}
+
+pub(super) fn hint(install: Option<&str>) -> String {
+    install
+        .map(|command| format!("; `{command}` gets it"))
+        .unwrap_or_default()
+}
+
+pub(super) fn list(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(" or ")
+}
+
+pub(super) fn ambiguity(paths: &[PathBuf]) -> String {
+    if paths.is_empty() {
+        return " and no other program".to_owned();
+    }
+    let names: Vec<String> = paths
+        .iter()
+        .map(|path| format!("`{}`", path.display()))
+        .collect();
+    format!("; which of {} is meant is not clear", names.join(", "))
+}
