@@ -8,6 +8,7 @@ mod evaluation;
 mod failure;
 mod hive;
 mod host;
+mod hostile_tree;
 mod installing;
 mod lifecycle;
 mod mismatch;

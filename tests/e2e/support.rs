@@ -90,6 +90,12 @@ impl Site {
         self.root.path().join("bin")
     }
 
+    /// How much the store has begun and not ended.
+    pub(crate) fn unfinished(&self) -> usize {
+        let folder = self.config.data_dir.join("store/.unfinished");
+        folder.read_dir().map_or(0, Iterator::count)
+    }
+
     /// Asks from now on a catalog with one worker, `demo`, whose prebuilt recipe is `recipe`.
     pub(crate) async fn serve(&mut self, recipe: &str) -> CatalogServer {
         let catalog = catalog_with(recipe).await;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 
-use rustix::fs::{AtFlags, Mode, OFlags, fchmod, mkdirat, openat, statat, symlinkat};
+use rustix::fs::{Mode, OFlags, fchmod, mkdirat, openat, symlinkat};
 use rustix::io::Errno;
 
 use crate::chain::{Chain, open_directory};
@@ -41,7 +41,7 @@ pub struct Copied {
 /// [`TreeError::Collision`], [`TreeError::Limit`], [`TreeError::MountPoint`],
 /// [`TreeError::Changed`], [`TreeError::Cancelled`], [`TreeError::Io`].
 pub fn copy(
-    trees: &[Tree],
+    trees: &[&Tree],
     to: &Tree,
     limits: &Limits,
     cancelled: &dyn Fn() -> bool,
@@ -68,7 +68,7 @@ struct Copy<'a> {
     walk: Walk<'a>,
     /// The directory that is written to, in step with the walk.
     target: Chain<()>,
-    earlier: &'a [Tree],
+    earlier: &'a [&'a Tree],
     limits: &'a Limits,
     copied: &'a mut Copied,
     cancelled: &'a dyn Fn() -> bool,
@@ -186,14 +186,14 @@ impl Copy<'_> {
     }
 
     fn collision_at(&self, path: PathBuf) -> TreeError {
-        let has = |tree: &Tree| {
+        let has = |tree: &&Tree| {
             let above = path
                 .parent()
                 .and_then(|parent| tree.open_below(parent).ok());
             let name = path.file_name();
-            above.zip(name).is_some_and(|(above, name)| {
-                statat(&above, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
-            })
+            above
+                .zip(name)
+                .is_some_and(|(above, name)| above.contains(name))
         };
         let first = self.earlier.iter().position(has).unwrap_or_default();
         TreeError::Collision {

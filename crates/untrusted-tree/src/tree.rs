@@ -1,8 +1,9 @@
+use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, open, openat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, open, openat, statat};
 use rustix::io::Errno;
 
 use crate::chain::{DIRECTORY, file_type};
@@ -79,6 +80,11 @@ impl Tree {
         };
         let parent = self.open_below(below.parent().unwrap_or(Path::new("")))?;
         open_regular(parent.as_fd(), name, &path)
+    }
+
+    /// Whether the directory has an entry of this name, a link that leads nowhere included.
+    pub fn contains(&self, name: impl AsRef<OsStr>) -> bool {
+        statat(&self.fd, name.as_ref(), AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
     /// The path that the tree was opened by, for messages.

@@ -70,7 +70,7 @@ fn copying_reads_nothing_else() {
         fs::create_dir(&to).unwrap();
         let Ok(tree) = Tree::open(root) else { return };
         let result = copy(
-            &[tree],
+            &[&tree],
             &Tree::open(&to).unwrap(),
             &Limits::default(),
             &carry_on,

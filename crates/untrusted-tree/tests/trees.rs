@@ -37,7 +37,12 @@ fn copy_to(trees: &[&Path], to: &Path) -> Result<untrusted_tree::Copied, TreeErr
     let trees: Vec<Tree> = trees.iter().map(|path| Tree::open(path).unwrap()).collect();
     fs::create_dir(to).unwrap();
     let to = Tree::open(to).unwrap();
-    copy(&trees, &to, &Limits::default(), &carry_on)
+    copy(
+        &trees.iter().collect::<Vec<_>>(),
+        &to,
+        &Limits::default(),
+        &carry_on,
+    )
 }
 
 /// Every path below `root`, with what it is.
@@ -259,7 +264,7 @@ fn holes_stay_holes() {
     let little = Limits::default().with_bytes(1 << 20);
     fs::create_dir(place.path().join("little")).unwrap();
     let refused = copy(
-        &[Tree::open(&from).unwrap()],
+        &[&Tree::open(&from).unwrap()],
         &Tree::open(place.path().join("little")).unwrap(),
         &little,
         &carry_on,
@@ -287,7 +292,8 @@ fn cancelling_stops_at_the_next_step() {
     };
     let to = place.path().join("to");
     fs::create_dir(&to).unwrap();
-    let trees = [Tree::open(&from).unwrap()];
+    let tree = Tree::open(&from).unwrap();
+    let trees = [&tree];
     stopped(copy(&trees, &Tree::open(&to).unwrap(), &Limits::default(), &soon).map(drop));
     stopped(usage(&from, &Limits::default(), &soon).map(drop));
     stopped(change_owner(&from, u32::MAX - 1, 1, 1, &soon));

@@ -26,11 +26,6 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// The program in its package tree.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The program's path relative to the root of its package tree.
     pub(crate) fn relative_path(&self) -> PathBuf {
         relative(&self.pkgdir, &self.path)

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use build_sandbox::{Isolation, SandboxError};
 use catalog_client::{CatalogError, WorkerType};
 use source_fetch::FetchError;
+use untrusted_tree::TreeError;
 
 use crate::dependencies::MissingDependency;
 use crate::progress::ProvisionPhase;
@@ -244,6 +245,20 @@ pub enum ProvisionError {
         candidates: Vec<PathBuf>,
     },
 
+    /// Two packages of one recipe have the same path, and it is not a directory in both.
+    #[error(
+        "the packages `{first}` and `{second}` both have `{}`; let one of them leave it out",
+        .path.display()
+    )]
+    PackagesCollide {
+        /// The package that has it first.
+        first: String,
+        /// The package that has it again.
+        second: String,
+        /// The path relative to both `pkgdir`s.
+        path: PathBuf,
+    },
+
     /// The packaged program cannot be used.
     #[error("the packaged program `{}` cannot be installed", .path.display())]
     UnusableBinary {
@@ -440,6 +455,13 @@ impl ProvisionError {
             action,
             path: path.to_owned(),
             source: Arc::new(source),
+        }
+    }
+
+    pub(crate) fn tree(action: &'static str, path: &Path, source: TreeError) -> Self {
+        match source {
+            TreeError::Cancelled => Self::Cancelled,
+            source => Self::io(action, path, source.into()),
         }
     }
 

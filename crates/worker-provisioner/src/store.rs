@@ -14,6 +14,7 @@ use std::sync::atomic::AtomicBool;
 
 use catalog_client::WorkerType;
 use jiff::ToSpan as _;
+use untrusted_tree::{Limits, Tree, TreeError};
 
 use crate::error::ProvisionError;
 use crate::lock::FileLock;
@@ -239,13 +240,59 @@ impl Store {
         Ok(None)
     }
 
-    /// Copies the package trees in and writes the receipt; `files` of the receipt is filled in.
+    /// Copies the packages into one tree of a version to be.
+    ///
+    /// From then on nothing that the build can still reach matters.
+    ///
+    /// # Errors
+    /// [`ProvisionError::PackagesCollide`], [`ProvisionError::Cancelled`] or an I/O error.
+    pub(crate) fn stage(
+        &self,
+        packages: &[Package],
+        worker_id: &str,
+        backend: WorkerType,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Staged, ProvisionError> {
+        let worker = worker_key(worker_id, backend);
+        let folder = self.worker_folder(worker_id, backend);
+        let failed = |source| ProvisionError::io("store a package in", &folder, source);
+        let staging = self.unfinished.staging(&worker).map_err(failed)?;
+        let root = staging.path().join("tree");
+        fs::create_dir(&root).map_err(failed)?;
+        let trees: Vec<&Tree> = packages.iter().map(|package| &package.tree).collect();
+        let name = |number: usize| {
+            let package = packages.get(number.saturating_sub(1));
+            package
+                .map(|package| package.name.clone())
+                .unwrap_or_default()
+        };
+        let into =
+            Tree::open(&root).map_err(|source| ProvisionError::tree("open", &root, source))?;
+        untrusted_tree::copy(&trees, &into, &Limits::default(), cancelled).map_err(|source| {
+            match source {
+                TreeError::Collision {
+                    path,
+                    first,
+                    second,
+                } => ProvisionError::PackagesCollide {
+                    first: name(first),
+                    second: name(second),
+                    path,
+                },
+                source => ProvisionError::tree("store a package in", &folder, source),
+            }
+        })?;
+        Ok(Staged { staging, root })
+    }
+
+    /// Writes the receipt and makes the staged tree a version; `files` of the receipt is filled in.
     ///
     /// The version is complete when this returns, and absent when it fails.
     pub(crate) fn add(
         &self,
-        pkgdirs: &[PathBuf],
+        staged: Staged,
         mut receipt: Receipt,
+        cancelled: &dyn Fn() -> bool,
     ) -> Result<Version, ProvisionError> {
         let folder = self.worker_folder(&receipt.worker_id, receipt.backend);
         // The order of the versions must not turn round when the host's clock is set back.
@@ -254,14 +301,8 @@ impl Store {
             receipt.stored_at = receipt.stored_at.max(next.unwrap_or(receipt.stored_at));
         }
         let failed = |source| ProvisionError::io("store a package in", &folder, source);
-        let worker = worker_key(&receipt.worker_id, receipt.backend);
-        let staging = self.unfinished.staging(&worker).map_err(failed)?;
-        let root = staging.path().join("tree");
-        fs::create_dir(&root).map_err(failed)?;
-        for pkgdir in pkgdirs {
-            tree::copy(pkgdir, &root).map_err(failed)?;
-        }
-        receipt.files = tree::record(&root).map_err(failed)?;
+        let Staged { staging, root } = staged;
+        receipt.files = tree::record(&root, cancelled)?;
         self.write_receipt(staging.path(), &receipt)?;
         let stamp = receipt.stored_at.as_nanosecond();
         let version = folder.join(format!("{}-{}-{stamp}", receipt.pkgver, receipt.pkgrel));
@@ -346,6 +387,36 @@ impl Store {
         remove_tree(&trash).map_err(failed)?;
         fs::rename(folder, &trash).map_err(failed)?;
         remove_tree(&trash).map_err(failed)
+    }
+}
+
+/// A package that a build has left.
+#[derive(Debug)]
+pub(crate) struct Package {
+    pub(crate) name: String,
+    /// Its `pkgdir`.
+    pub(crate) tree: Tree,
+}
+
+impl Package {
+    /// Whether it has something at `path`.
+    pub(crate) fn has(&self, path: &Path) -> bool {
+        let above = self.tree.open_below(path.parent().unwrap_or(Path::new("")));
+        above.is_ok_and(|above| path.file_name().is_some_and(|name| above.contains(name)))
+    }
+}
+
+/// The tree of a version to be, out of the build's reach; it is removed when dropped.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    staging: unfinished::Staging,
+    root: PathBuf,
+}
+
+impl Staged {
+    /// The root of the package tree.
+    pub(crate) fn tree(&self) -> &Path {
+        &self.root
     }
 }
 

@@ -1,23 +1,21 @@
 //! The private folder of one provision, removed however the provision ends.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+
+use untrusted_tree::Tree;
 
 use crate::error::ProvisionError;
 use crate::lock::FileLock;
+use crate::store::Package;
 
 /// The prefix of every workspace's name.
 const PREFIX: &str = "worker-provisioner-";
 
 /// The ending of the lock file beside a workspace, which says that its owner lives.
 const LOCK_SUFFIX: &str = ".lock";
-
-/// How often a folder that a dying process still writes to is removed again, and how far apart.
-const REMOVALS: u32 = 200;
-const BETWEEN_REMOVALS: Duration = Duration::from_millis(25);
 
 /// The folders of one build, as makepkg lays them out: `startdir`, `srcdir`, `pkgdir`.
 ///
@@ -74,6 +72,22 @@ impl Workspace {
         };
         removed.map_err(|source| ProvisionError::io("remove", &self.startdir, source))
     }
+}
+
+/// The packages of these names below `startdir`, which the build has had in its hands.
+///
+/// # Errors
+/// [`ProvisionError::Io`] when a `pkgdir` is no directory any more, or leads elsewhere.
+pub(crate) fn packages(startdir: &Path, names: &[String]) -> Result<Vec<Package>, ProvisionError> {
+    let open = |name: &String| {
+        let below = Path::new("pkg").join(name);
+        let tree = Tree::open(startdir)
+            .and_then(|tree| tree.open_below(&below))
+            .map_err(|source| ProvisionError::tree("open", &startdir.join(&below), source))?;
+        let name = name.clone();
+        Ok(Package { name, tree })
+    };
+    names.iter().map(open).collect()
 }
 
 impl Drop for Workspace {
@@ -155,58 +169,25 @@ pub(crate) fn sweep(temp_dir: &Path) -> u64 {
 /// Removes a build folder, then its lock; the lock's file stays where the folder does, so that the
 /// next sweep finds both.
 fn remove_locked(startdir: &Path, lock: FileLock) -> io::Result<()> {
-    let removed = remove_stubborn_tree(startdir);
+    // Processes on their way out may still write to it.
+    let removed = untrusted_tree::remove_patiently(startdir, &|| false).map_err(io::Error::from);
     if removed.is_err() {
         lock.leave();
     }
     removed
 }
 
-/// Removes a tree that processes on their way out may still write to.
-fn remove_stubborn_tree(path: &Path) -> io::Result<()> {
-    for _ in 1..REMOVALS {
-        match remove_tree(path) {
-            Ok(()) => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
-                std::thread::sleep(BETWEEN_REMOVALS);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    remove_tree(path)
-}
-
-/// Removes a tree even when its folders are read-only, as cargo's and go's caches are.
+/// Removes a tree of whatever depth, also what is read-only, as cargo's and go's caches are.
 pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_folders(path)?;
-            fs::remove_dir_all(path)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn open_folders(root: &Path) -> io::Result<()> {
-    let mut pending = vec![root.to_owned()];
-    while let Some(folder) = pending.pop() {
-        fs::set_permissions(&folder, Permissions::from_mode(0o700))?;
-        for entry in fs::read_dir(&folder)? {
-            let entry = entry?;
-            // `file_type` does not follow links: nothing outside the tree is touched.
-            if entry.file_type()?.is_dir() {
-                pending.push(entry.path());
-            }
-        }
-    }
-    Ok(())
+    Ok(untrusted_tree::remove(path, &|| false)?)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn names(folder: &Path) -> usize {

@@ -12,7 +12,7 @@ use super::{Built, Choice, Recipe, Run, TRIAL_LIMIT};
 use crate::accelerator;
 use crate::activate;
 use crate::artifact::{WorkerBinary, artifact_id};
-use crate::binary::{self, Found};
+use crate::binary;
 use crate::blocking::blocking;
 use crate::contract::Artifact as _;
 use crate::error::ProvisionError;
@@ -25,7 +25,7 @@ use crate::provisioner::Provisioned;
 use crate::receipt::{RECEIPT_VERSION, Receipt};
 use crate::store::{Change, Version};
 use crate::trial;
-use crate::workspace::Workspace;
+use crate::workspace::{self, Workspace};
 
 impl Run {
     /// Finds and checks the program, and keeps the package tree with its receipt.
@@ -40,11 +40,6 @@ impl Run {
         let config = &self.shared.config;
         let package = Arc::clone(&built.package);
         let binary_name = choice.variant.binary_name.clone();
-        let pkgdirs: Vec<PathBuf> = package
-            .pkgnames()
-            .iter()
-            .map(|name| workspace.pkgdir(name))
-            .collect();
         let mut receipt = Receipt {
             receipt_version: RECEIPT_VERSION,
             worker_id: self.request.worker_id.clone(),
@@ -65,8 +60,19 @@ impl Run {
             installed_sha256: None,
         };
         let verified = receipt.verification();
-        let trees = pkgdirs.clone();
-        let found = blocking(move || {
+        let store = self.shared.store.clone();
+        let (worker_id, backend) = (receipt.worker_id.clone(), receipt.backend);
+        let startdir = workspace.startdir().to_owned();
+        // A dropped future ends the copying too.
+        let cancel = self.cancel.child_token();
+        let _guard = cancel.clone().drop_guard();
+        let token = cancel.clone();
+        // Nothing of the build is alive, and what is stored from here on is out of reach for what
+        // the trial starts.
+        let (staged, program, in_package) = blocking(move || {
+            let cancelled = || token.is_cancelled();
+            let packages = workspace::packages(&startdir, package.pkgnames())?;
+            let staged = store.stage(&packages, &worker_id, backend, &cancelled)?;
             let packaged = package.pkgnames().iter().map(String::as_str);
             let names = binary::candidate_names(
                 binary_name
@@ -75,19 +81,29 @@ impl Run {
                     .chain(packaged)
                     .chain(package.provides()),
             );
-            let found = binary::find(&trees, &names)?;
+            let found = binary::find(&[staged.tree().to_owned()], &names)?;
             binary::check(&found)?;
-            Ok(found)
+            let program = found.relative_path();
+            let holder = packages
+                .iter()
+                .find(|package| package.has(&program))
+                .map(|package| package.tree.path().join(&program));
+            Ok((staged, program, holder))
         })
         .await?;
-        receipt.program = found.relative_path();
-        self.judge_program(&built.package, choice, &pkgdirs, found.path())
+        let root = staged.tree().to_owned();
+        self.judge_program(&built.package, choice, root.clone(), root.join(&program))
             .await?;
-        if config.trial {
-            self.try_out(&built.spec, &found).await?;
+        receipt.program = program;
+        if config.trial
+            && let Some(path) = in_package
+        {
+            self.try_out(&built.spec, &path).await?;
         }
         let store = self.shared.store.clone();
-        let version = blocking(move || store.add(&pkgdirs, receipt)).await?;
+        let token = cancel.clone();
+        let version =
+            blocking(move || store.add(staged, receipt, &|| token.is_cancelled())).await?;
         let text = format!(
             "found `{}`, verified by {verified}",
             version.receipt.program.display()
@@ -101,33 +117,24 @@ impl Run {
         &self,
         package: &Arc<EvaluatedPackage>,
         choice: &Choice,
-        pkgdirs: &[PathBuf],
-        program: &Path,
+        tree: PathBuf,
+        program: PathBuf,
     ) -> Result<(), ProvisionError> {
         let named = fit::named_sources(package);
-        let (pkgdirs, program) = (pkgdirs.to_owned(), program.to_owned());
         let cancel = self.cancel.clone();
-        let found = blocking(move || accelerator::look(&pkgdirs, &program, &cancel)).await?;
+        let found = blocking(move || accelerator::look(&[tree], &program, &cancel)).await?;
         let fit = fit::judge_program(choice.backend.backend, &named, &found);
         self.judge_fit(ProvisionPhase::Binary, choice, fit)
     }
 
-    async fn try_out(&self, spec: &BuildSpec, found: &Found) -> Result<(), ProvisionError> {
+    async fn try_out(&self, spec: &BuildSpec, program: &Path) -> Result<(), ProvisionError> {
         let mut spec = spec.clone();
         spec.limits.wall = TRIAL_LIMIT;
         plan::unveil(&mut spec, &self.shared.config);
         spec.log_file = None;
         let sandbox = &self.shared.sandbox;
         let id = &self.request.worker_id;
-        trial::run(
-            sandbox,
-            &spec,
-            found.path(),
-            id,
-            &self.cancel,
-            &self.emitter,
-        )
-        .await
+        trial::run(sandbox, &spec, program, id, &self.cancel, &self.emitter).await
     }
 
     /// Puts the stored program in place.

@@ -1,68 +1,52 @@
 //! A package tree as a list of files with their digests.
 
-use std::fs::{self, File, Permissions};
+use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
+use untrusted_tree::{Kind, Limits, Tree, TreeError, Visit};
 
 use crate::error::ProvisionError;
 use crate::receipt::{FileContent, FileRecord};
 
-/// Copies what is below `from` to `to`, folders, files and links; anything else is left out.
-///
-/// Set-user-id bits do not survive, and the owner is whoever copies.
-pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let kind = entry.file_type()?;
-        let (source, target) = (entry.path(), to.join(entry.file_name()));
-        if kind.is_dir() {
-            match fs::create_dir(&target) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                _ => {}
-            }
-            copy(&source, &target)?;
-        } else if kind.is_file() {
-            let mode = entry.metadata()?.mode() & 0o777;
-            fs::copy(&source, &target)?;
-            fs::set_permissions(&target, Permissions::from_mode(mode | 0o600))?;
-            File::open(&target)?.sync_all()?;
-        } else if kind.is_symlink() {
-            std::os::unix::fs::symlink(fs::read_link(&source)?, &target)?;
-        }
-    }
-    Ok(())
-}
-
 /// Lists everything below `root`, ordered by path.
-pub(super) fn record(root: &Path) -> io::Result<Vec<FileRecord>> {
+pub(super) fn record(
+    root: &Path,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<Vec<FileRecord>, ProvisionError> {
+    let failed = |source: TreeError| ProvisionError::tree("read", root, source);
+    let tree = Tree::open(root).map_err(failed)?;
+    let mut walk = tree.walk(&Limits::default(), cancelled).map_err(failed)?;
     let mut files = Vec::new();
-    let mut pending = vec![root.to_owned()];
-    while let Some(folder) = pending.pop() {
-        for entry in fs::read_dir(&folder)? {
-            let path = entry?.path();
-            let metadata = path.symlink_metadata()?;
-            let content = if metadata.is_dir() {
-                pending.push(path.clone());
-                FileContent::Folder
-            } else if metadata.is_symlink() {
-                FileContent::Link {
-                    target: fs::read_link(&path)?,
-                }
-            } else {
+    while let Some(visit) = walk.next().map_err(failed)? {
+        let Visit::Entry(entry) = visit else {
+            continue;
+        };
+        let mode = walk.mode(&entry).map_err(failed)?;
+        let content = match entry.kind {
+            Kind::Directory => FileContent::Folder,
+            Kind::Link => FileContent::Link {
+                target: walk.read_link(&entry).map_err(failed)?,
+            },
+            // Nothing else is ever stored; what somebody puts there is no file.
+            Kind::File | Kind::Other => {
+                let file = walk.open_file(&entry).map_err(failed)?;
+                let io = |source| ProvisionError::io("read", &walk.path(&entry), source);
                 FileContent::File {
-                    size: metadata.len(),
-                    sha256: sha256_of(&path)?,
+                    size: file.metadata().map_err(io)?.len(),
+                    sha256: sha256(file, cancelled).map_err(io)?,
                 }
-            };
-            let relative = path.strip_prefix(root).unwrap_or(&path).to_owned();
-            files.push(FileRecord {
-                path: relative,
-                mode: metadata.mode() & 0o7777,
-                content,
-            });
+            }
+        };
+        files.push(FileRecord {
+            path: walk.relative_path(&entry),
+            mode,
+            content,
+        });
+        if entry.kind == Kind::Directory {
+            walk.descend(&entry).map_err(failed)?;
         }
     }
     files.sort_by(|left, right| left.path.cmp(&right.path));
@@ -71,10 +55,10 @@ pub(super) fn record(root: &Path) -> io::Result<Vec<FileRecord>> {
 
 /// What differs between the tree and its list, one line for people each.
 pub(super) fn verify(root: &Path, expected: &[FileRecord]) -> Result<Vec<String>, ProvisionError> {
-    let found = match record(root) {
-        Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(source) => return Err(ProvisionError::io("read", root, source)),
+    let found = if root.symlink_metadata().is_ok() {
+        record(root, &|| false)?
+    } else {
+        Vec::new()
     };
     let mut problems = Vec::new();
     for file in expected {
@@ -120,12 +104,18 @@ pub(super) fn size(file: &FileRecord) -> u64 {
     }
 }
 
-/// The sha256 of a file in lower-case hexadecimal.
+/// The sha256 of the regular file at `path` in lower-case hexadecimal.
 pub(crate) fn sha256_of(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
+    sha256(File::open(path)?, &|| false)
+}
+
+fn sha256(mut file: File, cancelled: &dyn Fn() -> bool) -> io::Result<String> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 256 << 10];
     loop {
+        if cancelled() {
+            return Err(TreeError::Cancelled.into());
+        }
         match file.read(&mut buffer)? {
             0 => return Ok(hex::encode(hasher.finalize())),
             count => hasher.update(&buffer[..count]),

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use tempfile::{TempDir, TempPath};
+use tempfile::TempPath;
 
 use super::sync_folder;
 
@@ -63,11 +63,13 @@ impl Unfinished {
     }
 
     /// A folder to put a version together in; it is removed when dropped.
-    pub(super) fn staging(&self, worker: &str) -> io::Result<TempDir> {
+    pub(super) fn staging(&self, worker: &str) -> io::Result<Staging> {
         fs::create_dir_all(&self.folder)?;
-        tempfile::Builder::new()
+        let folder = tempfile::Builder::new()
             .prefix(&nameless(worker))
-            .tempdir_in(&self.folder)
+            .tempdir_in(&self.folder)?;
+        // Not removed by path and recursion: what comes in may be deep.
+        Ok(Staging(folder.keep()))
     }
 
     /// Replaces the file at `path`, of the same file system, whole or not at all.
@@ -99,6 +101,24 @@ impl Unfinished {
         file.as_file().sync_all()?;
         sync_folder(&self.folder)?;
         Ok(file.into_temp_path())
+    }
+}
+
+/// A folder that a version is put together in, until it is renamed.
+#[derive(Debug)]
+pub(super) struct Staging(PathBuf);
+
+impl Staging {
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if let Err(error) = untrusted_tree::remove(&self.0, &|| false) {
+            tracing::warn!(%error, path = %self.0.display(), "an unfinished version was not removed");
+        }
     }
 }
 
