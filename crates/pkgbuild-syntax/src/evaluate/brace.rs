@@ -133,7 +133,7 @@ fn skip_bracket(text: &str, open: usize, opening: u8, closing: u8) -> usize {
             if depth == 0 {
                 return at;
             }
-        } else if bytes[at] == b'$' {
+        } else if bytes[at] == b'$' && bytes.get(at + 1) != Some(&b'\'') {
             at += 1;
         } else {
             at = skip(text, at);

@@ -25,6 +25,8 @@ pub(crate) struct Call<'a> {
     pub(crate) args: Vec<Arg<'a>>,
     /// Set when not even the number of arguments is known.
     pub(crate) unknown: Option<Reason>,
+    /// How many of `args` are sure to stand where they do, in front of those of unknown number.
+    pub(crate) placed: usize,
 }
 
 /// An argument of a builtin.

@@ -181,7 +181,11 @@ impl Shell {
         let mut unknown = None;
         let mut unknown_name = None;
         let mut fields = Vec::new();
+        let mut placed = None;
         for argument in &simple.arguments {
+            if unknown.is_some() {
+                placed.get_or_insert(args.len());
+            }
             match argument {
                 Argument::Word(word) => match self.word_fields(file, word, &mut fields) {
                     Ok(()) => args.extend(fields.drain(..).map(Arg::Field)),
@@ -252,6 +256,7 @@ impl Shell {
         let call = Call {
             file,
             name: &name,
+            placed: placed.unwrap_or(args.len() + 1) - 1,
             args,
             unknown,
         };

@@ -138,7 +138,14 @@ impl Shell {
         self.status = Ok(0);
         for word in words {
             self.fuel.spend(1)?;
-            self.assign(name, word, false)?;
+            match self.assign(name, word, false) {
+                Err(Stop::Failed { fatal: false, .. }) => {
+                    self.complain();
+                    self.status = Ok(1);
+                    break;
+                }
+                other => other?,
+            }
             match self.list(file, body)? {
                 Flow::Next | Flow::Continue(1) => {}
                 Flow::Break(1) => break,

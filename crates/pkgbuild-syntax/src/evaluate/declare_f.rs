@@ -101,10 +101,17 @@ impl<'f> Printer<'f> {
     fn list(&mut self, list: &List) {
         for (index, statement) in list.statements.iter().enumerate() {
             self.statement(statement);
+            if index > 0 && statement.terminator != Terminator::Background {
+                // The bodies follow each pair of joined commands.
+                self.documents();
+            }
             let last = index + 1 == list.statements.len();
             if statement.terminator == Terminator::Background {
                 self.out.push_str(" &");
-                self.documents();
+                if !self.deferred.is_empty() {
+                    self.documents();
+                    self.out.push(' ');
+                }
                 if !last {
                     self.out.push(' ');
                     self.skip_indent = true;
@@ -176,7 +183,10 @@ impl<'f> Printer<'f> {
             }
             Command::AndOr(list) => {
                 self.command(&list.first);
-                for (operator, command) in &list.rest {
+                for (index, (operator, command)) in list.rest.iter().enumerate() {
+                    if index > 0 {
+                        self.documents();
+                    }
                     self.connector(match operator {
                         AndOrOperator::And => " && ",
                         AndOrOperator::Or => " || ",
@@ -319,6 +329,7 @@ impl<'f> Printer<'f> {
                 self.out.push_str(if *until { "until " } else { "while " });
                 self.skip_indent = true;
                 self.list(condition);
+                self.documents();
                 self.semicolon();
                 self.out.push_str(" do\n");
                 self.loop_body(body);

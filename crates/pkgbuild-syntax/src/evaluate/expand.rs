@@ -203,6 +203,9 @@ impl Shell {
         fields: &mut Vec<Field>,
     ) -> Result<(), Stop> {
         self.fuel.spend(1)?;
+        if !self.state.options.no_braces && nests_braces(file, word) {
+            return Err(self.unsupported("{", "braces where quotes nest"));
+        }
         if !self.state.options.no_braces && word.may_expand_braces(file) {
             let text = self.utf8(file.text(word.span))?;
             if let Some(words) = brace::expand(text, &mut self.fuel)? {
@@ -346,10 +349,20 @@ impl Shell {
             WordPart::Escaped(_) | WordPart::SingleQuoted(_) | WordPart::AnsiCQuoted(_) => {
                 let text = part.static_text(file).unwrap_or_default();
                 let text = self.utf8(&text)?.to_owned();
+                if mode.quoted
+                    && matches!(part, WordPart::AnsiCQuoted(_))
+                    && text.contains(['$', '`', '"', '\\', '\'', '}'])
+                {
+                    // Between double quotes bash reads what it decoded once more.
+                    return Err(self.unsupported("$'…'", "special characters in double quotes"));
+                }
                 self.fuel.store(text.len())?;
                 pieces.push(Piece::Text(text, Quote::Quoted));
             }
             WordPart::DoubleQuoted(quoted) => {
+                if joins_and_parts(quoted.parts()) {
+                    return Err(self.unsupported("[*]", "beside `[@]` in the same quotes"));
+                }
                 if quoted.parts().is_empty() {
                     pieces.push(Piece::Text(String::new(), Quote::Quoted));
                 }
@@ -405,6 +418,50 @@ fn makes_fields(part: &WordPart) -> bool {
                 | Operation::Default { .. }
                 | Operation::Alternative { .. }
         )
+}
+
+/// Whether bash may expand braces in the word that the syntax says are quoted: it takes each quote
+/// in `"${x:+"{a,b}"}"` for the end of a string or the beginning of one. After `{…}` it also loses
+/// count at `\{`.
+fn nests_braces(file: &File, word: &Word) -> bool {
+    let text = |span| file.text(span);
+    let mut opened = false;
+    word.parts().iter().any(|part| match part {
+        WordPart::DoubleQuoted(quoted) => quoted.parts().iter().any(|inner| match inner {
+            WordPart::Parameter(expansion) => {
+                expansion.operation.operand().is_some_and(|operand| {
+                    operand.parts().iter().any(|part| {
+                        matches!(part, WordPart::DoubleQuoted(quoted)
+                        if text(quoted.span).contains(&b'{'))
+                    })
+                })
+            }
+            _ => false,
+        }),
+        WordPart::Literal(span) => {
+            opened |= text(*span).contains(&b'{');
+            false
+        }
+        WordPart::Escaped(span) => opened && text(*span) == b"\\{",
+        _ => false,
+    })
+}
+
+/// Whether an operator on `[*]` or `$*` stands beside `[@]` or `$@` between the same quotes, where
+/// bash does not join.
+fn joins_and_parts(parts: &[WordPart]) -> bool {
+    let (mut joins, mut breaks) = (false, false);
+    for part in parts {
+        if let WordPart::Parameter(expansion) = part {
+            joins |= !matches!(expansion.operation, Operation::Value)
+                && (matches!(expansion.parameter, Parameter::Special(b'*'))
+                    || matches!(expansion.subscript, Some(Subscript::Star)));
+            breaks |= matches!(expansion.parameter, Parameter::Special(b'@'))
+                || matches!(expansion.subscript, Some(Subscript::At))
+                || matches!(expansion.operation, Operation::Names { joined: false });
+        }
+    }
+    joins && breaks
 }
 
 /// Whether an account can have this name; bash leaves the tilde before any other.

@@ -220,6 +220,11 @@ fn substring(text: &str, offset: i64, length: Option<i64>) -> Result<String, Sto
     Ok(text.chars().skip(skip).take(take).collect())
 }
 
+/// Changes the case of every character, as C does: one to one.
+pub(crate) fn recased_text(text: &str, change: CaseChange) -> String {
+    text.chars().map(|c| recased(c, change)).collect()
+}
+
 /// Changes the case of one character; one whose other case is several characters stays.
 fn recased(c: char, change: CaseChange) -> char {
     let one = |mut chars: Box<dyn Iterator<Item = char>>| {

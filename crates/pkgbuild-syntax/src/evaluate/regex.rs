@@ -15,6 +15,8 @@ pub(crate) struct Regex {
     /// A group that may be left out or repeated, whose extent POSIX chooses by its own rules.
     optional_groups: bool,
     groups: bool,
+    /// Classes and letter case of characters beyond ASCII are the engine's, not the C library's.
+    ascii_only: bool,
 }
 
 /// What a search found.
@@ -57,20 +59,30 @@ impl Regex {
             alternatives: translated.alternatives,
             optional_groups: translated.optional_groups,
             groups: translated.groups,
+            ascii_only: translated.classes || fold,
         })
     }
 
-    pub(crate) fn is_match(&self, text: &str) -> bool {
-        self.search.is_match(text)
+    /// Whether what the text matches is not known.
+    fn is_uncertain(&self, text: &str) -> bool {
+        self.ascii_only && !text.is_ascii()
     }
 
-    /// Whether the whole text matches.
-    pub(crate) fn is_whole(&self, text: &str) -> bool {
-        self.whole.is_match(text)
+    /// Whether some of the text matches; `None` where that is not known.
+    pub(crate) fn is_match(&self, text: &str) -> Option<bool> {
+        (!self.is_uncertain(text)).then(|| self.search.is_match(text))
+    }
+
+    /// Whether the whole text matches; `None` where that is not known.
+    pub(crate) fn is_whole(&self, text: &str) -> Option<bool> {
+        (!self.is_uncertain(text)).then(|| self.whole.is_match(text))
     }
 
     /// The longest match from a byte offset on, groups left aside.
     pub(crate) fn whole_match(&self, text: &str, at: usize) -> Groups {
+        if self.is_uncertain(text) {
+            return Groups::Ambiguous;
+        }
         let Some(found) = self.search.find_at(text, at).map(|found| found.range()) else {
             return Groups::None;
         };
@@ -80,12 +92,20 @@ impl Regex {
         Groups::Found(vec![Some(found)])
     }
 
+    /// How many groups the expression has.
+    pub(crate) fn group_count(&self) -> usize {
+        self.search.captures_len() - 1
+    }
+
     pub(crate) fn groups(&self, text: &str) -> Groups {
         self.groups_at(text, 0)
     }
 
     /// Searches from a byte offset on.
     pub(crate) fn groups_at(&self, text: &str, at: usize) -> Groups {
+        if self.is_uncertain(text) {
+            return Groups::Ambiguous;
+        }
         let Some(captures) = self.search.captures_at(text, at) else {
             return Groups::None;
         };
@@ -127,6 +147,8 @@ struct Translated {
     alternatives: bool,
     optional_groups: bool,
     groups: bool,
+    /// A class such as `[:alpha:]` or `\w` is in it.
+    classes: bool,
 }
 
 /// Rewrites a POSIX expression in the engine's syntax.
@@ -141,6 +163,7 @@ fn translate(pattern: &str, extended: bool) -> Option<Translated> {
         alternatives: false,
         optional_groups: false,
         groups: false,
+        classes: false,
     };
     let mut at = 0;
     let mut open = 0_u32;
@@ -157,6 +180,7 @@ fn translate(pattern: &str, extended: bool) -> Option<Translated> {
                 match next {
                     '(' | ')' | '{' | '}' | '|' | '+' | '?' => (!extended, next),
                     'w' | 'W' | 's' | 'S' | 'b' | 'B' => {
+                        out.classes = true;
                         out.text.push('\\');
                         out.text.push(next);
                         atom = true;
@@ -191,7 +215,7 @@ fn translate(pattern: &str, extended: bool) -> Option<Translated> {
                 (atom, after_group) = (true, false);
             }
             '[' => {
-                at = bracket(&chars, at, &mut out.text)?;
+                at = bracket(&chars, at, &mut out)?;
                 (atom, after_group) = (true, false);
             }
             '(' => {
@@ -281,7 +305,10 @@ fn translate(pattern: &str, extended: bool) -> Option<Translated> {
 }
 
 /// Copies a bracket expression, of which the opening is read already.
-fn bracket(chars: &[char], from: usize, out: &mut String) -> Option<usize> {
+fn bracket(chars: &[char], from: usize, out: &mut Translated) -> Option<usize> {
+    let Translated {
+        text: out, classes, ..
+    } = out;
     let mut at = from;
     out.push('[');
     if chars.get(at) == Some(&'^') {
@@ -298,6 +325,7 @@ fn bracket(chars: &[char], from: usize, out: &mut String) -> Option<usize> {
         if c == '[' && matches!(chars.get(at + 1), Some(':')) {
             let close = (at + 2..chars.len().checked_sub(1)?)
                 .find(|&i| chars[i] == ':' && chars[i + 1] == ']')?;
+            *classes = true;
             out.extend(&chars[at..close + 2]);
             at = close + 2;
             continue;

@@ -20,7 +20,7 @@ pub(super) fn starts_expansion(input: Cursor<'_>, mode: Mode) -> bool {
     }
     match input.byte(1) {
         Some(b'(' | b'{' | b'[') => true,
-        Some(b'\'' | b'"') => !mode.quoted(),
+        Some(b'\'' | b'"') => !mode.quoted() || mode == Mode::DoubleOperand { decodes: true },
         Some(byte) => is(byte, class::NAME) || is_special(byte),
         None => false,
     }
@@ -33,7 +33,8 @@ fn is_special(byte: u8) -> bool {
 /// The expansion at the cursor, which [`starts_expansion`].
 pub(super) fn expansion(input: Cursor<'_>, mode: Mode) -> Step<'_, WordPart> {
     if input.peek() == Some(b'`') {
-        return backquoted(input, matches!(mode, Mode::Double | Mode::DoubleOperand));
+        let double = matches!(mode, Mode::Double | Mode::DoubleOperand { .. });
+        return backquoted(input, double);
     }
     match input.byte(1) {
         Some(b'(') if input.byte(2) == Some(b'(') => dollar_double_paren(input),
@@ -291,7 +292,10 @@ fn conditional(input: Cursor<'_>, sign: u8, or_empty: bool, mode: Mode) -> Step<
         Mode::Word | Mode::Regex | Mode::Whole | Mode::Operand { .. } | Mode::Subscript => {
             Mode::Operand { slash: false }
         }
-        _ => Mode::DoubleOperand,
+        Mode::Double | Mode::DoubleOperand { decodes: true } => {
+            Mode::DoubleOperand { decodes: true }
+        }
+        _ => Mode::DoubleOperand { decodes: false },
     };
     let (rest, word) = word(input, mode)?;
     let operation = match sign {

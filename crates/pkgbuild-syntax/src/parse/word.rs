@@ -24,8 +24,9 @@ pub(super) enum Mode {
     HereDocument { strip_tabs: bool },
     /// An operand in `${…}`, up to `}`; up to `/` too when asked.
     Operand { slash: bool },
-    /// An operand of `- = ? +` in a double-quoted `${…}`.
-    DoubleOperand,
+    /// An operand of `- = ? +` in a `${…}` between double quotes, where bash decodes `$'…'` and
+    /// `$"…"`; in a here-document or an expression they are plain text.
+    DoubleOperand { decodes: bool },
     /// Between `[` and `]`.
     Subscript,
     /// Between `((` and `))`.
@@ -50,7 +51,7 @@ impl Mode {
             Self::HereDocument { strip_tabs: false } => class::EXPAND,
             Self::HereDocument { strip_tabs: true } => class::EXPAND | class::LINE,
             Self::Operand { slash: true } => QUOTES | class::BRACE | class::SLASH,
-            Self::Operand { slash: false } | Self::DoubleOperand => QUOTES | class::BRACE,
+            Self::Operand { slash: false } | Self::DoubleOperand { .. } => QUOTES | class::BRACE,
             Self::Subscript => QUOTES | class::BRACKET,
             Self::Arithmetic => ARITHMETIC | class::PAREN,
             Self::ArithmeticClause => ARITHMETIC | class::PAREN | class::SEMICOLON,
@@ -70,8 +71,8 @@ impl Mode {
     /// Whether the backslash in front of `byte` quotes it.
     const fn escapes(self, byte: u8) -> bool {
         match self {
-            Self::Double | Self::DoubleOperand if matches!(byte, b'"') => true,
-            Self::DoubleOperand if matches!(byte, b'}') => true,
+            Self::Double | Self::DoubleOperand { .. } if matches!(byte, b'"') => true,
+            Self::DoubleOperand { .. } if matches!(byte, b'}') => true,
             _ if self.quoted() => matches!(byte, b'$' | b'`' | b'\\'),
             _ => true,
         }
@@ -258,7 +259,7 @@ impl<'s> Reader<'s> {
     ) -> Result<Option<Cursor<'s>>, nom::Err<Failure>> {
         let next = input.advance(1);
         Ok(match byte {
-            b'\'' if self.mode == Mode::DoubleOperand => {
+            b'\'' if matches!(self.mode, Mode::DoubleOperand { .. }) => {
                 if input.at() >= self.plain_until {
                     match memchr::memchr(b'\'', next.rest()) {
                         Some(length) => self.plain_until = next.at() + length + 1,

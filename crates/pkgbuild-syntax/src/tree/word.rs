@@ -274,6 +274,19 @@ pub enum Operation {
     Bad(Span),
 }
 
+impl Operation {
+    /// The operand of `- = ? +`, which is read as the word round the expansion is.
+    pub(crate) fn operand(&self) -> Option<&Word> {
+        match self {
+            Self::Default { word, .. }
+            | Self::Assign { word, .. }
+            | Self::Error { word, .. }
+            | Self::Alternative { word, .. } => Some(word),
+            _ => None,
+        }
+    }
+}
+
 /// Which matches `${x/…}` replaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anchor {

@@ -84,6 +84,14 @@ fn run(
         }
         let on = flag.starts_with('-');
         for letter in flag[1..].chars() {
+            let known = match call.name {
+                "export" => "fnp",
+                "readonly" => "aAfp",
+                _ => "aAfFgiIlnprtux",
+            };
+            if !known.contains(letter) {
+                return Ok(2.into());
+            }
             let target = if on { &mut flags.set } else { &mut flags.clear };
             match letter {
                 'r' => target.readonly = true,
@@ -300,6 +308,15 @@ fn declared_here(
         Place::Function => shell.function_scope(),
         Place::Visible => shell.locate(name).unwrap_or(0),
     };
+    if at > 0
+        && shell.locate(name) == Some(0)
+        && shell
+            .variable(name)
+            .is_some_and(|global| global.attributes.readonly)
+    {
+        // A readonly global variable cannot be hidden, one of a calling function can.
+        return Err(Stop::failed(format!("{name}: readonly variable")));
+    }
     let doubt = shell.doubt.reason().cloned();
     if let Some(reason) = &doubt
         && place == Place::Function

@@ -67,6 +67,7 @@ pub(super) fn command(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Sto
         name: call.name,
         args: args.to_vec(),
         unknown: call.unknown.clone(),
+        placed: 0,
     };
     let mut status = 1;
     for name in names.texts()? {
@@ -118,6 +119,7 @@ fn run_without_functions(
         name,
         args: rest.to_vec(),
         unknown: call.unknown.clone(),
+        placed: call.placed.saturating_sub(call.args.len() - rest.len()),
     };
     let flow = shell.deeper(|shell| shell.call_builtin(&inner))?;
     Ok(Outcome {

@@ -43,6 +43,13 @@ pub(super) fn printf(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop
     if let Some(Arg::Field(Ok(flag))) = args.first()
         && let Some(joined) = flag.strip_prefix("-v")
     {
+        if let Some(reason) = &call.unknown
+            && call.placed < 2
+        {
+            // The name may be among the words of unknown number.
+            shell.forget_everything(reason);
+            return Err(reason.clone().into());
+        }
         if joined.is_empty() {
             match args.get(1) {
                 Some(Arg::Field(Ok(name))) => variable = Some(name.clone()),
@@ -69,6 +76,7 @@ pub(super) fn printf(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop
         name: call.name,
         args: args.to_vec(),
         unknown: call.unknown.clone(),
+        placed: 0,
     };
     let formatted = call.texts().and_then(|args| match args.split_first() {
         None => Ok((String::new(), 2)),

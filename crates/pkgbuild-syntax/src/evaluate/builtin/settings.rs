@@ -164,6 +164,7 @@ pub(super) fn set(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> {
                 name: call.name,
                 args: args.to_vec(),
                 unknown: None,
+                placed: args.len(),
             };
             List::Known(inner.fields(shell)?)
         };

@@ -40,6 +40,11 @@ impl Shell {
                     self.status = Err(reason);
                     Ok(Flow::Next)
                 }
+                Err(Stop::Failed { fatal: false, .. }) if fails_alone(call.name) => {
+                    self.complain();
+                    self.status = Ok(1);
+                    Ok(Flow::Next)
+                }
                 Err(stop) => Err(stop),
             };
         }
@@ -102,6 +107,11 @@ impl Shell {
             })
         })
     }
+}
+
+/// Builtins whose assignments fail with a status, not with the whole command line.
+fn fails_alone(name: &str) -> bool {
+    matches!(name, "mapfile" | "printf" | "read" | "readarray")
 }
 
 /// Commands that are not interpreted here and print nothing unless asked to.

@@ -110,15 +110,17 @@ pub(super) fn condition_text(file: &File, condition: &Condition) -> String {
 /// A word as bash keeps it: line continuations gone, `$'…'` decoded, `$(…)` printed anew.
 pub(super) fn word_text(file: &File, word: &Word) -> String {
     let mut text = String::new();
-    rendered(file, word.span, word.parts().iter(), &mut text);
+    rendered(file, word.span, word.parts().iter(), false, &mut text);
     text
 }
 
-/// The text of a span in which the parts are rendered and the rest is copied.
+/// The text of a span in which the parts are rendered and the rest is copied. Between double quotes
+/// what `$'…'` gives stands without quotes of its own.
 fn rendered<'p>(
     file: &File,
     span: Span,
     parts: impl Iterator<Item = &'p WordPart>,
+    quoted: bool,
     out: &mut String,
 ) {
     let mut at = span.start;
@@ -128,7 +130,7 @@ fn rendered<'p>(
             continue;
         }
         copied(file, Span::new(at, here.start), out);
-        part_text(file, part, out);
+        part_text(file, part, quoted, out);
         at = here.end;
     }
     copied(file, Span::new(at, span.end), out);
@@ -138,29 +140,36 @@ fn copied(file: &File, span: Span, out: &mut String) {
     out.push_str(&file.text_lossy(span).replace("\\\n", ""));
 }
 
-fn part_text(file: &File, part: &WordPart, out: &mut String) {
+fn part_text(file: &File, part: &WordPart, quoted: bool, out: &mut String) {
     match part {
         WordPart::Literal(_) | WordPart::Escaped(_) | WordPart::SingleQuoted(_) => {
             out.push_str(&file.text_lossy(part.span()));
         }
         WordPart::AnsiCQuoted(_) => {
             let text = part.static_text(file).unwrap_or_default();
-            out.push_str(&quote::single(&String::from_utf8_lossy(&text)));
+            let text = String::from_utf8_lossy(&text);
+            if quoted {
+                out.push_str(&text);
+            } else {
+                out.push_str(&quote::single(&text));
+            }
         }
-        WordPart::DoubleQuoted(quoted) => {
-            let dollar = file.text(quoted.span).starts_with(b"$");
-            let span = Span::new(quoted.span.start + u32::from(dollar), quoted.span.end);
-            rendered(file, span, quoted.parts().iter(), out);
+        WordPart::DoubleQuoted(inner) => {
+            let dollar = file.text(inner.span).starts_with(b"$");
+            let span = Span::new(inner.span.start + u32::from(dollar), inner.span.end);
+            rendered(file, span, inner.parts().iter(), true, out);
         }
         WordPart::Parameter(expansion) => {
             let parts = operands(expansion);
-            rendered(file, expansion.span, parts.into_iter(), out);
+            let quoted = quoted && expansion.operation.operand().is_some();
+            rendered(file, expansion.span, parts.into_iter(), quoted, out);
         }
         WordPart::Arithmetic(expansion) => {
             rendered(
                 file,
                 expansion.span,
                 expansion.expression.parts().iter(),
+                false,
                 out,
             );
         }

@@ -82,8 +82,10 @@ fn request<'a>(shell: &mut Shell, args: &[&'a str], kind: char) -> Result<Reques
                             };
                             if letter == 'e' {
                                 request.patterns.push(value);
+                            } else if let Ok(limit) = value.parse() {
+                                flags.limit = Some(limit);
                             } else {
-                                flags.limit = value.parse().ok();
+                                return Err(shell.unsupported("grep", format!("-m{value}")));
                             }
                             break;
                         }
@@ -130,11 +132,15 @@ fn run(shell: &mut Shell, args: &[&str], kind: char) -> Result<i32, Stop> {
     let mut found = 0_usize;
     for line in text.lines() {
         shell.fuel.spend(1 + line.len() as u64)?;
-        let hit = if flags.line {
-            compiled.iter().any(|regex| regex.is_whole(line))
-        } else {
-            compiled.iter().any(|regex| regex.is_match(line))
-        };
+        let mut hit = false;
+        for regex in &compiled {
+            let matches = if flags.line {
+                regex.is_whole(line)
+            } else {
+                regex.is_match(line)
+            };
+            hit |= matches.ok_or_else(|| shell.unsupported("grep", BEYOND_ASCII))?;
+        }
         if hit == flags.invert {
             continue;
         }
@@ -183,6 +189,8 @@ fn run(shell: &mut Shell, args: &[&str], kind: char) -> Result<i32, Stop> {
     }
     Ok(i32::from(found == 0))
 }
+
+const BEYOND_ASCII: &str = "a class or letter case beyond ASCII";
 
 fn escape(text: &str) -> String {
     let mut escaped = String::new();

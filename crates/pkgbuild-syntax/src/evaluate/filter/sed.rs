@@ -100,6 +100,10 @@ pub(super) fn sed(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
     let Some(mut commands) = Parser::new(&script, extended).commands() else {
         return Err(shell.unsupported("sed", script));
     };
+    if commands.iter().any(Command::refers_to_no_group) {
+        shell.complain();
+        return Ok(1);
+    }
     let text = shell.filter_input(&files)?;
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let mut out = String::new();
@@ -112,8 +116,10 @@ pub(super) fn sed(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
         let (mut deleted, mut quits) = (false, false);
         for command in &mut commands {
             shell.fuel.spend(1 + space.len() as u64)?;
-            if !command.applies(index + 1, last, &space) {
-                continue;
+            match command.applies(index + 1, last, &space) {
+                Some(true) => {}
+                Some(false) => continue,
+                None => return Err(shell.unsupported("sed", "a class beyond ASCII")),
             }
             match &command.action {
                 Action::Delete => {
@@ -192,6 +198,7 @@ fn substituted(
 ) -> Result<Substituted, Stop> {
     let mut out = String::new();
     let (mut at, mut copied, mut count, mut changed) = (0, 0, 0, false);
+    let mut last_end = None;
     while at <= text.len() {
         shell.fuel.spend(1 + (text.len() - at) as u64)?;
         let groups = match regex.groups_at(text, at) {
@@ -203,7 +210,8 @@ fn substituted(
             break;
         };
         // An empty match right behind the last one does not count.
-        let empty_behind = range.is_empty() && changed && range.start == copied;
+        let empty_behind = range.is_empty() && last_end == Some(range.start);
+        last_end = Some(range.end);
         if !empty_behind {
             count += 1;
             if count >= nth {
@@ -242,23 +250,35 @@ fn substituted(
 }
 
 impl Command {
-    fn applies(&mut self, line: usize, last: bool, space: &str) -> bool {
+    /// Whether the replacement refers to a group that the expression has not, which sed refuses
+    /// before it reads anything.
+    fn refers_to_no_group(&self) -> bool {
+        let Action::Substitute { regex, with, .. } = &self.action else {
+            return false;
+        };
+        let groups = regex.group_count();
+        with.iter()
+            .any(|part| matches!(part, Part::Group(group) if *group > groups))
+    }
+
+    /// Whether the command is for this line; `None` where that is not known.
+    fn applies(&mut self, line: usize, last: bool, space: &str) -> Option<bool> {
         let matches = |address: &Address| match address {
-            Address::Line(number) => *number == line,
-            Address::Last => last,
+            Address::Line(number) => Some(*number == line),
+            Address::Last => Some(last),
             Address::Match(regex) => regex.is_match(space),
         };
         let chosen = match (&self.from, &self.to) {
             (None, _) => true,
-            (Some(from), None) => matches(from),
+            (Some(from), None) => matches(from)?,
             (Some(from), Some(to)) => {
                 if self.inside {
                     self.inside = match to {
                         Address::Line(number) => line < *number,
-                        other => !matches(other),
+                        other => !matches(other)?,
                     };
                     true
-                } else if matches(from) {
+                } else if matches(from)? {
                     self.inside = match to {
                         Address::Line(number) => line < *number,
                         Address::Last => !last,
@@ -270,7 +290,7 @@ impl Command {
                 }
             }
         };
-        chosen != self.negated
+        Some(chosen != self.negated)
     }
 }
 

@@ -139,14 +139,25 @@ impl ClassItem {
     }
 }
 
+/// Blanks that glibc counts as graphic characters, and a control character that is no space to it.
+fn is_fixed_space(c: char) -> bool {
+    matches!(c, '\u{85}' | '\u{a0}' | '\u{2007}' | '\u{202f}')
+}
+
 /// Whether `c` is in the POSIX character class `name`, in the `C.UTF-8` locale.
 pub(crate) fn in_class(name: &str, c: char) -> bool {
     match name {
         "alnum" => c.is_alphanumeric(),
         "alpha" => c.is_alphabetic(),
         "ascii" => c.is_ascii(),
-        "blank" => c == ' ' || c == '\t',
-        "cntrl" => c.is_control(),
+        "blank" => {
+            c == '\t'
+                || (c.is_whitespace()
+                    && !c.is_control()
+                    && !is_fixed_space(c)
+                    && !matches!(c, '\u{2028}' | '\u{2029}'))
+        }
+        "cntrl" => c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'),
         "digit" => c.is_ascii_digit(),
         "graph" => !c.is_control() && !c.is_whitespace(),
         "lower" => c.is_lowercase(),
@@ -158,7 +169,7 @@ pub(crate) fn in_class(name: &str, c: char) -> bool {
                 !c.is_alphanumeric() && !c.is_whitespace() && !c.is_control()
             }
         }
-        "space" => c.is_ascii_whitespace() || c == '\x0b' || (!c.is_ascii() && c.is_whitespace()),
+        "space" => c.is_whitespace() && !is_fixed_space(c),
         "upper" => c.is_uppercase(),
         "word" => c.is_alphanumeric() || c == '_',
         "xdigit" => c.is_ascii_hexdigit(),

@@ -2,7 +2,9 @@
 
 use super::{BAD_SUBSCRIPT, Shell, is_name, split_subscript};
 use crate::evaluate::dynamic::{Field, Stop};
+use crate::evaluate::operation::recased_text;
 use crate::evaluate::scope::{Array, Attributes, Content, Variable};
+use crate::tree::CaseChange;
 
 impl Shell {
     /// Where an assignment to `name` goes: the innermost scope that has it, else the global one.
@@ -37,10 +39,10 @@ impl Shell {
             };
         }
         if attributes.lower {
-            return Ok(value.map(|text| text.to_lowercase()));
+            return Ok(value.map(|text| recased_text(&text, CaseChange::Lower)));
         }
         if attributes.upper {
-            return Ok(value.map(|text| text.to_uppercase()));
+            return Ok(value.map(|text| recased_text(&text, CaseChange::Upper)));
         }
         Ok(value)
     }

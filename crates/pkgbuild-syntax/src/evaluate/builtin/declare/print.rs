@@ -22,6 +22,7 @@ pub(super) fn functions(
         name: call.name,
         args: args.to_vec(),
         unknown: None,
+        placed: args.len(),
     };
     let mut status = 0;
     for name in call.texts()? {

@@ -31,7 +31,7 @@ pub(in crate::evaluate::builtin) fn unset(
                 if functions {
                     shell.unset_function(name);
                 } else if let Some((array, subscript)) = split_subscript(name) {
-                    shell.unset_element(array, subscript)?;
+                    status |= shell.unset_element(array, subscript)?;
                 } else if is_name(name) {
                     let target = if reference {
                         name.to_owned()
@@ -73,11 +73,12 @@ impl Shell {
         }
     }
 
-    fn unset_element(&mut self, name: &str, subscript: &str) -> Result<(), Stop> {
+    /// The status is 1 for an element before the first.
+    fn unset_element(&mut self, name: &str, subscript: &str) -> Result<i32, Stop> {
         let name = self.referent(name)?;
         let assoc = self.is_assoc(&name)?;
         if !assoc && matches!(subscript, "@" | "*") {
-            return self.unset(&name);
+            return self.unset(&name).map(|()| 0);
         }
         let key = self.expand_subscript(&name, subscript)?;
         let index = if assoc { 0 } else { self.index(&key)? };
@@ -85,17 +86,21 @@ impl Shell {
         let variable = self.slot(&name);
         if let Some(reason) = doubt {
             variable.content = Content::Dynamic(reason);
-            return Ok(());
+            return Ok(0);
         }
         match &mut variable.content {
             Content::Assoc(assoc) => assoc.remove(&key),
             Content::Array(array) => {
                 let index = array.counted(index);
+                if index < 0 {
+                    self.complain();
+                    return Ok(1);
+                }
                 array.remove(index);
             }
             Content::Scalar(_) if index == 0 => variable.content = Content::Unset,
             _ => {}
         }
-        Ok(())
+        Ok(0)
     }
 }
