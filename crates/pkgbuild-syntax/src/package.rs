@@ -33,7 +33,7 @@ pub struct Package {
     pub common: Metadata,
     /// For each known name in [`pkgname`](Self::pkgname), what its package function overrides.
     pub overrides: Vec<Overrides>,
-    /// Which of makepkg's functions the recipe defines: `prepare`, `pkgver`, `build`, `check`,
+    /// Which of makepkg's functions the recipe defines: `verify`, `prepare`, `pkgver`, `build`, `check`,
     /// `package` and `package_*`. A `.SRCINFO` does not tell.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub functions: BTreeSet<String>,
@@ -64,6 +64,10 @@ pub struct Overrides {
     /// The fields that its package function assigns, with their whole values: what `+=` added is
     /// already behind the common value.
     pub metadata: Metadata,
+    /// The lists of [`metadata`](Self::metadata) that the function only adds to, with `+=`. A
+    /// `.SRCINFO` does not tell; there a list counts that begins with the whole common one.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub appended: BTreeSet<ArrayKey>,
 }
 
 impl Metadata {
@@ -143,8 +147,9 @@ impl Package {
         merged(&[&self.common], field, arch)
     }
 
-    /// The same for one of the packages, with what its function overrides. A name that the recipe
-    /// does not make has no overrides.
+    /// The same for one of the packages, with what its function overrides: a list that the function
+    /// replaces is that of the package whatever the architecture, since makepkg has appended the
+    /// list for one architecture by then. A name that the recipe does not make has no overrides.
     ///
     /// # Errors
     /// As [`array`](Self::array).
@@ -155,7 +160,16 @@ impl Package {
         arch: &Arch,
     ) -> Result<Vec<&str>, PackageError> {
         match self.overrides(pkgname) {
-            Some(overrides) => merged(&[&overrides.metadata, &self.common], field, arch),
+            Some(overrides) => {
+                let common = overrides.metadata.array(field);
+                let added = overrides.appended.contains(&ArrayKey::common(field));
+                let replaced = common.is_some() && !added;
+                if replaced {
+                    merged(&[&overrides.metadata], field, arch)
+                } else {
+                    merged(&[&overrides.metadata, &self.common], field, arch)
+                }
+            }
             None => self.array(field, arch),
         }
     }

@@ -22,6 +22,50 @@ fn known(evaluation: &Evaluation, name: &str) -> Option<String> {
 }
 
 #[test]
+fn a_recipe_that_was_read_to_its_end_did_not_leave() {
+    let read = |text: &str, environment: Environment| {
+        let parsed = parse(text);
+        evaluate(&parsed.file, &environment)
+    };
+    for (text, decided) in [
+        ("curl x || exit 1\nv=1\n", true),
+        ("if ! curl x; then return 1; fi\nv=1\n", true),
+        ("f() { curl x || exit 1; }; f\nv=1\n", true),
+        ("v=$(curl x || exit 1; echo a)\n", false),
+        ("(curl x || exit 1) && v=1\n", false),
+        ("v=1; curl x\n", true),
+    ] {
+        let before = read(text, Environment::default());
+        assert!(
+            before.uncertain().is_some() || before.scalar("v").is_none_or(|v| v.known().is_none()),
+            "{text}"
+        );
+        let after = read(text, Environment::default().with_recipe_read_to_end());
+        assert!(after.uncertain().is_none(), "{text}");
+        let known = after
+            .scalar("v")
+            .and_then(pkgbuild_syntax::Evaluated::known);
+        assert_eq!(known.is_some(), decided, "{text}");
+    }
+}
+
+#[test]
+fn the_architecture_brings_its_target() {
+    for (carch, chost) in [
+        ("aarch64", Some("aarch64-unknown-linux-gnu")),
+        ("x86_64", Some("x86_64-pc-linux-gnu")),
+        ("z80", None),
+    ] {
+        let parsed = parse("v=$CHOST\n");
+        let evaluation = evaluate(&parsed.file, &Environment::default().with_carch(carch));
+        let known = evaluation
+            .scalar("v")
+            .and_then(pkgbuild_syntax::Evaluated::known);
+        assert_eq!(known.as_deref(), chost, "{carch}");
+    }
+}
+
+#[test]
 fn taint_reaches_exactly_what_depends_on_it() {
     for (script, dynamic, static_ones) in [
         ("v=$(curl x); w=a; x=$v; y=\"$w\"", "v x", "w y"),

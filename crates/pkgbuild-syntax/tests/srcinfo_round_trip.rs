@@ -43,6 +43,29 @@ fn all_recipes() {
 }
 
 #[test]
+fn a_replaced_list_is_that_of_every_architecture() {
+    let text = "pkgname=(a b c)\npkgver=1\npkgrel=2\narch=(x86_64)\ndepends=(x)\n\
+                depends_x86_64=(y)\npackage_a() { depends=(w); }\n\
+                package_b() { depends+=(w); }\npackage_c() { depends=(w); depends_x86_64=(z); }\n";
+    let package = package(text);
+    let read = Package::from_srcinfo(&package.srcinfo().unwrap()).unwrap();
+    let arch: Arch = "x86_64".parse().unwrap();
+    for package in [package, read] {
+        let of = |name: &str| package.array_of(name, ArrayField::Depends, &arch).unwrap();
+        assert_eq!(of("a"), ["w"]);
+        assert_eq!(of("b"), ["x", "w", "y"]);
+        assert_eq!(of("c"), ["w", "z"]);
+    }
+}
+
+#[test]
+fn srcinfo_may_lack_blanks_and_have_a_mark() {
+    let read =
+        Package::from_srcinfo("\u{feff}pkgbase=demo\n\tpkgver =1\n\tpkgrel= 2\npkgname=demo\n");
+    assert_eq!(read.unwrap().version().unwrap(), "1-2");
+}
+
+#[test]
 fn fields_survive() {
     let text = "pkgname=(a b)\npkgver=1\npkgrel=2\nepoch=3\narch=(x86_64 riscv64)\n\
                 depends=(x)\ndepends_riscv64=(y 'z>=1')\n\

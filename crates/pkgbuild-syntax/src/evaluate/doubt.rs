@@ -136,7 +136,9 @@ impl Shell {
         if self.doubt.about_function() {
             let reason = self.doubt.reason().cloned();
             if self.state.calls.is_empty() {
-                self.doubt.stuck_file = reason;
+                if !self.was_read_to_end() {
+                    self.doubt.stuck_file = reason;
+                }
             } else {
                 self.doubt.stuck_function = reason;
             }
@@ -145,10 +147,17 @@ impl Shell {
         Flow::Return
     }
 
+    /// Whether leaving the file here would have shown where a shell read it.
+    fn was_read_to_end(&self) -> bool {
+        self.environment.facts.read_to_end && !self.state.subshell
+    }
+
     /// An `exit`: takes effect, or leaves the whole outcome in doubt.
     pub(crate) fn leave_file(&mut self) -> Flow {
         if let Some(reason) = self.doubt.reason().cloned() {
-            self.doubt.stuck_file = Some(reason);
+            if !self.was_read_to_end() {
+                self.doubt.stuck_file = Some(reason);
+            }
             return Flow::Next;
         }
         Flow::Exit

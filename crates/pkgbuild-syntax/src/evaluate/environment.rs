@@ -37,6 +37,8 @@ pub(crate) struct Facts {
     pub(crate) uname: Option<Uname>,
     pub(crate) nproc: Option<u32>,
     pub(crate) epoch: Option<i64>,
+    /// A shell has read the recipe to its end.
+    pub(crate) read_to_end: bool,
     pub(crate) budget: Budget,
 }
 
@@ -106,6 +108,7 @@ impl Default for Environment {
                 uname: None,
                 nproc: None,
                 epoch: Some(1_700_000_000),
+                read_to_end: false,
                 budget: Budget::default(),
             }),
         }
@@ -167,6 +170,22 @@ const ESSENTIAL_COMMANDS: &[&str] = &[
     "xz",
 ];
 
+/// `CHOST` in the makepkg.conf of Arch Linux, Arch Linux ARM, Arch Linux 32 and the ports to RISC-V
+/// and LoongArch.
+fn triplet(carch: &str) -> Option<&'static str> {
+    Some(match carch {
+        "x86_64" => "x86_64-pc-linux-gnu",
+        "i486" => "i486-pc-linux-gnu",
+        "i686" | "pentium4" => "i686-pc-linux-gnu",
+        "aarch64" => "aarch64-unknown-linux-gnu",
+        "armv7h" => "armv7l-unknown-linux-gnueabihf",
+        "armv6h" => "armv6l-unknown-linux-gnueabihf",
+        "riscv64" => "riscv64-unknown-linux-gnu",
+        "loong64" => "loongarch64-unknown-linux-gnu",
+        _ => return None,
+    })
+}
+
 impl Environment {
     fn change(mut self, change: impl FnOnce(&mut Facts)) -> Self {
         change(Arc::make_mut(&mut self.facts));
@@ -196,13 +215,20 @@ impl Environment {
         })
     }
 
-    /// Sets `CARCH`, the architecture that is built for.
+    /// Sets `CARCH`, the architecture that is built for, and with it `CHOST` to the target triplet
+    /// that the distribution for it has in its makepkg.conf. Of another architecture the triplet is
+    /// not known, hence dynamic until [`with_chost`](Self::with_chost) gives it.
     #[must_use]
     pub fn with_carch(self, carch: impl Into<String>) -> Self {
-        self.with_variable("CARCH", carch)
+        let carch = carch.into();
+        let environment = match triplet(&carch) {
+            Some(triplet) => self.with_chost(triplet),
+            None => self.without_variable("CHOST"),
+        };
+        environment.with_variable("CARCH", carch)
     }
 
-    /// Sets `CHOST`, the target triplet.
+    /// Sets `CHOST`, the target triplet; after [`with_carch`](Self::with_carch), which sets it too.
     #[must_use]
     pub fn with_chost(self, chost: impl Into<String>) -> Self {
         self.with_variable("CHOST", chost)
@@ -263,6 +289,13 @@ impl Environment {
     #[must_use]
     pub fn with_nproc(self, count: u32) -> Self {
         self.change(|facts| facts.nproc = Some(count))
+    }
+
+    /// Tells that a shell has read the recipe to its end with success: an `exit` or `return` at the
+    /// top level of which it is not known whether it happens, as in `command || exit 1`, did not.
+    #[must_use]
+    pub fn with_recipe_read_to_end(self) -> Self {
+        self.change(|facts| facts.read_to_end = true)
     }
 
     /// Sets what one evaluation may spend.

@@ -61,6 +61,11 @@ impl Evaluation {
         self.shell.looks_at_files
     }
 
+    /// Why the files beside the recipe may have changed while it was read.
+    pub(crate) fn files_changed(&self) -> Option<&DynamicReason> {
+        self.shell.state.files_changed.as_deref()
+    }
+
     /// The last assignment to a variable.
     pub fn span(&self, name: &str) -> Option<Span> {
         self.variable(name)

@@ -6,6 +6,10 @@
 use std::ops::Range;
 
 /// A compiled POSIX expression.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says one way in which the two engines may differ"
+)]
 #[derive(Debug)]
 pub(crate) struct Regex {
     search: regex_lite::Regex,
@@ -142,6 +146,10 @@ impl Regex {
     }
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says one way in which the two engines may differ"
+)]
 struct Translated {
     text: String,
     alternatives: bool,

@@ -202,6 +202,8 @@ pub(crate) struct State {
     pub(crate) files_changed: Option<Reason>,
     /// Names of the functions being called, innermost last.
     pub(crate) calls: Vec<Box<str>>,
+    /// Inside `( … )`, `$( … )` or a pipeline, which `exit` leaves alone.
+    pub(crate) subshell: bool,
     /// Anything may have been assigned and defined.
     pub(crate) unknown: Option<Reason>,
 }

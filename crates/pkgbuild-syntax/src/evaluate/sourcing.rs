@@ -33,9 +33,12 @@ impl Evaluation {
         local.variables.insert("shellopts".into(), restores);
         shell.state.scopes.truncate(1);
         shell.state.scopes.push(local);
-        let path = shell.reason(DynamicKind::Host("$1".to_owned()));
+        let path = match &shell.environment.facts.directory {
+            Some(directory) => Ok(format!("{directory}/PKGBUILD")),
+            None => Err(shell.reason(DynamicKind::Host("$1".to_owned()))),
+        };
         shell.reasons.clear();
-        shell.state.positional = List::Known(vec![Err(path)]);
+        shell.state.positional = List::Known(vec![path]);
         shell.state.options.extglob = false;
         let result = shell.source(&self.file);
         shell.state.scopes.truncate(1);
@@ -58,7 +61,9 @@ impl Evaluation {
             }
             Err(Stop::Exhausted(exhausted)) => Some(shell.exhausted(exhausted)),
         };
-        if let Err(reason) = &shell.status {
+        if let Err(reason) = &shell.status
+            && !shell.environment.facts.read_to_end
+        {
             shell.doubt.stuck_file.get_or_insert_with(|| reason.clone());
         }
         shell.check_left_over();

@@ -208,6 +208,10 @@ impl Lint<'_> {
                 match value.get() {
                     Err(reason) => self.undecided([reason]),
                     Ok(path) if path.is_empty() || (self.is_file)(path) => {}
+                    // The recipe may write the file itself.
+                    Ok(_) if let Some(reason) = self.recipe.evaluation.files_changed() => {
+                        self.undecided([reason]);
+                    }
                     Ok(path) => self.report(
                         code,
                         value.span(),

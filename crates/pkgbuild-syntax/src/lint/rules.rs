@@ -124,11 +124,12 @@ pub(crate) fn without_description(text: &str) -> &str {
     text
 }
 
-/// The options of makepkg 6.0.2, each of which may have a `!` in front.
+/// The options of makepkg 6.0.2 and `autodeps` of 6.1, each of which may have a `!` in front.
 pub(crate) fn is_option(option: &str) -> bool {
     matches!(
         option.strip_prefix('!').unwrap_or(option),
         "buildflags"
+            | "autodeps"
             | "ccache"
             | "debug"
             | "distcc"

@@ -88,8 +88,15 @@ impl<'evaluation> Recipe<'evaluation> {
             uncertain =
                 uncertain.or_else(|| Some(surprise(lines.surprise()?, evaluation, &pkgname)));
             let metadata = scratch.metadata(&pkgname, &lines, &common)?;
+            let keys = metadata.arrays.keys();
+            let appended = keys.filter(|key| lines.only_append(&key.to_string()));
+            let appended = appended.cloned().collect();
             functions.push(lines);
-            overrides.push(Overrides { pkgname, metadata });
+            overrides.push(Overrides {
+                pkgname,
+                metadata,
+                appended,
+            });
         }
         let printed = match evaluation.stdout() {
             Evaluated::Known(text) => Value::known(text),
@@ -128,8 +135,10 @@ fn surprise(line: &Line, evaluation: &Evaluation, pkgname: &str) -> DynamicReaso
 
 fn defined_functions(evaluation: &Evaluation) -> BTreeSet<String> {
     let known = evaluation.functions().into_iter().filter(|name| {
-        matches!(*name, "prepare" | "pkgver" | "build" | "check" | "package")
-            || name.starts_with("package_")
+        matches!(
+            *name,
+            "verify" | "prepare" | "pkgver" | "build" | "check" | "package"
+        ) || name.starts_with("package_")
     });
     known.map(str::to_owned).collect()
 }

@@ -74,6 +74,7 @@ pub(crate) fn read(text: &str) -> Result<Package, SrcinfoError> {
     let mut names: Vec<String> = Vec::new();
     let mut begun = false;
     let mut last = 0;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for (index, line) in text.split('\n').enumerate() {
         let number = index + 1;
         last = number;
@@ -102,6 +103,7 @@ pub(crate) fn read(text: &str) -> Result<Package, SrcinfoError> {
                 package.overrides.push(Overrides {
                     pkgname: value.to_owned(),
                     metadata: Metadata::default(),
+                    appended: BTreeSet::new(),
                 });
             }
             (_, true) => match package.overrides.last_mut() {
@@ -114,14 +116,31 @@ pub(crate) fn read(text: &str) -> Result<Package, SrcinfoError> {
         return Err(SrcinfoError::NoPkgbase { line: last.max(1) });
     }
     package.pkgname = names.into_iter().collect();
+    let Package {
+        common, overrides, ..
+    } = &mut package;
+    for overrides in overrides {
+        let begins = |(key, own): (&ArrayKey, &Array)| {
+            let common = common.arrays.get(key)?.elements().ok()?;
+            own.elements()
+                .ok()?
+                .starts_with(common)
+                .then(|| key.clone())
+        };
+        overrides.appended = overrides
+            .metadata
+            .arrays
+            .iter()
+            .filter_map(begins)
+            .collect();
+    }
     Ok(package)
 }
 
-/// `name = value`; a value that is empty may have lost the space in front of it.
+/// `name = value`; the blanks may be missing.
 fn split(content: &str) -> Option<(&str, &str)> {
-    content
-        .split_once(" = ")
-        .or_else(|| Some((content.strip_suffix(" =")?, "")))
+    let (name, value) = content.split_once('=')?;
+    Some((name.trim_matches(is_space), value.trim_matches(is_space)))
 }
 
 fn add(

@@ -16,6 +16,7 @@ impl Shell {
         let doubt = self.doubt.clone();
         let loops = self.loops;
         let streams = self.streams.clone();
+        self.state.subshell = true;
         let result = run(self);
         self.streams.targets = streams.targets;
         let changed = self.state.files_changed.take();

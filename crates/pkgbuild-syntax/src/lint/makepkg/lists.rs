@@ -59,7 +59,7 @@ impl<'recipe> Lint<'recipe> {
                 span,
                 format!("makepkg does not know the option `{text}`"),
                 "use one of strip, docs, libtool, staticlibs, emptydirs, zipman, purge, debug, \
-                 lto, ccache, distcc, buildflags, makeflags, or `!` and one of them",
+                 lto, autodeps, ccache, distcc, buildflags, makeflags, or `!` and one of them",
             ),
             ArrayField::Provides => self.provides(text, span),
             _ => self.dependency(field, text, span),

@@ -41,6 +41,13 @@ impl FunctionLines {
             .find(|line| is_field(&line.name) && !line.is_plain())
     }
 
+    /// Whether every line that assigns the list adds to it.
+    pub(super) fn only_append(&self, name: &str) -> bool {
+        self.matching(name)
+            .filter(|line| line.is_array)
+            .all(|line| line.rest.starts_with('+'))
+    }
+
     /// The lines that assign the field.
     pub(crate) fn matching(&self, name: &str) -> impl Iterator<Item = &Line> {
         let lines = self.0.as_deref().unwrap_or_default();
