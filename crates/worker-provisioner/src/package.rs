@@ -176,7 +176,9 @@ impl Undecided {
             settle(key.to_string(), known, true)?;
         }
         let file = parse(id, &text)?;
-        let evaluation = pkgbuild_syntax::evaluate(&file, environment);
+        // The shell got to the end of it, past every `command || exit 1`.
+        let environment = environment.clone().with_recipe_read_to_end();
+        let evaluation = pkgbuild_syntax::evaluate(&file, &environment);
         let mut package = EvaluatedPackage::new(id, text, evaluation, self.arch)?;
         package.from_sandbox = taken;
         Ok(package)
@@ -241,6 +243,9 @@ impl EvaluatedPackage {
         };
         refuse_what_makepkg_refuses(id, &text, &evaluation)?;
         let package = Package::from_evaluation(&evaluation).map_err(failed)?;
+        if package.has_function("verify") {
+            return Err(ProvisionError::VerifyFunction { id: id.to_owned() });
+        }
         let resolved = package.resolve(&arch).map_err(|source| match source {
             pkgbuild_syntax::PackageError::Architecture {
                 arch, available, ..
