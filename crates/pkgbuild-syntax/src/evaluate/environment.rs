@@ -171,7 +171,7 @@ const ESSENTIAL_COMMANDS: &[&str] = &[
 ];
 
 /// `CHOST` in the makepkg.conf of Arch Linux, Arch Linux ARM, Arch Linux 32 and the ports to RISC-V
-/// and LoongArch.
+/// and `LoongArch`.
 fn triplet(carch: &str) -> Option<&'static str> {
     Some(match carch {
         "x86_64" => "x86_64-pc-linux-gnu",
