@@ -1,3 +1,4 @@
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use crate::isolation::Isolation;
@@ -11,8 +12,14 @@ pub struct Config {
     /// skipped. Default: `/home`, `/root`, `/run`, `/tmp`, `/var/tmp` and the home directory of
     /// the caller's user. Build directories and mounts below them stay visible.
     pub hidden: Vec<PathBuf>,
-    /// The user and group that builds run as if the caller is root. Default 65534, `nobody`.
-    pub build_user: (u32, u32),
+    /// The ids of users and groups for the builds of a caller that is root: each build gets one of
+    /// its own, as user and as group, for as long as its [`BuildSpec::startdir`] is in use, and no
+    /// process may have it already. Id 0 is never used. Default `None`: ids that neither an account
+    /// nor a range of `/etc/subuid` has, from 1879048192 to 1879113727 and, where a container lacks
+    /// these, from 60706 to 61183.
+    ///
+    /// [`BuildSpec::startdir`]: crate::BuildSpec::startdir
+    pub build_users: Option<RangeInclusive<u32>>,
     /// A control group (cgroup v2) that is delegated to the caller, as a path of the host below
     /// the mounted hierarchy. Each build then gets one of its own in it, which holds the limits of
     /// [`LimitKind::Memory`](crate::LimitKind::Memory), if set, and of
@@ -37,7 +44,7 @@ impl Default for Config {
         Self {
             shell: "/bin/bash".into(),
             hidden,
-            build_user: (65534, 65534),
+            build_users: None,
             control_group: None,
             ceiling: Isolation::Namespaces,
         }

@@ -80,6 +80,30 @@ pub enum SandboxError {
         /// The offending path.
         path: PathBuf,
     },
+    /// The caller is root, and there is no other user that the build could run as.
+    #[error(
+        "the caller is root, and there is no other user for the build: {reason}; run as an ordinary user, or name a range of user ids that exists here"
+    )]
+    NoBuildUser {
+        /// Why there is none.
+        reason: String,
+    },
+    /// The caller is root, and the build's user cannot reach a directory of the build.
+    #[error(
+        "the build's user may not pass `{parent}` on the way to `{path}`; choose a place that every user may pass, or the isolation `namespaces`"
+    )]
+    Unreachable {
+        /// What has to be reached.
+        path: PathBuf,
+        /// The directory that is in the way.
+        parent: PathBuf,
+    },
+    /// The directories of the build could not be handed to its user.
+    #[error("failed to hand the build's directories to its user")]
+    HandOver {
+        /// Why it failed.
+        source: untrusted_tree::TreeError,
+    },
     /// The supervisor could not be started.
     #[error("failed to {step} while starting the sandbox")]
     Start {

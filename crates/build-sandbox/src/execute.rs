@@ -1,6 +1,7 @@
 //! One run: the tier chosen, the plan made, the build started, driven and settled.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
@@ -91,7 +92,8 @@ impl Sandbox {
             return Err(SandboxError::Cancelled { phase: call.what });
         }
         let (tier, abi) = self.tier(spec, reporter).await?;
-        let (owned, config) = (spec.clone(), self.config.clone());
+        let (mut owned, config) = (spec.clone(), self.config.clone());
+        let (users, cancelled) = (Arc::clone(&self.users), token.clone());
         let Call {
             what,
             arguments,
@@ -112,7 +114,10 @@ impl Sandbox {
         // the page tables of the host program.
         let spawned = spawn_blocking(move || {
             let directories = prepare::directories(&owned, writable)?;
-            let identity = prepare::identity(&owned, &config, tier, &directories)?;
+            let (identity, warnings) =
+                prepare::identity(&mut owned, &config, &users, tier, &directories, &|| {
+                    cancelled.is_cancelled()
+                })?;
             let directory = if writable {
                 directories.own[0].clone()
             } else {
@@ -132,24 +137,32 @@ impl Sandbox {
                 recipe,
                 group: group.as_ref().map(ControlGroup::files).transpose()?,
             };
-            let plan = prepare::plan(&owned, &config, tier, abi, &directories, identity, request)?;
+            let plan = prepare::plan(&owned, &config, tier, abi, &directories, &identity, request)?;
             let running =
                 sys::spawn(&plan).map_err(|(step, source)| SandboxError::Start { step, source })?;
-            Ok::<_, SandboxError>((running, directories, identity, group))
+            Ok::<_, SandboxError>((running, directories, identity, warnings, group))
         });
-        let (running, directories, identity, group) = spawned.await.unwrap_or_else(|join| {
+        let prepared = spawned.await.unwrap_or_else(|join| {
             let source = std::io::Error::other(join);
             Err(SandboxError::Start {
                 step: "run a blocking task",
                 source,
             })
+        });
+        let prepared = prepared.map_err(|error| match error {
+            SandboxError::HandOver {
+                source: untrusted_tree::TreeError::Cancelled { .. },
+            } => SandboxError::Cancelled {
+                phase: what.clone(),
+            },
+            other => other,
         })?;
+        let (running, directories, identity, warnings, group) = prepared;
         reporter.report(Event::Started {
             what: what.as_str().into(),
             isolation: tier,
         });
-        if identity == Identity::Stripped {
-            let text = "the build user does not exist here or cannot reach the build directories, so the build runs as root without capabilities";
+        for text in warnings {
             reporter.report(Event::Warning { text: text.into() });
         }
         let roots = roots(&directories);
@@ -185,7 +198,7 @@ impl Sandbox {
             }
         }
         let guarded =
-            tier > Isolation::Group || abi >= 6 || matches!(identity, Identity::Dropped(..));
+            tier > Isolation::Group || abi >= 6 || matches!(identity, Identity::Dropped(_));
         let report = RunReport {
             isolation: tier,
             kill: if ended.proven && guarded {
@@ -201,8 +214,7 @@ impl Sandbox {
             },
             credentials: match identity {
                 Identity::Caller => Credentials::Caller,
-                Identity::Dropped(uid, _) => Credentials::Dropped(uid),
-                Identity::Stripped => Credentials::Stripped,
+                Identity::Dropped(lease) => Credentials::Dropped(lease.id()),
             },
             duration: ended.duration,
             output_bytes: ended.bytes,

@@ -36,6 +36,7 @@ mod spec;
     reason = "system calls pass every kind of number through one integer type"
 )]
 mod sys;
+mod users;
 mod watch;
 
 pub use config::Config;

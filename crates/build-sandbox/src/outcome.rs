@@ -16,13 +16,11 @@ pub enum Ownership {
 /// Which privileges the build had on the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Credentials {
-    /// Those of the caller, who is an ordinary user.
+    /// Those of the caller, who is an ordinary user, or root of a user namespace that holds no
+    /// other user, which is an ordinary user outside of it.
     Caller,
-    /// The caller is root; the build ran as this unprivileged user id.
+    /// The caller is root; the build ran as this user id, which was its own.
     Dropped(u32),
-    /// The caller is root, and the build user does not exist in its user namespace or cannot reach
-    /// the build directories, so the build ran as root without any capability.
-    Stripped,
 }
 
 /// How a run was kept apart and ended.

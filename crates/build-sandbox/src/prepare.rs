@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::unistd::Uid;
 
@@ -14,6 +15,7 @@ use crate::environment;
 use crate::error::SandboxError;
 use crate::isolation::Isolation;
 use crate::spec::{Access, BuildSpec, Network, invalid};
+use crate::users::{self, Lease, Users};
 
 mod plan;
 mod view;
@@ -36,14 +38,21 @@ pub(crate) struct Request {
 }
 
 /// How the build's user differs from the caller's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Identity {
     Caller,
     /// The caller is root, the build is this user and group.
-    Dropped(u32, u32),
-    /// The caller is root, but the build directories are reachable for root only or there is no
-    /// other user.
-    Stripped,
+    Dropped(Arc<Lease>),
+}
+
+impl Identity {
+    /// The user and group to become.
+    pub(crate) fn dropped(&self) -> Option<u32> {
+        match self {
+            Self::Caller => None,
+            Self::Dropped(lease) => Some(lease.id()),
+        }
+    }
 }
 
 /// The directories of a build, checked and canonical.
@@ -146,103 +155,107 @@ fn check_directory(path: PathBuf) -> Result<PathBuf, SandboxError> {
     }
 }
 
-/// Decides who the build runs as, and for a caller that is root hands the directories over.
+/// Decides who the build runs as, and for a caller that is root hands the directories over. What
+/// the build's user cannot reach and the build may lack is taken out of `spec`; the answer has a
+/// warning for each.
 pub(crate) fn identity(
-    spec: &BuildSpec,
+    spec: &mut BuildSpec,
     config: &Config,
+    users: &Users,
     tier: Isolation,
     directories: &Directories,
-) -> Result<Identity, SandboxError> {
+    cancelled: &dyn Fn() -> bool,
+) -> Result<(Identity, Vec<String>), SandboxError> {
     if !Uid::effective().is_root() {
-        return Ok(Identity::Caller);
+        return Ok((Identity::Caller, Vec::new()));
     }
-    let (uid, gid) = config.build_user;
-    if !can_drop(config) {
-        return Ok(Identity::Stripped);
+    if users::any(config).is_none() {
+        let alone = alone(config, tier);
+        return alone.map(|()| (Identity::Caller, Vec::new()));
     }
-    if tier != Isolation::Namespaces {
-        let all = directories
-            .own
-            .iter()
-            .chain([&directories.startdir])
-            .chain(&spec.path);
-        let mounts = spec.mounts.iter().map(|mount| &mount.source);
-        if !all.chain(mounts).all(|path| reachable(path)) {
-            return Ok(Identity::Stripped);
-        }
-    }
-    let mut trees: Vec<&Path> = directories.own.iter().map(PathBuf::as_path).collect();
+    let lease = users.lease(config, &directories.startdir)?;
+    let mut trees: Vec<PathBuf> = directories.own.to_vec();
     if spec.startdir_access == Access::Writable {
-        trees.push(&directories.startdir);
+        trees.push(directories.startdir.clone());
     }
     let writable = spec
         .mounts
         .iter()
         .filter(|mount| mount.access == Access::Writable);
-    trees.extend(writable.map(|mount| mount.source.as_path()));
-    // `evaluate` makes no directories, so some may be missing.
-    for tree in trees.into_iter().filter(|tree| tree.exists()) {
-        hand_over(tree, uid, gid).map_err(io_error("hand over to the build user", tree))?;
+    trees.extend(writable.map(|mount| mount.source.clone()));
+    let mut warnings = Vec::new();
+    if tier != Isolation::Namespaces {
+        let blocked = |path: &Path| blocked(path, &trees, lease.id());
+        for path in trees.iter().chain([&directories.startdir]) {
+            if let Some(parent) = blocked(path) {
+                return Err(SandboxError::Unreachable {
+                    path: path.clone(),
+                    parent,
+                });
+            }
+        }
+        let mut left_out: Vec<PathBuf> = Vec::new();
+        let mut keep = |path: &Path| {
+            let Some(parent) = blocked(&path.join("x")) else {
+                return true;
+            };
+            // A tool directory is named twice, as a mount and in the search path.
+            if !left_out.iter().any(|known| path.starts_with(known)) {
+                warnings.push(format!(
+                    "`{}` is left out, as the build's user may not enter `{}`; install the tools where every user may, or use the isolation `namespaces`",
+                    path.display(),
+                    parent.display()
+                ));
+                left_out.push(path.to_owned());
+            }
+            false
+        };
+        spec.mounts
+            .retain(|mount| mount.access == Access::Writable || keep(&mount.source));
+        spec.path.retain(|path| keep(path));
     }
-    Ok(Identity::Dropped(uid, gid))
+    // `evaluate` makes no directories, so some may be missing.
+    for tree in trees.iter().filter(|tree| tree.exists()) {
+        lease.hand_over(tree, cancelled)?;
+    }
+    Ok((Identity::Dropped(lease), warnings))
 }
 
-/// Whether the build user exists in the caller's user namespace: root of a container may be alone
-/// in it.
-fn can_drop(config: &Config) -> bool {
-    let mapped = |map: &str, id: u32| {
-        fs::read_to_string(map)
-            .unwrap_or_default()
-            .lines()
-            .any(|line| {
-                let mut fields = line
-                    .split_whitespace()
-                    .filter_map(|field| field.parse::<u64>().ok());
-                let (first, _, count) = (fields.next(), fields.next(), fields.next());
-                first.zip(count).is_some_and(|(first, count)| {
-                    (first..first.saturating_add(count)).contains(&u64::from(id))
-                })
-            })
+/// What holds for root of a user namespace that has no other user: it must not be the host's root,
+/// and only `namespaces` keeps it from what root of the container owns.
+fn alone(config: &Config, tier: Isolation) -> Result<(), SandboxError> {
+    let reason = if config.build_users.is_some() {
+        "none of the ids of the range is mapped in this user namespace"
+    } else if !users::root_is_another_outside() {
+        "root is alone in its user namespace, and is root outside of it too"
+    } else if tier != Isolation::Namespaces {
+        "root is alone in its user namespace, which only the isolation `namespaces` can bear"
+    } else {
+        return Ok(());
     };
-    !cfg!(target_os = "linux")
-        || mapped("/proc/self/uid_map", config.build_user.0)
-            && mapped("/proc/self/gid_map", config.build_user.1)
-}
-
-/// Whether any user may pass through the parents of a path. A missing one does not matter.
-fn reachable(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    path.ancestors().skip(1).all(|parent| {
-        fs::metadata(parent).map_or(true, |metadata| metadata.permissions().mode() & 1 != 0)
+    Err(SandboxError::NoBuildUser {
+        reason: reason.to_owned(),
     })
 }
 
-/// Gives what root owns below `root` to the build user. Links are not followed, and a file with
-/// several names stays, since another name may lie outside, as in a local git clone.
-fn hand_over(root: &Path, uid: u32, gid: u32) -> io::Result<()> {
-    let mut pending = vec![root.to_owned()];
-    while let Some(path) = pending.pop() {
-        match hand_over_one(&path, uid, gid, &mut pending) {
-            // A caller may still be removing its own temporary files here, as a fetch does.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && path != root => {}
-            result => result?,
-        }
-    }
-    Ok(())
-}
-
-fn hand_over_one(path: &Path, uid: u32, gid: u32, pending: &mut Vec<PathBuf>) -> io::Result<()> {
-    use std::os::unix::fs::{MetadataExt, lchown};
-    let metadata = fs::symlink_metadata(path)?;
-    if metadata.uid() == 0 && (metadata.is_dir() || metadata.nlink() == 1) {
-        lchown(path, Some(uid), Some(gid))?;
-    }
-    if metadata.is_dir() {
-        for entry in fs::read_dir(path)? {
-            pending.push(entry?.path());
-        }
-    }
-    Ok(())
+/// The first directory on the way to `path` that the user and group `id` may not pass, once it owns
+/// `trees`. What is missing is in nobody's way.
+fn blocked(path: &Path, trees: &[PathBuf], id: u32) -> Option<PathBuf> {
+    use std::os::unix::fs::MetadataExt;
+    path.ancestors()
+        .skip(1)
+        .filter(|parent| !trees.iter().any(|tree| parent.starts_with(tree)))
+        .find(|parent| {
+            fs::metadata(parent).is_ok_and(|metadata| {
+                let bit = match () {
+                    () if metadata.uid() == id => 0o100,
+                    () if metadata.gid() == id => 0o010,
+                    () => 0o001,
+                };
+                metadata.is_dir() && metadata.mode() & bit == 0
+            })
+        })
+        .map(Path::to_owned)
 }
 
 fn path_text(path: &Path) -> Result<CString, SandboxError> {

@@ -27,9 +27,6 @@ pub(crate) fn capabilities(config: &Config) -> Capabilities {
 
 fn status(config: &Config, tier: Isolation, landlock_abi: u32) -> TierStatus {
     let unavailable = |reason: String| TierStatus::Unavailable { reason };
-    if tier == Isolation::Group {
-        return TierStatus::Works;
-    }
     if tier > config.ceiling {
         return unavailable(format!(
             "the configuration allows no more than `{}`",
@@ -41,7 +38,11 @@ fn status(config: &Config, tier: Isolation, landlock_abi: u32) -> TierStatus {
             "the kernel offers Landlock version {landlock_abi}, and {LANDLOCK_NEEDED} is needed (Linux 6.2)"
         ));
     }
-    let plan = match prepare::probe(config, tier, landlock_abi) {
+    let planned = prepare::probe(config, tier, landlock_abi);
+    if tier == Isolation::Group && planned.is_ok() {
+        return TierStatus::Works;
+    }
+    let plan = match planned {
         Ok(plan) => plan,
         Err(error) => return unavailable(error.to_string()),
     };

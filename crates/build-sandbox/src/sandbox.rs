@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
@@ -17,6 +18,7 @@ use crate::phase::Phase;
 use crate::progress::{Event, Reporter};
 use crate::recipe::recipe_text;
 use crate::spec::{BuildSpec, CheckPolicy, Network, check_name, invalid};
+use crate::users::Users;
 use crate::{probe, script};
 
 const EVALUATE_LIMIT: Duration = Duration::from_secs(20);
@@ -27,6 +29,7 @@ const EVALUATE_LIMIT: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct Sandbox {
     pub(crate) config: Config,
+    pub(crate) users: Arc<Users>,
     capabilities: OnceCell<Capabilities>,
 }
 
@@ -35,6 +38,7 @@ impl Sandbox {
     pub fn new(config: Config) -> Self {
         Self {
             config,
+            users: Arc::default(),
             capabilities: OnceCell::new(),
         }
     }

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::unistd::Uid;
 
 use super::view::view;
-use super::{Directories, Identity, Request, can_drop, path_text, text};
+use super::{Directories, Identity, Request, path_text, text};
 use crate::config::Config;
 use crate::environment;
 use crate::error::SandboxError;
@@ -18,6 +19,7 @@ use crate::spec::{Access, BuildSpec, Network, invalid};
 use crate::sys::plan::{
     CORE, FSIZE, Instruction, LandlockPlan, LandlockRule, NOFILE, NPROC, Plan, Watch,
 };
+use crate::users::{self, Lease};
 
 /// `CHOWN`, `DAC_OVERRIDE`, `FOWNER` and `FSETID`, in a namespace that owns nothing but the build's
 /// files.
@@ -33,7 +35,7 @@ pub(crate) fn plan(
     tier: Isolation,
     landlock_abi: u32,
     directories: &Directories,
-    identity: Identity,
+    identity: &Identity,
     request: Request,
 ) -> Result<Plan, SandboxError> {
     let environment = environment::build(spec)?
@@ -90,7 +92,7 @@ pub(crate) fn plan(
     let (strip, keep) = match (inside, request.root) {
         (true, true) => (true, PACKAGING_CAPABILITIES),
         (true, false) => (true, 0),
-        (false, _) => (identity == Identity::Stripped, 0),
+        (false, _) => (false, 0),
     };
     let limits = &spec.limits;
     let open_files = limits.open_files.min(hard_limit(NOFILE));
@@ -104,9 +106,10 @@ pub(crate) fn plan(
         landlock,
         filters,
         limits: resources(limits, inside),
-        identity: match identity {
-            Identity::Dropped(uid, gid) => Some((uid, gid)),
-            _ => None,
+        identity: identity.dropped().map(|id| (id, id)),
+        lease: match identity {
+            Identity::Dropped(lease) => Some(Arc::clone(lease)),
+            Identity::Caller => None,
         },
         strip,
         keep,
@@ -244,13 +247,13 @@ pub(crate) fn probe(
         startdir: "/usr".into(),
         own: ["/usr/.src", "/usr/.pkg", "/usr/.home"].map(PathBuf::from),
     };
-    let identity = if !Uid::effective().is_root() {
-        Identity::Caller
-    } else if can_drop(config) {
-        Identity::Dropped(config.build_user.0, config.build_user.1)
-    } else {
-        Identity::Stripped
+    let identity = match users::any(config) {
+        Some(id) if Uid::effective().is_root() => Identity::Dropped(Arc::new(Lease::unlocked(id))),
+        _ => Identity::Caller,
     };
+    if Uid::effective().is_root() && matches!(identity, Identity::Caller) {
+        super::alone(config, tier)?;
+    }
     let request = Request {
         arguments: vec![b"/".to_vec()],
         directory: "/".into(),
@@ -267,7 +270,7 @@ pub(crate) fn probe(
         tier,
         landlock_abi,
         &directories,
-        identity,
+        &identity,
         request,
     )?;
     plan.probe = true;

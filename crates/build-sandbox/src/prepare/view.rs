@@ -17,13 +17,12 @@ pub(super) fn view(
     config: &Config,
     directories: &Directories,
     writable: &[PathBuf],
-    identity: Identity,
+    identity: &Identity,
     private_network: bool,
     root: bool,
 ) -> Result<NamespacePlan, SandboxError> {
-    let (outer_uid, outer_gid, inner_uid, inner_gid) = if let Identity::Dropped(uid, gid) = identity
-    {
-        (uid, gid, 1000, 1000)
+    let (outer_uid, outer_gid, inner_uid, inner_gid) = if let Some(id) = identity.dropped() {
+        (id, id, 1000, 1000)
     } else {
         let (uid, gid) = (Uid::effective().as_raw(), Gid::effective().as_raw());
         (uid, gid, uid, gid)
@@ -94,7 +93,7 @@ pub(super) fn view(
         private_network,
         uid: (if root { 0 } else { inner_uid }, outer_uid),
         gid: (if root { 0 } else { inner_gid }, outer_gid),
-        drop_groups: matches!(identity, Identity::Dropped(..)),
+        drop_groups: matches!(identity, Identity::Dropped(_)),
         hidden,
         directories: made
             .iter()

@@ -2,10 +2,12 @@
 
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use nix::libc;
 
 use crate::control_group::GroupFiles;
+use crate::users::Lease;
 
 /// Instructions for one child, as plain owned memory that is only read after the fork.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) limits: Vec<(i32, u64)>,
     /// User and group to become; inside the user namespace if there is one.
     pub(crate) identity: Option<(u32, u32)>,
+    /// That user, kept from others until no process of the build is left.
+    pub(crate) lease: Option<Arc<Lease>>,
     /// Give up all capabilities but those in `keep`.
     pub(crate) strip: bool,
     /// Bit mask of capabilities that stay with `strip`.

@@ -6,6 +6,7 @@
 use std::ffi::c_char;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::libc;
@@ -14,6 +15,7 @@ use nix::unistd::pipe;
 use super::host::{Control, GO, Running, StartError, pointers};
 use super::plan::Plan;
 use super::status::{Message, Step};
+use crate::users::Lease;
 
 const LOOK_EVERY_MS: i32 = 20;
 
@@ -22,6 +24,7 @@ const LOOK_EVERY_MS: i32 = 20;
 pub(crate) struct Supervisor {
     control: Control,
     pid: Option<i32>,
+    lease: Option<Arc<Lease>>,
 }
 
 impl Supervisor {
@@ -52,9 +55,14 @@ impl Supervisor {
 impl Drop for Supervisor {
     fn drop(&mut self) {
         self.control.close();
+        let lease = self.lease.take();
+        let its_lease = lease.clone();
         if let Some(pid) = self.pid.take()
             && std::thread::Builder::new()
-                .spawn(move || wait(pid))
+                .spawn(move || {
+                    wait(pid);
+                    drop(its_lease);
+                })
                 .is_err()
         {
             wait(pid);

@@ -2,16 +2,18 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
-use nix::unistd::pipe2;
+use nix::unistd::{Gid, Uid, fchown, pipe2};
 
 use super::host::{Control, Running, StartError, pointers};
 use super::plan::{NamespacePlan, Plan};
 use super::supervise::Descriptors;
 use super::{call, supervise};
+use crate::users::Lease;
 
 /// Holds the control pipe and the supervisor's descriptor.
 ///
@@ -22,6 +24,7 @@ pub(crate) struct Supervisor {
     control: Control,
     process: Option<OwnedFd>,
     namespaced: bool,
+    lease: Option<Arc<Lease>>,
 }
 
 impl Supervisor {
@@ -78,12 +81,16 @@ impl Drop for Supervisor {
         let Some(process) = self.process.take() else {
             return;
         };
-        let process = std::sync::Arc::new(process);
-        let for_thread = std::sync::Arc::clone(&process);
+        let lease = self.lease.take();
+        let process = Arc::new(process);
+        let (for_thread, its_lease) = (Arc::clone(&process), lease.clone());
         let started = std::thread::Builder::new()
             .name("build-sandbox-reaper".to_owned())
             .stack_size(64 << 10)
-            .spawn(move || wait(&for_thread));
+            .spawn(move || {
+                wait(&for_thread);
+                drop(its_lease);
+            });
         if started.is_err() {
             wait(&process);
         }
@@ -133,6 +140,13 @@ pub(crate) fn spawn(plan: &Plan) -> Result<Running, StartError> {
     } else {
         (None, None)
     };
+    if let Some((uid, gid)) = plan.identity {
+        // A pipe belongs to who made it, and `/dev/stdout` opens it anew.
+        for fd in [&stdout_write, &stderr_write] {
+            let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+            fchown(fd, Some(uid), Some(gid)).map_err(|e| ("hand over a pipe", e.into()))?;
+        }
+    }
     for fd in [&status, &stdout, &stderr].into_iter().chain(&result) {
         fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
             .map_err(|e| ("prepare a pipe", e.into()))?;
@@ -178,6 +192,7 @@ pub(crate) fn spawn(plan: &Plan) -> Result<Running, StartError> {
         control: Control::new(control),
         process: Some(process),
         namespaced: plan.namespaces.is_some(),
+        lease: plan.lease.clone(),
     };
     if let Some(namespaces) = &plan.namespaces {
         map_identity(pid, namespaces).map_err(|error| ("map the user of the namespace", error))?;

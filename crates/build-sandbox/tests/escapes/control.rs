@@ -1,4 +1,4 @@
-//! The same attempts without a sandbox, as the user that a build runs as.
+//! The same attempts without a sandbox, as an ordinary user.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use super::attempt::Attempt;
-use super::host::{Host, as_build_user};
+use super::host::{Host, as_ordinary_user};
 use super::support;
 
 /// Whether each attempt works.
@@ -42,7 +42,7 @@ pub(crate) fn run(host: &Host, all: &[&Attempt]) -> Vec<bool> {
                 .stdin(Stdio::null())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::null());
-            let mut child = as_build_user(&mut command).spawn().unwrap();
+            let mut child = as_ordinary_user(&mut command).spawn().unwrap();
             let mut text = String::new();
             // A line, not the end of the pipe: an attempt may have stopped the one who holds it.
             let mut stdout = BufReader::new(child.stdout.take().unwrap());

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use build_sandbox::{Config, Isolation};
+use build_sandbox::Isolation;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use tempfile::TempDir;
 
@@ -29,11 +29,13 @@ pub(crate) struct Host {
     count: usize,
 }
 
-/// The user that a build of this test's user runs as.
-pub(crate) fn as_build_user(command: &mut Command) -> &mut Command {
+/// An ordinary user for a test that runs as root; a build has a user that nobody has.
+pub(crate) const NOBODY: u32 = 65534;
+
+/// Runs a command as an ordinary user.
+pub(crate) fn as_ordinary_user(command: &mut Command) -> &mut Command {
     if nix::unistd::Uid::effective().is_root() {
-        let (uid, gid) = Config::default().build_user;
-        command.uid(uid).gid(gid);
+        command.uid(NOBODY).gid(NOBODY);
     }
     command
 }
@@ -48,8 +50,7 @@ fn fill(directory: &Path) {
         fs::write(directory.join(name), "secret\n").unwrap();
         open_to_all(&directory.join(name), mode);
         if nix::unistd::Uid::effective().is_root() {
-            let (uid, gid) = Config::default().build_user;
-            std::os::unix::fs::chown(directory.join(name), Some(uid), Some(gid)).unwrap();
+            std::os::unix::fs::chown(directory.join(name), Some(NOBODY), Some(NOBODY)).unwrap();
         }
     }
     open_to_all(directory, 0o777);
@@ -82,7 +83,7 @@ impl Host {
             by_path.push(UnixListener::bind(&path).unwrap());
             open_to_all(&path, 0o777);
         }
-        let program = as_build_user(&mut Command::new("sleep"))
+        let program = as_ordinary_user(&mut Command::new("sleep"))
             .arg("1000")
             .env("HOST_SECRET", "secret")
             .current_dir("/")

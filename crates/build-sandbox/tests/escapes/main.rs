@@ -67,8 +67,39 @@ async fn inside(sandbox: &Sandbox, tier: Isolation, host: &Host, all: &[&Attempt
         .collect()
 }
 
+/// Runs a test of this program again as an ordinary user; `false` if it is one already.
+fn again_as_ordinary_user(test: &str) -> bool {
+    if !nix::unistd::Uid::effective().is_root() {
+        return false;
+    }
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture"]);
+    command.current_dir("/");
+    let output = host::as_ordinary_user(&mut command).output().unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    eprintln!("{stderr}");
+    assert!(
+        output.status.success() && stdout.contains("1 passed"),
+        "{stdout}{stderr}"
+    );
+    true
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_attempt_is_refused_for_an_ordinary_user_too() {
+    let test = "every_attempt_is_refused_for_an_ordinary_user_too";
+    if !again_as_ordinary_user(test) {
+        check().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_attempt_is_refused_where_the_tier_promises_it() {
+    check().await;
+}
+
+async fn check() {
     if !have("perl") || !cfg!(target_arch = "x86_64") {
         eprintln!("skipped: the attempts use perl and x86-64 call numbers");
         return;
