@@ -112,11 +112,13 @@ async fn a_cargo_project_offline() {
     };
     let sandbox = sandbox();
     for tier in tiers(&sandbox).await {
-        if tier < build_sandbox::Isolation::Namespaces && !is_open(&root) {
+        let other_user = nix::unistd::Uid::effective().is_root();
+        if tier < build_sandbox::Isolation::Namespaces && other_user && !is_open(&root) {
             eprintln!(
-                "note: `{tier}` runs as root without capabilities for {}",
+                "skipped: the build's user cannot reach {} in `{tier}`",
                 root.display()
             );
+            continue;
         }
         let mut build = build(
             tier,
