@@ -151,7 +151,7 @@ impl Sandbox {
         });
         let prepared = prepared.map_err(|error| match error {
             SandboxError::HandOver {
-                source: untrusted_tree::TreeError::Cancelled { .. },
+                source: untrusted_tree::TreeError::Cancelled,
             } => SandboxError::Cancelled {
                 phase: what.clone(),
             },
