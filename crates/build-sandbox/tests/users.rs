@@ -6,6 +6,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -191,7 +192,6 @@ async fn a_named_range_is_used_up_and_given_back() {
     outcome.unwrap_or_else(|error| panic!("{}", chain(&error)));
 
     // An id that a process has is nobody's to give.
-    use std::os::unix::process::CommandExt;
     let mut holder = Command::new("sleep")
         .arg("1000")
         .uid(1_900_000_008)
