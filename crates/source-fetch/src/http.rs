@@ -4,6 +4,7 @@ mod part;
 mod request;
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,6 +118,13 @@ impl Download<'_> {
             let Ok(mut file) = File::open(entry.path()) else {
                 return Ok(None);
             };
+            // Whoever has another name of the file could change it after it was verified.
+            let names = file.metadata().map(|metadata| metadata.nlink());
+            if names.map_err(FetchError::io("look at", entry.path()))? != 1 {
+                tracing::warn!(path = %entry.path().display(), "shared cache entry, fetching again");
+                entry.evict()?;
+                return Ok(None);
+            }
             let meta = cache::read_meta(&entry.meta()).unwrap_or_default();
             let mut hashers = Hashers::new(algorithms(&checksums));
             let read = copy_hashed(&mut file, &mut hashers, &mut std::io::sink(), |_| {

@@ -110,7 +110,7 @@ impl Staging {
         }
         for source in sources {
             if let Some((_, extraction)) = &source.unpacked {
-                check_links(&tree, &extraction.links)
+                check_links(&tree, &extraction.links, token)
                     .map_err(|stop| stop.into_error(&source.name))?;
             }
         }
@@ -210,20 +210,23 @@ fn sweep(parent: &Path, prefix: &OsStr) {
     }
 }
 
-/// Moves what is in `from` into `to`.
+/// Moves what is in `from` into `to`; one directory is open at a time, however deep they are.
 fn merge(from: &Path, to: &Path, token: &CancellationToken) -> Result<(), FetchError> {
-    if token.is_cancelled() {
-        return Err(FetchError::Cancelled);
-    }
-    for entry in fs::read_dir(from).map_err(FetchError::io("list", from))? {
-        let entry = entry.map_err(FetchError::io("list", from))?;
-        let target = to.join(entry.file_name());
-        let both_directories = entry.file_type().is_ok_and(|kind| kind.is_dir())
-            && fs::symlink_metadata(&target).is_ok_and(|meta| meta.is_dir());
-        if both_directories {
-            merge(&entry.path(), &target, token)?;
-        } else {
-            fs::rename(entry.path(), &target).map_err(FetchError::io("create", &target))?;
+    let mut pending = vec![(from.to_owned(), to.to_owned())];
+    while let Some((from, to)) = pending.pop() {
+        if token.is_cancelled() {
+            return Err(FetchError::Cancelled);
+        }
+        for entry in fs::read_dir(&from).map_err(FetchError::io("list", &from))? {
+            let entry = entry.map_err(FetchError::io("list", &from))?;
+            let target = to.join(entry.file_name());
+            let both_directories = entry.file_type().is_ok_and(|kind| kind.is_dir())
+                && fs::symlink_metadata(&target).is_ok_and(|meta| meta.is_dir());
+            if both_directories {
+                pending.push((entry.path(), target));
+            } else {
+                fs::rename(entry.path(), &target).map_err(FetchError::io("create", &target))?;
+            }
         }
     }
     Ok(())
@@ -231,22 +234,5 @@ fn merge(from: &Path, to: &Path, token: &CancellationToken) -> Result<(), FetchE
 
 /// Removes a directory with everything in it, also what is read-only.
 pub(crate) fn remove_tree(root: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(root) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            make_writable(root)?;
-            fs::remove_dir_all(root)
-        }
-        other => other,
-    }
-}
-
-fn make_writable(directory: &Path) -> io::Result<()> {
-    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            make_writable(&entry.path())?;
-        }
-    }
-    Ok(())
+    Ok(untrusted_tree::remove(root, &|| false)?)
 }

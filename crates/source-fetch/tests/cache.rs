@@ -4,12 +4,12 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use source_fetch::{FetchError, collect_garbage};
-use support::{Server, World, declared, file, noise, reply, skipped};
+use support::{Server, World, archive, declared, file, noise, reply, skipped};
 
 fn entries(world: &World) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -45,6 +45,33 @@ async fn the_same_content_is_stored_once() {
     // The build may write to what it got without reaching the cache.
     fs::write(world.src("a"), "changed").unwrap();
     assert_eq!(fs::read(&entries(&world)[0]).unwrap(), body);
+}
+
+#[tokio::test]
+async fn no_build_holds_a_file_of_the_cache() {
+    let world = World::new();
+    let body = archive::gzip(&archive::Tar::new().file("member", b"right").bytes());
+    let server = Server::with_files(vec![("a.tar.gz", body.clone())]).await;
+    let request = declared(&format!("{}/a.tar.gz", server.url), &body);
+    for round in 0..2 {
+        world.fetch(std::slice::from_ref(&request)).await.unwrap();
+        assert_eq!(fs::read(world.src("member")).unwrap(), b"right");
+        let entry = entries(&world).remove(0);
+        let (cached, given) = (
+            fs::metadata(&entry).unwrap(),
+            fs::metadata(world.src("a.tar.gz")).unwrap(),
+        );
+        assert_ne!(cached.ino(), given.ino(), "round {round}");
+        assert_eq!((cached.nlink(), given.nlink()), (1, 1));
+        world.remove_src();
+    }
+    // What an older version has left: somebody may still hold the other name.
+    let entry = entries(&world).remove(0);
+    fs::hard_link(&entry, world.path("held")).unwrap();
+    let fetched = world.fetch(std::slice::from_ref(&request)).await.unwrap();
+    assert!(!fetched[0].from_cache);
+    let entry = entries(&world).remove(0);
+    assert_eq!(fs::metadata(entry).unwrap().nlink(), 1);
 }
 
 #[tokio::test]

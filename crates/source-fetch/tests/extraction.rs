@@ -67,6 +67,14 @@ fn sample(root: &Path) {
     symlink("missing", top.join("dangling")).unwrap();
     let sparse = fs::File::create(top.join("sparse")).unwrap();
     std::os::unix::fs::FileExt::write_at(&sparse, b"end", 3 << 20).unwrap();
+    // One that ends in a hole, and one that is nothing else.
+    let hollow = fs::File::create(top.join("hollow")).unwrap();
+    std::os::unix::fs::FileExt::write_at(&hollow, b"begin", 0).unwrap();
+    hollow.set_len(2 << 20).unwrap();
+    fs::File::create(top.join("hole"))
+        .unwrap()
+        .set_len(1 << 20)
+        .unwrap();
     fs::set_permissions(top.join("closed"), fs::Permissions::from_mode(0o555)).unwrap();
     let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_234_567_890);
     for name in ["run", "closed"] {

@@ -33,11 +33,26 @@ pub fn copy_file(
     cancelled: &dyn Fn() -> bool,
 ) -> Result<u64, TreeError> {
     let (from, to) = (from.as_ref(), to.as_ref());
-    let source = open_regular_path(from)?;
+    copy_open_file(&open_regular_path(from)?, to, mode, cancelled)
+}
+
+/// Copies the regular file `from`, which is open already, from its beginning: see [`copy_file`].
+///
+/// The bytes are those of the descriptor, whatever its name leads to by now.
+///
+/// # Errors
+/// As [`copy_file`].
+pub fn copy_open_file(
+    from: &File,
+    to: impl AsRef<Path>,
+    mode: u32,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<u64, TreeError> {
+    let to = to.as_ref();
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let target = open(to, flags, Mode::RUSR | Mode::WUSR).map_err(TreeError::io("create", to))?;
     let target = File::from(target);
-    let copied = copy_data(&source, &target, u64::MAX, cancelled).and_then(|bytes| {
+    let copied = copy_data(from, &target, u64::MAX, cancelled).and_then(|bytes| {
         rustix::fs::fchmod(&target, Mode::from_raw_mode(mode))
             .map_err(|errno| Problem::Io(errno.into()))?;
         Ok(bytes)
@@ -45,7 +60,7 @@ pub fn copy_file(
     copied.map_err(|problem| {
         // What is left behind otherwise is worse than a removal that fails as well.
         let _ = std::fs::remove_file(to);
-        problem.at(from)
+        problem.at(to)
     })
 }
 

@@ -15,7 +15,7 @@ mod usage;
 pub use copy::{Copied, copy};
 pub use cursor::{Entry, Kind, Visit, Walk};
 pub use error::TreeError;
-pub use file::copy_file;
+pub use file::{copy_file, copy_open_file};
 pub use limits::Limits;
 pub use owner::change_owner;
 pub use remove::{remove, remove_patiently};

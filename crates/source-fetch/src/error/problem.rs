@@ -261,6 +261,9 @@ pub enum ExtractProblem {
         /// The link's target.
         target: String,
     },
+    /// Where a link leads takes so many steps to find out that it is not followed to the end.
+    #[error("its link target names other links so often that where it leads cannot be told")]
+    LinkTooLong,
     /// A path goes through a symbolic link or a file.
     #[error("its path goes through something that is not a directory")]
     ThroughLink,

@@ -87,7 +87,7 @@ impl<'a> Tree<'a> {
     pub(crate) fn finish(self) -> Result<Extraction, Stop> {
         let mut links: Vec<_> = self.links.into_iter().collect();
         links.sort_unstable();
-        check_links(&self.root, &links)?;
+        check_links(&self.root, &links, self.token)?;
         Ok(Extraction {
             entries: self.entries,
             bytes: self.bytes,
@@ -198,7 +198,8 @@ impl<'a> Tree<'a> {
             self.copy(name, path, &mut file, *length, content)?;
             position = offset + length;
         }
-        if position < real_size {
+        // A map may end in an entry without data that only says where the end is.
+        if segments.last().is_none_or(|(_, length)| *length == 0) || position < real_size {
             file.set_len(real_size)
                 .map_err(|error| self.stop(name, path, error))?;
         }

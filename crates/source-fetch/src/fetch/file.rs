@@ -1,13 +1,14 @@
 //! Sources that are one file: beside the recipe, at a `file` URL, or downloaded.
 
-use std::fs::{self, File, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use untrusted_tree::TreeError;
 
 use super::Context;
 use crate::blocking;
@@ -294,6 +295,7 @@ async fn place(
 ) -> Result<Option<(PathBuf, Extraction)>, FetchError> {
     let target = context.staging.file(id.index);
     let staging = Arc::clone(&context.staging);
+    let token = context.token.clone();
     blocking::run(context.token, move || {
         let _staging = staging;
         let file = match content.file {
@@ -313,25 +315,23 @@ async fn place(
             Outcome::Kept => None,
         };
         if content.cached {
-            put(&content.path, file, &target, unpacked.is_some())?;
+            put(&file, &target, &token)?;
         }
         Ok(unpacked)
     })
     .await
 }
 
-/// Links an archive that was unpacked, as hardly anything touches it any more; copies what the
-/// build works on, so that it cannot reach the cache.
-fn put(cached: &Path, mut file: File, target: &Path, link: bool) -> Result<(), FetchError> {
-    if link && fs::hard_link(cached, target).is_ok() {
-        return Ok(());
-    }
-    let mut output = File::create_new(target).map_err(FetchError::io("create", target))?;
-    std::io::Seek::rewind(&mut file)
-        .and_then(|()| std::io::copy(&mut file, &mut output))
-        .map_err(FetchError::io("write", target))?;
+/// Copies a file of the cache to where the build works on it. They share blocks where the file
+/// system can do that, and never an inode: a build owns what it is given, and could exchange the
+/// bytes that another fetch has just verified.
+fn put(cached: &File, target: &Path, token: &CancellationToken) -> Result<(), FetchError> {
     let mode = 0o666 & !extract::umask();
-    output
-        .set_permissions(Permissions::from_mode(mode))
-        .map_err(FetchError::io("change the mode of", target))
+    untrusted_tree::copy_open_file(cached, target, mode, &|| token.is_cancelled()).map_err(
+        |error| match error {
+            TreeError::Cancelled => FetchError::Cancelled,
+            error => FetchError::io("write", target)(error.into()),
+        },
+    )?;
+    Ok(())
 }

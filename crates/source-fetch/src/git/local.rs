@@ -169,7 +169,12 @@ fn link_file(
         return Ok(());
     }
     fs::create_dir_all(directory).map_err(io_problem("create", directory))?;
-    if link && fs::hard_link(file, &target).is_ok() {
+    // Another user's file could be changed by them after it was verified.
+    let is_own = || {
+        let uid = rustix::process::geteuid().as_raw();
+        fs::symlink_metadata(file).is_ok_and(|metadata| metadata.uid() == uid)
+    };
+    if link && is_own() && fs::hard_link(file, &target).is_ok() {
         return Ok(());
     }
     // Under another name first, so that a reader never sees half an object.

@@ -400,13 +400,8 @@ fn replace(path: &Path, content: &[u8]) -> Result<(), GitProblem> {
 
 /// Removes a file or a tree, if there is one.
 pub(super) fn discard(path: &Path) -> Result<(), GitProblem> {
-    let removed = match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    };
-    removed.map_err(io_problem("remove", path))
+    untrusted_tree::remove(path, &|| false)
+        .map_err(|error| io_problem("remove", path)(error.into()))
 }
 
 pub(super) fn problem(url: &str, action: &'static str, source: git2::Error) -> GitProblem {

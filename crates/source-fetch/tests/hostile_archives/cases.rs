@@ -33,6 +33,17 @@ pub(crate) fn paths() -> Vec<Case> {
             t().file("../x", b"x"),
             &["`../x`", "climbs out"],
         ),
+        tar(
+            // Each link names the one before it fourteen times.
+            "detour.tar",
+            (1..6)
+                .fold(t().directory("d").symlink("l0", "d/.."), |tar, level| {
+                    let target = vec![format!("l{}", level - 1); 14].join("/");
+                    tar.symlink(&format!("l{level}"), &target)
+                })
+                .symlink("leak", "l5/../etc/hostname"),
+            &["where it leads cannot be told"],
+        ),
         tar("inner-parent.tar", t().file("a/../../x", b"x"), CLIMBS),
         tar("harmless-parent.tar", t().file("a/../x", b"x"), CLIMBS),
         tar("trailing-parent.tar", t().directory("a/.."), CLIMBS),
