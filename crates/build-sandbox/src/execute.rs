@@ -19,7 +19,7 @@ use crate::prepare::{self, Directories, Identity, Request};
 use crate::progress::{Event, Reporter};
 use crate::run::{self, Ended, Job};
 use crate::sandbox::Sandbox;
-use crate::spec::{BuildSpec, Network, invalid};
+use crate::spec::{BuildSpec, Network, Rights, invalid};
 use crate::{sys, watch};
 
 /// What is to be run, by whichever method of [`Sandbox`].
@@ -31,7 +31,7 @@ pub(crate) struct Call {
     pub(crate) what: String,
     pub(crate) arguments: Vec<Vec<u8>>,
     pub(crate) network: Network,
-    pub(crate) writable: bool,
+    pub(crate) rights: Rights,
     pub(crate) root: bool,
     pub(crate) result: bool,
     pub(crate) recipe: Option<std::os::fd::OwnedFd>,
@@ -98,7 +98,7 @@ impl Sandbox {
             what,
             arguments,
             network,
-            writable,
+            rights,
             root,
             result,
             recipe,
@@ -113,15 +113,18 @@ impl Sandbox {
         // One trip for everything that may block: walking directories, and the fork, which copies
         // the page tables of the host program.
         let spawned = spawn_blocking(move || {
-            let directories = prepare::directories(&owned, writable)?;
+            let directories = prepare::directories(&owned, rights)?;
+            if let Some(private) = &directories.private {
+                private.path().clone_into(&mut owned.homedir);
+            }
             let (identity, warnings) =
                 prepare::identity(&mut owned, &config, &users, tier, &directories, &|| {
                     cancelled.is_cancelled()
                 })?;
-            let directory = if writable {
-                directories.own[0].clone()
-            } else {
-                directories.startdir.clone()
+            let directory = match (rights, &directories.private) {
+                (Rights::Nothing, _) => directories.startdir.clone(),
+                (_, Some(private)) => private.path().to_owned(),
+                (_, None) => directories.own[0].clone(),
             };
             let group = match &config.control_group {
                 Some(parent) => Some(ControlGroup::create(parent, &owned.limits)?),
@@ -131,7 +134,7 @@ impl Sandbox {
                 arguments,
                 directory,
                 network,
-                writable,
+                rights,
                 root,
                 result,
                 recipe,
@@ -178,11 +181,15 @@ impl Sandbox {
             capture,
         };
         let mut ended = run::run(running, started, job, token, reporter).await?;
+        if let Some(private) = directories.private {
+            // Hostile trees take their time to remove.
+            let _ = spawn_blocking(move || drop(private)).await;
+        }
         settle(&mut ended, &what, tier, reporter)?;
         if failed(&ended) && ended.cause.is_none() {
             ended.cause = group.as_ref().and_then(ControlGroup::breach);
         }
-        if failed(&ended) && ended.cause.is_none() && writable {
+        if failed(&ended) && ended.cause.is_none() && rights != Rights::Nothing {
             // A process that hits the limit gets a signal or an error that only it sees.
             let cap = limits.file_size;
             let usage = spawn_blocking(move || watch::measure(&roots))

@@ -15,6 +15,7 @@ mod outcome;
 mod output;
 mod phase;
 mod prepare;
+mod private;
 mod probe;
 mod progress;
 mod quote;
@@ -50,4 +51,6 @@ pub use phase::Phase;
 pub use progress::{Event, LineEnd, Reporter, Silent, Stream};
 pub use quote::quote;
 pub use sandbox::Sandbox;
-pub use spec::{Access, BuildFlags, BuildSpec, CheckPolicy, Mount, Network, NetworkPolicy};
+pub use spec::{
+    Access, BuildFlags, BuildSpec, CheckPolicy, Mount, Network, NetworkPolicy, Writable,
+};

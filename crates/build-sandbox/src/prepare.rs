@@ -14,7 +14,8 @@ use crate::control_group::GroupFiles;
 use crate::environment;
 use crate::error::SandboxError;
 use crate::isolation::Isolation;
-use crate::spec::{Access, BuildSpec, Network, invalid};
+use crate::private::Private;
+use crate::spec::{Access, BuildSpec, Network, Rights, invalid};
 use crate::users::{self, Lease, Users};
 
 mod plan;
@@ -28,8 +29,7 @@ pub(crate) struct Request {
     pub(crate) arguments: Vec<Vec<u8>>,
     pub(crate) directory: PathBuf,
     pub(crate) network: Network,
-    /// Whether the build directories may be written.
-    pub(crate) writable: bool,
+    pub(crate) rights: Rights,
     /// Whether the process should see itself as root.
     pub(crate) root: bool,
     pub(crate) result: bool,
@@ -61,6 +61,16 @@ pub(crate) struct Directories {
     pub(crate) startdir: PathBuf,
     /// srcdir, pkgdir and homedir.
     pub(crate) own: [PathBuf; 3],
+    /// Takes the place of homedir in this run.
+    pub(crate) private: Option<Arc<Private>>,
+}
+
+impl Directories {
+    /// Those of the build, and the one of this run.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Path> {
+        let private = self.private.iter().map(|private| private.path());
+        self.own.iter().map(PathBuf::as_path).chain(private)
+    }
 }
 
 pub(crate) fn io_error<'a>(
@@ -77,7 +87,8 @@ pub(crate) fn io_error<'a>(
 /// Creates what is missing and refuses what an earlier phase may have replaced by a link.
 ///
 /// No process of the build is alive when this runs, so nothing changes between check and use.
-pub(crate) fn directories(spec: &BuildSpec, create: bool) -> Result<Directories, SandboxError> {
+pub(crate) fn directories(spec: &BuildSpec, rights: Rights) -> Result<Directories, SandboxError> {
+    let create = rights != Rights::Nothing;
     let startdir =
         fs::canonicalize(&spec.startdir).map_err(io_error("find startdir", &spec.startdir))?;
     let mut own = [&spec.srcdir, &spec.pkgdir, &spec.homedir].map(Clone::clone);
@@ -91,12 +102,20 @@ pub(crate) fn directories(spec: &BuildSpec, create: bool) -> Result<Directories,
             ));
         }
     }
+    let private = (rights == Rights::Private)
+        .then(|| Private::create(&own[2]).map(Arc::new))
+        .transpose()?;
     if create {
+        let home = private.as_ref().map_or(&*own[2], |private| private.path());
         for below in environment::directories() {
-            directory(&own[2], &own[2], &own[2].join(below), true)?;
+            directory(home, home, &home.join(below), true)?;
         }
     }
-    Ok(Directories { startdir, own })
+    Ok(Directories {
+        startdir,
+        own,
+        private,
+    })
 }
 
 /// Resolves `path`. Below `base`, which builds can write, no component may be a link.

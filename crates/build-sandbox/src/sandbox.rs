@@ -17,7 +17,7 @@ use crate::outcome::{CommandOutcome, PhaseOutcome, PhaseStatus};
 use crate::phase::Phase;
 use crate::progress::{Event, Reporter};
 use crate::recipe::recipe_text;
-use crate::spec::{BuildSpec, CheckPolicy, Network, check_name, invalid};
+use crate::spec::{BuildSpec, CheckPolicy, Network, Rights, Writable, check_name, invalid};
 use crate::users::Users;
 use crate::{probe, script};
 
@@ -94,7 +94,10 @@ impl Sandbox {
             what: phase.to_string(),
             arguments: self.shell(script),
             network: spec.network.of(&phase),
-            writable: true,
+            rights: match phase {
+                Phase::Package(_) => Rights::Package,
+                _ => Rights::Build,
+            },
             root: matches!(phase, Phase::Package(_)),
             result: true,
             recipe,
@@ -178,7 +181,7 @@ impl Sandbox {
             what: "evaluate".to_owned(),
             arguments: self.shell(script::evaluate(spec, replaced)),
             network: Network::None,
-            writable: false,
+            rights: Rights::Nothing,
             root: false,
             result: true,
             recipe,
@@ -203,10 +206,11 @@ impl Sandbox {
         Declarations::parse(&ended.result)
     }
 
-    /// Runs a program with the mounts, limits and environment of a build, in `srcdir`.
+    /// Runs a program with the mounts, limits and environment of a build.
     ///
-    /// `command` is the program, with an absolute path, and its arguments. The build directories
-    /// are writable. Cancellation is as for [`run`](Self::run).
+    /// `command` is the program, with an absolute path, and its arguments. It runs in `srcdir`, or
+    /// with [`Writable::Private`] in its own `HOME`; in `group` nothing holds it to that. Cancellation
+    /// is as for [`run`](Self::run).
     ///
     /// # Errors
     /// [`SandboxError::Failed`] if it ends with another status than 0, otherwise as for
@@ -216,6 +220,7 @@ impl Sandbox {
         spec: &BuildSpec,
         command: &[String],
         network: Network,
+        writable: Writable,
         token: &CancellationToken,
         reporter: &dyn Reporter,
     ) -> Result<CommandOutcome, SandboxError> {
@@ -238,7 +243,10 @@ impl Sandbox {
                 .map(|part| part.clone().into_bytes())
                 .collect(),
             network,
-            writable: true,
+            rights: match writable {
+                Writable::Build => Rights::Build,
+                Writable::Private => Rights::Private,
+            },
             root: false,
             result: false,
             recipe: None,

@@ -57,6 +57,28 @@ impl Mount {
     }
 }
 
+/// What a command may write besides its `/tmp`; see [`Sandbox::run_command`].
+///
+/// [`Sandbox::run_command`]: crate::Sandbox::run_command
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Writable {
+    /// What `build()` may write: the directories of the build and writable mounts.
+    Build,
+    /// Nothing of the build: `HOME`, `TMPDIR` and the working directory are a fresh, empty
+    /// directory below `homedir`, which is removed when the command has ended.
+    Private,
+}
+
+/// What a run may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rights {
+    Nothing,
+    Private,
+    /// All directories of the build but startdir, which holds the recipe and other packages.
+    Package,
+    Build,
+}
+
 /// Whether a process may reach the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Network {

@@ -6,7 +6,7 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use build_sandbox::{BuildSpec, Mount, Network, NetworkPolicy, Phase, Sandbox, Silent};
+use build_sandbox::{BuildSpec, Mount, Network, NetworkPolicy, Phase, Sandbox, Silent, Writable};
 use support::{Recorder, build, chain, have, sandbox, tiers};
 use tokio_util::sync::CancellationToken;
 
@@ -57,7 +57,14 @@ async fn a_c_project_with_make() {
         let token = CancellationToken::new();
         let program = build.spec.pkgdir.join("usr/bin/demo").display().to_string();
         let outcome = sandbox
-            .run_command(&build.spec, &[program], Network::None, &token, &Silent)
+            .run_command(
+                &build.spec,
+                &[program],
+                Network::None,
+                Writable::Build,
+                &token,
+                &Silent,
+            )
             .await
             .unwrap();
         assert_eq!(outcome.stdout, "hello from c\n", "{tier}");

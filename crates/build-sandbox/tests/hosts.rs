@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use build_sandbox::{
-    Config, Isolation, IsolationChoice, Network, Phase, Sandbox, SandboxError, Silent,
+    Config, Isolation, IsolationChoice, Network, Phase, Sandbox, SandboxError, Silent, Writable,
 };
 use support::{Recorder, build, build_in, chain, have, sandbox, tiers, until};
 use tokio_util::sync::CancellationToken;
@@ -212,7 +212,14 @@ async fn a_disk_that_is_read_only_is_a_clear_error() {
         );
         mode("rw").await;
         let echo = ["/bin/echo".to_owned(), "made".to_owned()];
-        let run = sandbox.run_command(&build.spec, &echo, Network::None, &token, &Silent);
+        let run = sandbox.run_command(
+            &build.spec,
+            &echo,
+            Network::None,
+            Writable::Build,
+            &token,
+            &Silent,
+        );
         run.await
             .unwrap_or_else(|error| panic!("{tier}: {}", chain(&error)));
         mode("ro").await;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use build_sandbox::{
     Access, BuildSpec, Event, Isolation, LimitKind, LineEnd, Mount, Network, Phase, SandboxError,
-    Silent,
+    Silent, Writable,
 };
 use support::{build, build_in, chain, have, sandbox, tiers};
 use tokio_util::sync::CancellationToken;
@@ -295,13 +295,27 @@ async fn a_command_runs_beside_the_phases() {
         let token = CancellationToken::new();
         let command = ["/bin/echo".to_owned(), "version 1".to_owned()];
         let outcome = sandbox
-            .run_command(&build.spec, &command, Network::None, &token, &Silent)
+            .run_command(
+                &build.spec,
+                &command,
+                Network::None,
+                Writable::Build,
+                &token,
+                &Silent,
+            )
             .await
             .unwrap();
         assert_eq!(outcome.stdout, "version 1\n");
         let command = ["/bin/missing".to_owned()];
         let error = sandbox
-            .run_command(&build.spec, &command, Network::None, &token, &Silent)
+            .run_command(
+                &build.spec,
+                &command,
+                Network::None,
+                Writable::Build,
+                &token,
+                &Silent,
+            )
             .await
             .unwrap_err();
         assert!(matches!(error, SandboxError::Execute { .. }), "{error:?}");
@@ -310,6 +324,7 @@ async fn a_command_runs_beside_the_phases() {
                 &build.spec,
                 &["x".to_owned()],
                 Network::None,
+                Writable::Build,
                 &token,
                 &Silent,
             )

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 use build_sandbox::{
-    Config, Credentials, Isolation, Mount, Network, Phase, Sandbox, SandboxError, Silent,
+    Config, Credentials, Isolation, Mount, Network, Phase, Sandbox, SandboxError, Silent, Writable,
 };
 use support::{Recorder, build, chain, have, sandbox, tiers, until};
 use tokio_util::sync::CancellationToken;
@@ -275,7 +275,14 @@ async fn standard_streams_can_be_opened_by_name() {
         lines.sort();
         assert_eq!(lines, ["one", "three", "two"], "{tier}");
         let echo = ["/bin/sh", "-c", "echo four > /dev/stdout"].map(str::to_owned);
-        let outcome = sandbox.run_command(&build.spec, &echo, Network::None, &token, &Silent);
+        let outcome = sandbox.run_command(
+            &build.spec,
+            &echo,
+            Network::None,
+            Writable::Build,
+            &token,
+            &Silent,
+        );
         assert_eq!(outcome.await.unwrap().stdout, "four\n", "{tier}");
     }
 }

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use build_sandbox::{BuildSpec, Network, Sandbox, SandboxError, Silent};
+use build_sandbox::{BuildSpec, Network, Sandbox, SandboxError, Silent, Writable};
 use tokio_util::sync::CancellationToken;
 
 use crate::binary;
@@ -33,7 +33,14 @@ pub(crate) async fn run(
     for question in QUESTIONS {
         let command = [program.to_string_lossy().into_owned(), question.to_owned()];
         match sandbox
-            .run_command(spec, &command, Network::None, cancel, &Silent)
+            .run_command(
+                spec,
+                &command,
+                Network::None,
+                Writable::Private,
+                cancel,
+                &Silent,
+            )
             .await
         {
             Ok(outcome) => {

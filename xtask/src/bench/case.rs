@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
-use build_sandbox::{BuildSpec, Event, Isolation, IsolationChoice, Network, Sandbox};
+use build_sandbox::{BuildSpec, Event, Isolation, IsolationChoice, Network, Sandbox, Writable};
 use clap::{Args, Subcommand, ValueEnum};
 use source_fetch::{
     Checksum, Directories, ExtractLimits, HttpPolicy, Policy, SourceRequest, fetch_all,
@@ -247,7 +247,14 @@ impl Startup {
         let started = Instant::now();
         for _ in 0..self.times {
             sandbox
-                .run_command(&spec, &command, Network::None, &token, silent)
+                .run_command(
+                    &spec,
+                    &command,
+                    Network::None,
+                    Writable::Build,
+                    &token,
+                    silent,
+                )
                 .await?;
         }
         Ok(started.elapsed().as_secs_f64())
@@ -325,7 +332,14 @@ impl Stream {
         };
         let token = CancellationToken::new();
         sandbox
-            .run_command(&spec, command, Network::None, &token, &reporter)
+            .run_command(
+                &spec,
+                command,
+                Network::None,
+                Writable::Build,
+                &token,
+                &reporter,
+            )
             .await?;
         Ok(count.into_inner())
     }

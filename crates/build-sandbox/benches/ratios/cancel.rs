@@ -3,7 +3,7 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use build_sandbox::{BuildSpec, Isolation, IsolationChoice, Network, Sandbox, Silent};
+use build_sandbox::{BuildSpec, Isolation, IsolationChoice, Network, Sandbox, Silent, Writable};
 use tokio_util::sync::CancellationToken;
 
 use super::quantile;
@@ -57,7 +57,14 @@ async fn once(sandbox: &Sandbox, spec: &BuildSpec) -> Duration {
     let command = ["/bin/bash", "-c", BUILD].map(str::to_owned);
     let ready = spec.srcdir.join("ready");
     let _ = std::fs::remove_file(&ready);
-    let run = sandbox.run_command(spec, &command, Network::None, &token, &Silent);
+    let run = sandbox.run_command(
+        spec,
+        &command,
+        Network::None,
+        Writable::Build,
+        &token,
+        &Silent,
+    );
     let cancel = async {
         while !ready.exists() {
             tokio::time::sleep(Duration::from_millis(2)).await;

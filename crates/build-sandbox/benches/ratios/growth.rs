@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use build_sandbox::{BuildSpec, Isolation, IsolationChoice, Network, Sandbox, Silent};
+use build_sandbox::{BuildSpec, Isolation, IsolationChoice, Network, Sandbox, Silent, Writable};
 use tokio_util::sync::CancellationToken;
 
 use super::{median, processor_time};
@@ -36,7 +36,14 @@ async fn output(sandbox: &Sandbox, spec: &BuildSpec) {
         let mut samples = Vec::new();
         for _ in 0..3 {
             let before = processor_time();
-            let run = sandbox.run_command(spec, &command, Network::None, &token, &Silent);
+            let run = sandbox.run_command(
+                spec,
+                &command,
+                Network::None,
+                Writable::Build,
+                &token,
+                &Silent,
+            );
             run.await.unwrap();
             samples.push(processor_time().saturating_sub(before));
         }
@@ -52,7 +59,14 @@ async fn start_up(sandbox: &Sandbox, spec: &BuildSpec) -> f64 {
     let mut samples = Vec::<Duration>::new();
     for _ in 0..ROUNDS {
         let started = Instant::now();
-        let run = sandbox.run_command(spec, &command, Network::None, &token, &Silent);
+        let run = sandbox.run_command(
+            spec,
+            &command,
+            Network::None,
+            Writable::Build,
+            &token,
+            &Silent,
+        );
         run.await.unwrap();
         samples.push(started.elapsed());
     }

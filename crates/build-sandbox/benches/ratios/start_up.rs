@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Instant;
 
-use build_sandbox::{BuildSpec, Network, Sandbox, Silent};
+use build_sandbox::{BuildSpec, Network, Sandbox, Silent, Writable};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +19,14 @@ pub(crate) async fn run(sandbox: &Sandbox, spec: &BuildSpec) {
     for _ in 0..ROUNDS {
         let started = Instant::now();
         sandbox
-            .run_command(spec, &command, Network::None, &token, &Silent)
+            .run_command(
+                spec,
+                &command,
+                Network::None,
+                Writable::Build,
+                &token,
+                &Silent,
+            )
             .await
             .unwrap();
         ours.push(started.elapsed());

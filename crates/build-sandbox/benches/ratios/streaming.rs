@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use build_sandbox::{BuildSpec, Event, Network, Sandbox};
+use build_sandbox::{BuildSpec, Event, Network, Sandbox, Writable};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
@@ -43,7 +43,14 @@ pub(crate) async fn run(sandbox: &Sandbox, spec: &BuildSpec) {
         };
         let (before, started) = (processor_time(), Instant::now());
         sandbox
-            .run_command(spec, &command, Network::None, &token, &reporter)
+            .run_command(
+                spec,
+                &command,
+                Network::None,
+                Writable::Build,
+                &token,
+                &reporter,
+            )
             .await
             .unwrap();
         ours.push(started.elapsed());

@@ -15,7 +15,7 @@ use crate::isolation::Isolation;
 use crate::limits::Limits;
 #[cfg(target_os = "linux")]
 use crate::seccomp::{self, Choice, Sockets};
-use crate::spec::{Access, BuildSpec, Network, invalid};
+use crate::spec::{Access, BuildSpec, Network, Rights, invalid};
 use crate::sys::plan::{
     CORE, FSIZE, Instruction, LandlockPlan, LandlockRule, NOFILE, NPROC, Plan, Watch,
 };
@@ -50,7 +50,8 @@ pub(crate) fn plan(
     let Some(program) = arguments.first().cloned() else {
         return Err(invalid("command", "is empty", ""));
     };
-    let writable = writable_paths(spec, directories, request.writable);
+    let writable = writable_paths(spec, directories, request.rights);
+    let mounts_writable = matches!(request.rights, Rights::Package | Rights::Build);
     let private_network = request.network == Network::None;
     let namespaces = (tier == Isolation::Namespaces)
         .then(|| {
@@ -59,6 +60,7 @@ pub(crate) fn plan(
                 config,
                 directories,
                 &writable,
+                mounts_writable,
                 identity,
                 private_network,
                 request.root,
@@ -84,7 +86,14 @@ pub(crate) fn plan(
                 abi: landlock_abi,
                 files: tier >= Isolation::Landlock,
                 refuse_tcp: tier == Isolation::Landlock && private_network,
-                rules: rules(spec, directories, &writable, inside, private_network)?,
+                rules: rules(
+                    spec,
+                    directories,
+                    &writable,
+                    mounts_writable,
+                    inside,
+                    private_network,
+                )?,
             })
         })
         .transpose()?;
@@ -107,6 +116,7 @@ pub(crate) fn plan(
         filters,
         limits: resources(limits, inside),
         identity: identity.dropped().map(|id| (id, id)),
+        private: directories.private.clone(),
         lease: match identity {
             Identity::Dropped(lease) => Some(Arc::clone(lease)),
             Identity::Caller => None,
@@ -124,15 +134,22 @@ pub(crate) fn plan(
     })
 }
 
-fn writable_paths(spec: &BuildSpec, directories: &Directories, writable: bool) -> Vec<PathBuf> {
-    if !writable {
-        return Vec::new();
+fn writable_paths(spec: &BuildSpec, directories: &Directories, rights: Rights) -> Vec<PathBuf> {
+    let own = || directories.own.to_vec();
+    match rights {
+        Rights::Nothing => Vec::new(),
+        Rights::Private => directories
+            .private
+            .iter()
+            .map(|private| private.path().to_owned())
+            .collect(),
+        Rights::Build if spec.startdir_access == Access::Writable => {
+            let mut paths = own();
+            paths.push(directories.startdir.clone());
+            paths
+        }
+        Rights::Package | Rights::Build => own(),
     }
-    let mut paths = directories.own.to_vec();
-    if spec.startdir_access == Access::Writable {
-        paths.push(directories.startdir.clone());
-    }
-    paths
 }
 
 fn resources(limits: &Limits, inside: bool) -> Vec<(i32, u64)> {
@@ -185,6 +202,7 @@ fn rules(
     spec: &BuildSpec,
     directories: &Directories,
     writable: &[PathBuf],
+    mounts_writable: bool,
     inside: bool,
     private_network: bool,
 ) -> Result<Vec<LandlockRule>, SandboxError> {
@@ -216,7 +234,7 @@ fn rules(
     for mount in &spec.mounts {
         paths.push((
             mount.target.clone(),
-            mount.access == Access::Writable && !writable.is_empty(),
+            mount.access == Access::Writable && mounts_writable,
         ));
     }
     paths.extend(writable.iter().map(|path| (path.clone(), true)));
@@ -246,6 +264,7 @@ pub(crate) fn probe(
     let directories = Directories {
         startdir: "/usr".into(),
         own: ["/usr/.src", "/usr/.pkg", "/usr/.home"].map(PathBuf::from),
+        private: None,
     };
     let identity = match users::any(config) {
         Some(id) if Uid::effective().is_root() => Identity::Dropped(Arc::new(Lease::unlocked(id))),
@@ -258,7 +277,7 @@ pub(crate) fn probe(
         arguments: vec![b"/".to_vec()],
         directory: "/".into(),
         network: Network::None,
-        writable: false,
+        rights: Rights::Nothing,
         root: false,
         result: false,
         recipe: None,

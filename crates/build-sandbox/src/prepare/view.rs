@@ -17,6 +17,7 @@ pub(super) fn view(
     config: &Config,
     directories: &Directories,
     writable: &[PathBuf],
+    mounts_writable: bool,
     identity: &Identity,
     private_network: bool,
     root: bool,
@@ -57,7 +58,14 @@ pub(super) fn view(
         });
     }
 
-    let mut binds = binds(spec, directories, writable, &outer, private_network)?;
+    let mut binds = binds(
+        spec,
+        directories,
+        writable,
+        &outer,
+        private_network,
+        mounts_writable,
+    )?;
     binds.sort_by_key(|(_, target, _, _)| target.components().count());
     if binds.len() > crate::sys::MOUNTS_MAX {
         return Err(invalid("mounts", "are more than 100", binds.len()));
@@ -119,6 +127,7 @@ fn binds(
     writable: &[PathBuf],
     outer: &[PathBuf],
     private_network: bool,
+    mounts_writable: bool,
 ) -> Result<Vec<Shown>, SandboxError> {
     let mut binds: Vec<Shown> = Vec::new();
     let mut show = |source: &Path, target: &Path, write: bool, optional: bool| {
@@ -134,9 +143,14 @@ fn binds(
         writable.contains(&directories.startdir),
         false,
     );
-    for path in &directories.own {
+    for path in directories.all() {
         if path.exists() {
-            show(path, path, writable.contains(path), false);
+            show(
+                path,
+                path,
+                writable.iter().any(|other| other == path),
+                false,
+            );
         }
     }
     let recipe =
@@ -165,7 +179,7 @@ fn binds(
         show(
             &source,
             &mount.target,
-            mount.access == Access::Writable && !writable.is_empty(),
+            mount.access == Access::Writable && mounts_writable,
             false,
         );
     }
@@ -175,15 +189,22 @@ fn binds(
             show(&resolver, &resolver, false, true);
         }
     }
+    let home = directories.private.as_ref();
+    let home = home.map_or(directories.own[2].as_path(), |private| private.path());
     // The spec's own spelling must lead to the same place when it goes through a link.
     for (spelled, real) in [
-        (&spec.startdir, &directories.startdir),
+        (&spec.startdir, directories.startdir.as_path()),
         (&spec.srcdir, &directories.own[0]),
         (&spec.pkgdir, &directories.own[1]),
-        (&spec.homedir, &directories.own[2]),
+        (&spec.homedir, home),
     ] {
         if spelled != real && outer.iter().any(|path| spelled.starts_with(path)) && real.exists() {
-            show(real, spelled, writable.contains(real), false);
+            show(
+                real,
+                spelled,
+                writable.iter().any(|path| path == real),
+                false,
+            );
         }
     }
     Ok(binds)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use nix::libc;
 
 use crate::control_group::GroupFiles;
+use crate::private::Private;
 use crate::users::Lease;
 
 /// Instructions for one child, as plain owned memory that is only read after the fork.
@@ -35,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) identity: Option<(u32, u32)>,
     /// That user, kept from others until no process of the build is left.
     pub(crate) lease: Option<Arc<Lease>>,
+    /// The directory of this run, kept as long.
+    pub(crate) private: Option<Arc<Private>>,
     /// Give up all capabilities but those in `keep`.
     pub(crate) strip: bool,
     /// Bit mask of capabilities that stay with `strip`.

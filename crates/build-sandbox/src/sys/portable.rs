@@ -15,6 +15,7 @@ use nix::unistd::pipe;
 use super::host::{Control, GO, Running, StartError, pointers};
 use super::plan::Plan;
 use super::status::{Message, Step};
+use crate::private::Private;
 use crate::users::Lease;
 
 const LOOK_EVERY_MS: i32 = 20;
@@ -24,7 +25,7 @@ const LOOK_EVERY_MS: i32 = 20;
 pub(crate) struct Supervisor {
     control: Control,
     pid: Option<i32>,
-    lease: Option<Arc<Lease>>,
+    held: (Option<Arc<Lease>>, Option<Arc<Private>>),
 }
 
 impl Supervisor {
@@ -55,13 +56,13 @@ impl Supervisor {
 impl Drop for Supervisor {
     fn drop(&mut self) {
         self.control.close();
-        let lease = self.lease.take();
-        let its_lease = lease.clone();
+        let held = std::mem::take(&mut self.held);
+        let its = held.clone();
         if let Some(pid) = self.pid.take()
             && std::thread::Builder::new()
                 .spawn(move || {
                     wait(pid);
-                    drop(its_lease);
+                    drop(its);
                 })
                 .is_err()
         {

@@ -13,6 +13,7 @@ use super::host::{Control, Running, StartError, pointers};
 use super::plan::{NamespacePlan, Plan};
 use super::supervise::Descriptors;
 use super::{call, supervise};
+use crate::private::Private;
 use crate::users::Lease;
 
 /// Holds the control pipe and the supervisor's descriptor.
@@ -24,7 +25,7 @@ pub(crate) struct Supervisor {
     control: Control,
     process: Option<OwnedFd>,
     namespaced: bool,
-    lease: Option<Arc<Lease>>,
+    held: (Option<Arc<Lease>>, Option<Arc<Private>>),
 }
 
 impl Supervisor {
@@ -81,15 +82,15 @@ impl Drop for Supervisor {
         let Some(process) = self.process.take() else {
             return;
         };
-        let lease = self.lease.take();
+        let held = std::mem::take(&mut self.held);
         let process = Arc::new(process);
-        let (for_thread, its_lease) = (Arc::clone(&process), lease.clone());
+        let (for_thread, its) = (Arc::clone(&process), held.clone());
         let started = std::thread::Builder::new()
             .name("build-sandbox-reaper".to_owned())
             .stack_size(64 << 10)
             .spawn(move || {
                 wait(&for_thread);
-                drop(its_lease);
+                drop(its);
             });
         if started.is_err() {
             wait(&process);
@@ -192,7 +193,7 @@ pub(crate) fn spawn(plan: &Plan) -> Result<Running, StartError> {
         control: Control::new(control),
         process: Some(process),
         namespaced: plan.namespaces.is_some(),
-        lease: plan.lease.clone(),
+        held: (plan.lease.clone(), plan.private.clone()),
     };
     if let Some(namespaces) = &plan.namespaces {
         map_identity(pid, namespaces).map_err(|error| ("map the user of the namespace", error))?;
