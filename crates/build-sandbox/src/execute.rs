@@ -23,10 +23,6 @@ use crate::spec::{BuildSpec, Network, Rights, invalid};
 use crate::{sys, watch};
 
 /// What is to be run, by whichever method of [`Sandbox`].
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a separate choice of the caller"
-)]
 pub(crate) struct Call {
     pub(crate) what: String,
     pub(crate) arguments: Vec<Vec<u8>>,

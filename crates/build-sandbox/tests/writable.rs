@@ -26,6 +26,7 @@ try 'write to homedir' 'echo x > "$START/home/new"'
 try 'replace the recipe' 'echo x > "$START/PKGBUILD"'
 touch "$HOME/mine" "$TMPDIR/mine" mine && echo private
 [[ $PWD -ef $HOME ]] && echo inside
+exit 0
 "#;
 
 #[tokio::test]

@@ -50,8 +50,7 @@ pub(crate) fn plan(
     let Some(program) = arguments.first().cloned() else {
         return Err(invalid("command", "is empty", ""));
     };
-    let writable = writable_paths(spec, directories, request.rights);
-    let mounts_writable = matches!(request.rights, Rights::Package | Rights::Build);
+    let writable = writable(spec, directories, request.rights);
     let private_network = request.network == Network::None;
     let namespaces = (tier == Isolation::Namespaces)
         .then(|| {
@@ -60,7 +59,6 @@ pub(crate) fn plan(
                 config,
                 directories,
                 &writable,
-                mounts_writable,
                 identity,
                 private_network,
                 request.root,
@@ -86,14 +84,7 @@ pub(crate) fn plan(
                 abi: landlock_abi,
                 files: tier >= Isolation::Landlock,
                 refuse_tcp: tier == Isolation::Landlock && private_network,
-                rules: rules(
-                    spec,
-                    directories,
-                    &writable,
-                    mounts_writable,
-                    inside,
-                    private_network,
-                )?,
+                rules: rules(spec, directories, &writable, inside, private_network)?,
             })
         })
         .transpose()?;
@@ -134,21 +125,28 @@ pub(crate) fn plan(
     })
 }
 
-fn writable_paths(spec: &BuildSpec, directories: &Directories, rights: Rights) -> Vec<PathBuf> {
-    let own = || directories.own.to_vec();
-    match rights {
+/// What one run may write.
+pub(super) struct Writable {
+    pub(super) paths: Vec<PathBuf>,
+    /// Whether writable mounts are.
+    pub(super) mounts: bool,
+}
+
+fn writable(spec: &BuildSpec, directories: &Directories, rights: Rights) -> Writable {
+    let mut paths = match rights {
         Rights::Nothing => Vec::new(),
-        Rights::Private => directories
-            .private
-            .iter()
-            .map(|private| private.path().to_owned())
-            .collect(),
-        Rights::Build if spec.startdir_access == Access::Writable => {
-            let mut paths = own();
-            paths.push(directories.startdir.clone());
-            paths
+        Rights::Private => {
+            let private = directories.private.iter();
+            private.map(|private| private.path().to_owned()).collect()
         }
-        Rights::Package | Rights::Build => own(),
+        Rights::Package | Rights::Build => directories.own.to_vec(),
+    };
+    if rights == Rights::Build && spec.startdir_access == Access::Writable {
+        paths.push(directories.startdir.clone());
+    }
+    Writable {
+        paths,
+        mounts: matches!(rights, Rights::Package | Rights::Build),
     }
 }
 
@@ -201,8 +199,7 @@ fn filters(tier: Isolation, private_network: bool, root: bool) -> Vec<Vec<Instru
 fn rules(
     spec: &BuildSpec,
     directories: &Directories,
-    writable: &[PathBuf],
-    mounts_writable: bool,
+    writable: &Writable,
     inside: bool,
     private_network: bool,
 ) -> Result<Vec<LandlockRule>, SandboxError> {
@@ -234,10 +231,10 @@ fn rules(
     for mount in &spec.mounts {
         paths.push((
             mount.target.clone(),
-            mount.access == Access::Writable && mounts_writable,
+            mount.access == Access::Writable && writable.mounts,
         ));
     }
-    paths.extend(writable.iter().map(|path| (path.clone(), true)));
+    paths.extend(writable.paths.iter().map(|path| (path.clone(), true)));
     paths
         .into_iter()
         .map(|(path, write)| {

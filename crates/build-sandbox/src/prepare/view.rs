@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid};
 
+use super::plan::Writable;
 use super::{Directories, Identity, directory, io_error, path_text, text};
 use crate::config::Config;
 use crate::error::SandboxError;
@@ -16,8 +17,7 @@ pub(super) fn view(
     spec: &BuildSpec,
     config: &Config,
     directories: &Directories,
-    writable: &[PathBuf],
-    mounts_writable: bool,
+    writable: &Writable,
     identity: &Identity,
     private_network: bool,
     root: bool,
@@ -58,14 +58,7 @@ pub(super) fn view(
         });
     }
 
-    let mut binds = binds(
-        spec,
-        directories,
-        writable,
-        &outer,
-        private_network,
-        mounts_writable,
-    )?;
+    let mut binds = binds(spec, directories, writable, &outer, private_network)?;
     binds.sort_by_key(|(_, target, _, _)| target.components().count());
     if binds.len() > crate::sys::MOUNTS_MAX {
         return Err(invalid("mounts", "are more than 100", binds.len()));
@@ -124,10 +117,9 @@ type Shown = (PathBuf, PathBuf, bool, bool);
 fn binds(
     spec: &BuildSpec,
     directories: &Directories,
-    writable: &[PathBuf],
+    writable: &Writable,
     outer: &[PathBuf],
     private_network: bool,
-    mounts_writable: bool,
 ) -> Result<Vec<Shown>, SandboxError> {
     let mut binds: Vec<Shown> = Vec::new();
     let mut show = |source: &Path, target: &Path, write: bool, optional: bool| {
@@ -140,7 +132,7 @@ fn binds(
     show(
         &directories.startdir,
         &directories.startdir,
-        writable.contains(&directories.startdir),
+        writable.paths.contains(&directories.startdir),
         false,
     );
     for path in directories.all() {
@@ -148,7 +140,7 @@ fn binds(
             show(
                 path,
                 path,
-                writable.iter().any(|other| other == path),
+                writable.paths.iter().any(|other| other == path),
                 false,
             );
         }
@@ -179,7 +171,7 @@ fn binds(
         show(
             &source,
             &mount.target,
-            mount.access == Access::Writable && mounts_writable,
+            mount.access == Access::Writable && writable.mounts,
             false,
         );
     }
@@ -202,7 +194,7 @@ fn binds(
             show(
                 real,
                 spelled,
-                writable.iter().any(|path| path == real),
+                writable.paths.iter().any(|path| path == real),
                 false,
             );
         }
