@@ -10,7 +10,7 @@ printf 'declared\0' >&3
 while read -r __name; do
 	case $__name in
 	__*|_|BASH*|COMP_*|DIRSTACK|EPOCH*|FUNCNAME|GROUPS|LINENO|OPTIND|OPTERR|PIPESTATUS|PPID|RANDOM|SECONDS|SHELLOPTS|SRANDOM) continue ;;
-	startdir|srcdir|pkgdir|pkgdirbase|BUILDFILE|OLDPWD|PWD) continue ;;
+	startdir|srcdir|pkgdir|pkgdirbase|BUILDFILE|BUILDSCRIPT|OLDPWD|PWD) continue ;;
 	esac
 	[[ $__before == *" $__name "* ]] && continue
 	__kind=$(declare -p -- "$__name" 2>/dev/null) || continue

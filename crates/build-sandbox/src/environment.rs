@@ -13,9 +13,12 @@ pub type Variables = BTreeMap<String, Vec<u8>>;
 const RESERVED: &[&str] = &[
     "BASHOPTS",
     "BASH_ENV",
+    "BUILDFILE",
+    "BUILDSCRIPT",
     "CARCH",
     "CDPATH",
     "CHOST",
+    "COMMAND_MODE",
     "ENV",
     "GLOBIGNORE",
     "HOME",
@@ -30,12 +33,15 @@ const RESERVED: &[&str] = &[
     "SHELL",
     "SHELLOPTS",
     "SOURCE_DATE_EPOCH",
+    "TEXTDOMAINDIR",
+    "TEXTDOMAIN",
     "TMPDIR",
     "TZ",
     "USER",
     "epoch",
     "pkgbase",
     "pkgdir",
+    "pkgdirbase",
     "pkgname",
     "pkgrel",
     "pkgver",
@@ -68,8 +74,48 @@ const HOMES: &[(&str, &str)] = &[
     ("npm_config_cache", "npm"),
 ];
 
-/// Builds the whole environment. Nothing of the calling process is inherited.
-pub(crate) fn build(spec: &BuildSpec) -> Result<Variables, SandboxError> {
+/// What makepkg exports besides the compiler flags. Source: its script, "gettext initialization".
+const MAKEPKG: &[(&str, &str)] = &[
+    ("COMMAND_MODE", "legacy"),
+    ("TEXTDOMAIN", "pacman-scripts"),
+    ("TEXTDOMAINDIR", "/usr/share/locale"),
+];
+
+/// The name of makepkg's own recipe file, which its readonly `BUILDSCRIPT` holds.
+const BUILDSCRIPT: &str = "PKGBUILD";
+
+/// The name of the host, `uname -n`, in [`Isolation::Namespaces`](crate::Isolation::Namespaces).
+pub const HOST_NAME: &str = "localhost";
+
+/// The variables of bash that a recipe finds when it is sourced and that are not exported: those of
+/// makepkg that a recipe may rely on.
+///
+/// `srcdir`, `pkgdir` and `pkgdirbase` are set here before the recipe is read, by makepkg after it.
+/// With [`recipe_environment`] this is all that a recipe finds besides what bash itself sets.
+pub fn recipe_variables(spec: &BuildSpec) -> Variables {
+    let base = spec.pkgdir.parent().unwrap_or(&spec.pkgdir);
+    [
+        ("BUILDFILE", bytes(&spec.recipe)),
+        ("BUILDSCRIPT", BUILDSCRIPT.as_bytes()),
+        ("pkgdir", bytes(&spec.pkgdir)),
+        ("pkgdirbase", bytes(base)),
+        ("srcdir", bytes(&spec.srcdir)),
+        ("startdir", bytes(&spec.startdir)),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_vec()))
+    .into()
+}
+
+/// The environment of every function, of `evaluate` and of commands. Nothing of the calling process
+/// is inherited.
+///
+/// As under makepkg `SOURCE_DATE_EPOCH`, `COMMAND_MODE`, `TEXTDOMAIN` and `TEXTDOMAINDIR` are
+/// exported; `CPPFLAGS`, `CFLAGS`, `CXXFLAGS` and `LDFLAGS` too, even when empty. `RUSTFLAGS` and
+/// `MAKEFLAGS` are unset when empty, as an empty `RUSTFLAGS` overrides what a project configures.
+///
+/// # Errors
+/// [`SandboxError::InvalidVariable`] for an added variable that is reserved or no text.
+pub fn recipe_environment(spec: &BuildSpec) -> Result<Variables, SandboxError> {
     let home = &spec.homedir;
     let mut variables = Variables::new();
     let mut set = |name: &str, value: &[u8]| {
@@ -101,9 +147,12 @@ pub(crate) fn build(spec: &BuildSpec) -> Result<Variables, SandboxError> {
         if value.contains('\0') {
             return Err(variable(name, "contains a NUL byte"));
         }
-        if !value.is_empty() {
+        if !value.is_empty() || !["RUSTFLAGS", "MAKEFLAGS"].contains(&name) {
             set(name, value.as_bytes());
         }
+    }
+    for (name, value) in MAKEPKG {
+        set(name, value.as_bytes());
     }
     if let Some(seconds) = spec.source_date_epoch {
         set("SOURCE_DATE_EPOCH", seconds.to_string().as_bytes());
@@ -123,7 +172,7 @@ pub(crate) fn build(spec: &BuildSpec) -> Result<Variables, SandboxError> {
     Ok(variables)
 }
 
-/// The directories that [`build`] points to, relative to `homedir`.
+/// The directories that [`recipe_environment`] points to, relative to `homedir`.
 pub(crate) fn directories() -> impl Iterator<Item = &'static str> {
     HOMES
         .iter()
@@ -178,7 +227,7 @@ mod tests {
 
     #[test]
     fn nothing_is_inherited() {
-        let variables = build(&spec()).unwrap();
+        let variables = recipe_environment(&spec()).unwrap();
         let cargo_of_the_test = std::env::var("CARGO_MANIFEST_DIR").unwrap();
         assert!(
             !variables.contains_key("CARGO_MANIFEST_DIR"),
@@ -188,7 +237,8 @@ mod tests {
         assert_eq!(variables["CARGO_HOME"], b"/b/home/cargo");
         assert_eq!(variables["TMPDIR"], b"/b/home/tmp");
         assert_eq!(variables["TZ"], b"UTC");
-        assert!(!variables.contains_key("CFLAGS"));
+        assert_eq!(variables["CFLAGS"], b"");
+        assert!(!variables.contains_key("RUSTFLAGS"));
     }
 
     #[test]
@@ -212,7 +262,7 @@ mod tests {
         ] {
             let mut spec = spec();
             spec.environment.insert(name.to_owned(), value.to_owned());
-            assert_eq!(build(&spec).is_ok(), allowed, "{name}");
+            assert_eq!(recipe_environment(&spec).is_ok(), allowed, "{name}");
         }
     }
 
@@ -221,6 +271,11 @@ mod tests {
         let mut spec = spec();
         spec.environment
             .insert("LD_PRELOAD".to_owned(), "secret".to_owned());
-        assert!(!build(&spec).unwrap_err().to_string().contains("secret"));
+        assert!(
+            !recipe_environment(&spec)
+                .unwrap_err()
+                .to_string()
+                .contains("secret")
+        );
     }
 }

@@ -42,7 +42,7 @@ mod watch;
 
 pub use config::Config;
 pub use declared::{Declarations, Value};
-pub use environment::Variables;
+pub use environment::{HOST_NAME, Variables, recipe_environment, recipe_variables};
 pub use error::{SandboxError, Tail};
 pub use isolation::{Capabilities, Isolation, IsolationChoice, Kill, TierStatus};
 pub use limits::{Enforcement, LimitKind, Limits};

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use crate::environment::recipe_variables;
 use crate::phase::Phase;
 use crate::quote::quote;
 use crate::spec::BuildSpec;
@@ -38,15 +39,10 @@ fn path(path: &Path) -> &[u8] {
 /// is read and on while its functions run.
 fn opening(spec: &BuildSpec, replaced: bool) -> Vec<u8> {
     let mut script = PRELUDE.as_bytes().to_vec();
-    assign(&mut script, "startdir", path(&spec.startdir));
-    assign(&mut script, "srcdir", path(&spec.srcdir));
-    assign(&mut script, "pkgdir", path(&spec.pkgdir));
-    assign(
-        &mut script,
-        "pkgdirbase",
-        path(spec.pkgdir.parent().unwrap_or(&spec.pkgdir)),
-    );
-    assign(&mut script, "BUILDFILE", path(&spec.recipe));
+    for (name, value) in recipe_variables(spec) {
+        assign(&mut script, &name, &value);
+    }
+    script.extend_from_slice(b"readonly BUILDSCRIPT\n");
     script.extend_from_slice(b"cd \"$startdir\" || exit 1\nshopt -u extglob\n");
     if replaced {
         script.extend_from_slice(b"source /dev/fd/4 3>&- || exit 1\nexec 4<&-\n");

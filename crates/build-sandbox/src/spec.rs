@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::SandboxError;
 use crate::isolation::{Isolation, IsolationChoice};
@@ -134,7 +134,7 @@ pub enum CheckPolicy {
     Warn,
 }
 
-/// The compiler flags that makepkg exports. An empty one is not set.
+/// The compiler flags that makepkg exports. An empty `RUSTFLAGS` is not set.
 ///
 /// Source: makepkg.conf(5), "OPTIONS".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -186,7 +186,8 @@ pub struct BuildSpec {
     pub flags: BuildFlags,
     /// `MAKEFLAGS`, for example `-j8`.
     pub makeflags: String,
-    /// `SOURCE_DATE_EPOCH` in seconds since 1970, if wanted.
+    /// `SOURCE_DATE_EPOCH` in seconds since 1970; `None` leaves it unset. Default: the time at which
+    /// the spec was made, as makepkg takes that of its start.
     pub source_date_epoch: Option<u64>,
     /// More environment variables. Names must be shell identifiers and must not be one of those
     /// that the sandbox sets or that change how programs are loaded.
@@ -239,7 +240,10 @@ impl BuildSpec {
             chost: format!("{}-pc-linux-gnu", std::env::consts::ARCH),
             flags: BuildFlags::default(),
             makeflags: String::new(),
-            source_date_epoch: None,
+            source_date_epoch: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .ok()
+                .map(|since| since.as_secs()),
             environment: BTreeMap::new(),
             path: [
                 "/usr/local/sbin",

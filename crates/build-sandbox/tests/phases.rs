@@ -4,7 +4,8 @@
 mod support;
 
 use build_sandbox::{
-    CheckPolicy, Isolation, Kill, Ownership, Phase, PhaseStatus, SandboxError, Silent, Value,
+    CheckPolicy, HOST_NAME, Isolation, Kill, Ownership, Phase, PhaseStatus, SandboxError, Silent,
+    Value, recipe_environment, recipe_variables,
 };
 use support::{Recorder, build, chain, sandbox, tiers};
 use tokio_util::sync::CancellationToken;
@@ -166,5 +167,65 @@ async fn failures_are_told_apart() {
             .await
             .unwrap();
         assert_eq!(outcome.status, PhaseStatus::Skipped);
+    }
+}
+
+/// Prints the environment and the variables of bash, each as a line.
+const SHOW: &str = r#"
+pkgname=demo
+pkgver=1
+_seen=$(env | grep -v -e '^_=' -e '^SHLVL=' -e '^PWD=' -e '^OLDPWD='; compgen -v | grep -x -e BUILDFILE -e BUILDSCRIPT -e startdir -e srcdir -e pkgdir -e pkgdirbase)
+_mode=${CPPFLAGS-unset}${RUSTFLAGS-unset}
+build() { printf '%s\n' "$_seen"; (BUILDSCRIPT=x) 2>/dev/null || echo "readonly $BUILDSCRIPT"; uname -n; }
+"#;
+
+#[tokio::test]
+async fn a_recipe_finds_what_the_table_says() {
+    let sandbox = sandbox();
+    for tier in tiers(&sandbox).await {
+        let build = build(tier, SHOW);
+        let token = CancellationToken::new();
+        let recorder = Recorder::default();
+        let outcome = sandbox
+            .run(&build.spec, Phase::Build, &token, &recorder)
+            .await;
+        outcome.unwrap_or_else(|error| panic!("{tier}: {}", chain(&error)));
+        let text = recorder.text();
+        let (seen, rest) = text.split_once("readonly PKGBUILD").unwrap();
+        let mut expected: Vec<String> = recipe_environment(&build.spec)
+            .unwrap()
+            .iter()
+            .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value)))
+            .chain(recipe_variables(&build.spec).into_keys())
+            .collect();
+        let mut seen: Vec<String> = seen.lines().map(str::to_owned).collect();
+        expected.sort();
+        seen.sort();
+        assert_eq!(seen, expected, "{tier}");
+        let has = |start: &str| expected.iter().any(|line| line.starts_with(start));
+        for name in [
+            "SOURCE_DATE_EPOCH=1",
+            "CPPFLAGS=",
+            "TEXTDOMAIN=pacman-scripts",
+            "COMMAND_MODE=legacy",
+        ] {
+            assert!(has(name), "{tier}: {name}: {expected:?}");
+        }
+        if tier == Isolation::Namespaces {
+            assert_eq!(rest.trim(), HOST_NAME);
+        }
+        let declared = sandbox
+            .evaluate(&build.spec, &token, &Silent)
+            .await
+            .unwrap();
+        let value = |name: &str| match &declared.variables[name] {
+            Value::Scalar(text) => text.clone(),
+            other => panic!("{other:?}"),
+        };
+        let mut evaluated: Vec<String> = value("_seen").lines().map(str::to_owned).collect();
+        evaluated.sort();
+        assert_eq!(evaluated, expected, "{tier}: evaluation sees the same");
+        assert_eq!(value("_mode"), "unset", "{tier}");
+        assert!(!declared.variables.contains_key("BUILDSCRIPT"));
     }
 }

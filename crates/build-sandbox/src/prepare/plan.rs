@@ -38,7 +38,7 @@ pub(crate) fn plan(
     identity: &Identity,
     request: Request,
 ) -> Result<Plan, SandboxError> {
-    let environment = environment::build(spec)?
+    let environment = environment::recipe_environment(spec)?
         .into_iter()
         .map(|(name, value)| text([name.as_bytes(), b"=", &value].concat()))
         .collect::<Result<Vec<_>, _>>()?;

@@ -137,7 +137,7 @@ pub(super) fn enter(plan: &NamespacePlan) -> std::result::Result<(), Failure> {
     }
     set_attributes(libc::AT_FDCWD, c"/dev", 0, ATTR_RDONLY).map_err(at(Step::Dev))?;
 
-    let name = "sandbox";
+    let name = crate::environment::HOST_NAME;
     check(raw!(libc::SYS_sethostname, name.as_ptr(), name.len())).map_err(at(Step::HostName))?;
     if plan.private_network {
         loopback_up().map_err(at(Step::Loopback))?;
