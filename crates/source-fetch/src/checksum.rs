@@ -71,6 +71,18 @@ impl Algorithm {
         }
     }
 
+    /// Tells whether somebody can make other content with the same digest: CRC at once, MD5 and
+    /// SHA-1 as collisions ([RFC 6151], [SHAttered]). A weak kind finds accidents, not attacks.
+    ///
+    /// [RFC 6151]: https://www.rfc-editor.org/rfc/rfc6151
+    /// [SHAttered]: https://shattered.io
+    pub fn is_weak(self) -> bool {
+        match self {
+            Self::Cksum | Self::Md5 | Self::Sha1 => true,
+            Self::Sha224 | Self::Sha256 | Self::Sha384 | Self::Sha512 | Self::B2 => false,
+        }
+    }
+
     /// Reads a kind with or without the `sums` of the array's name.
     pub fn from_name(name: &str) -> Option<Self> {
         let name = name.strip_suffix("sums").unwrap_or(name);

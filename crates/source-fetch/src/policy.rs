@@ -218,6 +218,17 @@ pub struct Verification {
     pub skipped: bool,
     /// Digest kinds that matched.
     pub digests: Vec<Algorithm>,
+    /// The recipe names the commit by its full id, so that no server can choose another; see
+    /// [`GitReference::is_full_commit`](crate::GitReference::is_full_commit).
+    pub pinned: bool,
     /// Whose signature is good: over the source, or for a signature's own file the one in it.
     pub signed_by: Option<Signer>,
+}
+
+impl Verification {
+    /// Tells whether the content is what the recipe's author saw: its commit is pinned or a digest
+    /// matched that is not [weak](Algorithm::is_weak).
+    pub fn is_strong(&self) -> bool {
+        self.pinned || self.digests.iter().any(|digest| !digest.is_weak())
+    }
 }

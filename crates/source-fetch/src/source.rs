@@ -61,6 +61,9 @@ pub struct GitSource {
 }
 
 /// Which commit of a git repository is wanted.
+///
+/// Only a [full commit id](Self::is_full_commit) pins the content; what every other reference leads
+/// to is for the server to say.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum GitReference {
     /// What the remote's `HEAD` names.
@@ -69,8 +72,25 @@ pub enum GitReference {
     Tag(String),
     /// `#branch=`.
     Branch(String),
-    /// `#commit=`: a commit id or its unambiguous beginning.
+    /// `#commit=`: a commit id, or as makepkg takes it anything that gitrevisions(7) knows: the
+    /// beginning of an id, a branch, `HEAD~2`, `:/text`.
     Commit(String),
+}
+
+impl GitReference {
+    /// Tells whether this names one commit for good: by a whole object id of 40 hexadecimal digits
+    /// (SHA-1) or 64 (SHA-256), in either case of letters.
+    ///
+    /// Such an id is looked up as an id alone, never as the name of a branch or tag. The beginning
+    /// of an id pins nothing: another commit that begins so is made in minutes.
+    pub fn is_full_commit(&self) -> bool {
+        matches!(self, Self::Commit(id) if is_object_id(id))
+    }
+}
+
+/// Whether `text` is a whole object id: gitformat-pack(5), "object-format".
+fn is_object_id(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 impl Source {

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
-use source_fetch::{Algorithm, Event, FetchError, Origin, SourceRequest};
+use source_fetch::{Algorithm, Event, FetchError, Origin, SourceRequest, Verification};
 use support::{Act, Server, World, chain, declared, file, noise, reply, run, skipped};
 use tokio_util::sync::CancellationToken;
 
@@ -94,6 +94,57 @@ async fn a_git_repository_is_checked_out() {
     };
     assert_eq!(commit.len(), 40);
     run(&world.src("code"), "git", &["status", "--porcelain"]).unwrap();
+}
+
+#[tokio::test]
+async fn only_a_whole_commit_id_pins() {
+    let world = World::new();
+    let repository = world.path("upstream");
+    fs::create_dir(&repository).unwrap();
+    let identity = ["-c", "user.name=T", "-c", "user.email=t@example.org"];
+    for arguments in [
+        &["init", "-q", "-b", "main"][..],
+        &["commit", "-q", "--allow-empty", "-m", "one"],
+        &["tag", "v1"],
+    ] {
+        if run(&repository, "git", &[&identity, arguments].concat()).is_none() {
+            return;
+        }
+    }
+    let id = fs::read_to_string(repository.join(".git/refs/heads/main")).unwrap();
+    let id = id.trim();
+    let (short, upper) = (&id[..39], id.to_uppercase());
+    let names = [short, &id[..6], "main", "HEAD", "main~0", ":/one", "v1"];
+    let cases = [("commit", id, true), ("commit", &upper, true)]
+        .into_iter()
+        .chain(names.map(|name| ("commit", name, false)))
+        .chain([("branch", "main", false), ("tag", "v1", false)]);
+    for (kind, name, pinned) in cases {
+        let source = format!("code::git+file://{}#{kind}={name}", repository.display());
+        let fetched = world.fetch(&[skipped(&source)]).await.unwrap();
+        let proof = &fetched[0].verification;
+        assert_eq!(
+            (proof.pinned, proof.is_strong()),
+            (pinned, pinned),
+            "{source}"
+        );
+        world.remove_src();
+    }
+}
+
+#[test]
+fn digests_that_can_be_forged_are_weak() {
+    let weak: Vec<_> = Algorithm::ALL
+        .into_iter()
+        .filter(|kind| kind.is_weak())
+        .collect();
+    assert_eq!(weak, [Algorithm::Cksum, Algorithm::Md5, Algorithm::Sha1]);
+    let proof = |digests| Verification {
+        digests,
+        ..Verification::default()
+    };
+    assert!(!proof(weak.clone()).is_strong());
+    assert!(proof([weak, vec![Algorithm::Sha224]].concat()).is_strong());
 }
 
 #[tokio::test]

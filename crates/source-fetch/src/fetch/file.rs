@@ -92,6 +92,7 @@ pub(super) async fn fetch(
     let verification = Verification {
         skipped: plan::is_skipped(request),
         digests: declared(request),
+        pinned: false,
         signed_by: None,
     };
     tell(Event::Verified {

@@ -62,6 +62,7 @@ pub(super) async fn fetch(
         from_cache,
         verification: Verification {
             skipped: crate::plan::is_skipped(request),
+            pinned: source.reference().is_full_commit(),
             signed_by,
             ..Verification::default()
         },

@@ -305,6 +305,8 @@ impl Mirror {
             }
             GitReference::Commit(text) => match reference.object_id() {
                 Some(id) => id,
+                // As a name, a branch called so would answer for a commit that is not there.
+                None if reference.is_full_commit() => return Err(missing()),
                 None => self
                     .repository
                     .revparse_single(text)

@@ -234,3 +234,41 @@ async fn signatures_are_taken_out_with_what_they_sign() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_full_commit_id_is_never_a_name() {
+    let place = Place::new();
+    let bare = sample(place.root(), "r");
+    let server = Server::plain(place.root());
+    let local = format!("file://{}/", place.root().display());
+    for length in [40, 64] {
+        let id = "0123456789abcdef".repeat(4)[..length].to_owned();
+        assert!(commit(&id).is_full_commit());
+        // git itself refuses such a branch through `branch`, and not through `update-ref`.
+        git(&bare, &["update-ref", &format!("refs/heads/{id}"), "main"]);
+        git(&bare, &["update-ref", &format!("refs/tags/{id}"), "main"]);
+        for (base, history) in [
+            (server.url(""), History::Shallow),
+            (server.url(""), History::Full),
+            (local.clone(), History::Full),
+        ] {
+            let result = place
+                .fetch(&request(&format!("{base}r.git"), commit(&id), history))
+                .await;
+            assert!(
+                matches!(result, Err(GitProblem::Missing { .. })),
+                "{base} {history:?} {result:?}"
+            );
+        }
+    }
+    let upper = git(&bare, &["rev-parse", "main"]).to_uppercase();
+    let found = place
+        .fetch(&request(
+            &server.url("r.git"),
+            commit(&upper),
+            History::Shallow,
+        ))
+        .await
+        .unwrap();
+    assert_eq!(found.commit().to_uppercase(), upper);
+}
