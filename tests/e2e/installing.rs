@@ -59,7 +59,8 @@ fn the_binary_is_found_by_name_then_package_then_provides_then_alone() {
             let (_site, path) = provision("search", &scripts(paths)).await;
             let path = path.unwrap();
             assert_eq!(says(&path), expected, "{paths:?}");
-            assert_eq!(path.file_name().unwrap(), "demo");
+            assert_eq!(path.file_name().unwrap(), "demo-cpu");
+            assert_eq!(says(&path.with_file_name("demo")), expected, "{paths:?}");
         }
         let (site, outcome) = provision("ambiguous", &scripts(&["usr/bin/a", "bin/b"])).await;
         let error = outcome.unwrap_err().chain();

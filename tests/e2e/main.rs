@@ -15,6 +15,7 @@ mod mismatch;
 mod policy;
 mod progress;
 mod repair;
+mod side_by_side;
 mod signed;
 mod source_build;
 mod support;

@@ -20,7 +20,8 @@ fn a_worker_is_built_from_git_and_answers() {
             });
         assert_eq!(provisioned.receipt.flavor, Flavor::Source);
         let binary = provisioned.binary;
-        assert_eq!(binary.path(), site.bin_dir().join("sample-worker-rbee"));
+        let own = site.bin_dir().join("sample-worker-rbee-cpu");
+        assert_eq!(binary.path(), own);
         assert_eq!(binary.worker_type(), WorkerType::Cpu);
         assert_eq!(Some(binary.platform()), Platform::current());
         assert_eq!(binary.status(), &ArtifactStatus::Available);

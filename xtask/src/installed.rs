@@ -97,7 +97,7 @@ impl Installed {
                 let cancel = interrupt::token()?;
                 let provisioner = WorkerProvisioner::new(options.config())?;
                 let binary = provisioner
-                    .rollback(&worker_id, receipt.backend, &cancel)
+                    .rollback(&receipt.worker_id, receipt.backend, &cancel)
                     .await?;
                 if options.json {
                     println!("{}", serde_json::to_string(&binary)?);
@@ -149,9 +149,16 @@ fn done(options: &Options, text: &str) {
 }
 
 fn list(options: &Options) -> Result<ExitCode> {
-    let receipts = options.store().list()?;
+    let store = options.store();
+    let receipts = store.list()?;
     if options.json {
-        println!("{}", serde_json::to_string(&receipts)?);
+        let mut values = Vec::new();
+        for receipt in &receipts {
+            let mut value = serde_json::to_value(receipt)?;
+            value["plainName"] = serde_json::to_value(store.plain_name(receipt))?;
+            values.push(value);
+        }
+        println!("{}", serde_json::to_string(&values)?);
         return Ok(ExitCode::SUCCESS);
     }
     if receipts.is_empty() {
@@ -163,19 +170,21 @@ fn list(options: &Options) -> Result<ExitCode> {
         );
     }
     for receipt in receipts {
+        let plain = store.plain_name(&receipt);
         let path = receipt
             .artifact
             .as_ref()
             .map(|binary| binary.path().display().to_string());
         println!(
-            "{:<28} {:<7} {:<18} {:<11} {:<8} {:<11} {}",
+            "{:<28} {:<7} {:<18} {:<11} {:<8} {:<11} {}{}",
             receipt.worker_id,
             receipt.backend.to_string(),
             receipt.pkgver,
             receipt.verification(),
             if receipt.catalog_tls { "tls" } else { "no tls" },
             receipt.isolation,
-            path.unwrap_or_default()
+            path.unwrap_or_default(),
+            plain.map_or_else(String::new, |path| format!(", also {}", path.display()))
         );
     }
     Ok(ExitCode::SUCCESS)
@@ -229,7 +238,11 @@ fn verify(worker_id: Option<&str>, options: &Options) -> Result<ExitCode> {
 fn find(options: &Options, worker_id: &str, backend: Option<&str>) -> Result<Receipt> {
     let mut matching = options.store().list()?;
     matching.retain(|receipt| {
-        receipt.worker_id == worker_id
+        // Ids of the first generation end in the backend, and mean the same worker.
+        let with_backend = |id: &str| format!("{id}-{}", receipt.backend);
+        (receipt.worker_id == worker_id
+            || with_backend(&receipt.worker_id) == worker_id
+            || with_backend(worker_id) == receipt.worker_id)
             && backend.is_none_or(|backend| backend == receipt.backend.to_string())
     });
     match matching.len() {

@@ -45,6 +45,13 @@ fn default_supports_streaming() -> bool {
 }
 
 impl WorkerBinary {
+    /// The same binary where it is now.
+    pub(crate) fn at(mut self, path: PathBuf, size: u64) -> Self {
+        self.path = path;
+        self.size = size;
+        self
+    }
+
     /// An available binary with the default capabilities, added now.
     ///
     /// `size` is in bytes.

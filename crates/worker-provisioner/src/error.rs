@@ -298,6 +298,17 @@ pub enum ProvisionError {
         path: PathBuf,
     },
 
+    /// The path is that of another installed worker, which is not replaced even by force.
+    #[error("`{}` is the program of the worker `{worker}` for backend `{backend}` and is not replaced; remove that one, or choose another directory", .path.display())]
+    OtherWorkersProgram {
+        /// The program.
+        path: PathBuf,
+        /// The id of the worker that it is.
+        worker: String,
+        /// Its backend.
+        backend: WorkerType,
+    },
+
     /// The worker is less verified than the policy demands; it was not installed.
     #[error("`{id}` is verified by {found}, and the policy demands {required}")]
     BelowPolicy {

@@ -16,6 +16,7 @@ mod fit;
 mod install;
 mod join;
 mod lock;
+mod names;
 mod offered;
 mod package;
 mod plan;

@@ -386,7 +386,7 @@ async fn provision(run: &Run) -> Result<Provisioned, ProvisionError> {
     let (version, bin_dir) = match run.kept(&recipe, &choice).await? {
         Some(Kept::Installed(provisioned)) => return Ok(*provisioned),
         Some(Kept::Built(version)) => {
-            let bin_dir = run.step(Phase::Preflight, run.preflight()).await?;
+            let bin_dir = run.step(Phase::Preflight, run.preflight(&choice)).await?;
             (*version, bin_dir)
         }
         None => build(run, &recipe, &choice).await?,
@@ -409,7 +409,7 @@ async fn build(
     run.step(Phase::Dependencies, dependencies).await?;
     let preflight = async {
         run.judge_isolation().await?;
-        run.preflight().await
+        run.preflight(choice).await
     };
     let bin_dir = run.step(Phase::Preflight, preflight).await?;
     let _slot = run.build_slot().await?;

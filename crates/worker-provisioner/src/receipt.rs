@@ -127,6 +127,9 @@ pub struct Receipt {
     pub isolation: String,
     /// The binary's path in the tree.
     pub program: PathBuf,
+    /// What the catalog calls the program; what is installed is named after the backend too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binary_name: Option<String>,
     /// Every file of the tree, ordered by path.
     pub files: Vec<FileRecord>,
     /// When the tree was stored.

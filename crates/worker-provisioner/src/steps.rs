@@ -22,6 +22,7 @@ use crate::blocking::blocking;
 use crate::config::TransportPolicy;
 use crate::error::ProvisionError;
 use crate::install::{self, BinDir};
+use crate::names::{Names, Place};
 use crate::package::EvaluatedPackage;
 use crate::plan;
 use crate::progress::{Emitter, Happening, ProvisionPhase};
@@ -187,9 +188,14 @@ impl Run {
         blocking(move || Workspace::create(&temp_dir, &recipe)).await
     }
 
-    /// Finds out where the binary can go before hours are spent on building it.
-    pub(crate) async fn preflight(&self) -> Result<BinDir, ProvisionError> {
+    /// Finds out where the binary can go, and whether its names are free there, before hours are
+    /// spent on building it.
+    pub(crate) async fn preflight(&self, choice: &Choice) -> Result<BinDir, ProvisionError> {
         let shared = Arc::clone(&self.shared);
+        let request = self.request.clone();
+        let backend = choice.backend.backend;
+        // A name that the catalog does not give is only known once there is a package.
+        let name = choice.variant.binary_name.clone();
         let bin_dir = blocking(move || {
             let config = &shared.config;
             let bin_dir = install::preflight(
@@ -198,6 +204,17 @@ impl Run {
                 &config.search_path,
             )?;
             install::sweep(&bin_dir.path);
+            if let Some(name) = name {
+                let place = Place {
+                    store: &shared.store,
+                    worker_id: &request.worker_id,
+                    backend,
+                    bin_dir: &bin_dir.path,
+                    names: &Names::of(&name, backend),
+                    force: request.force,
+                };
+                place.judge()?;
+            }
             Ok(bin_dir)
         })
         .await?;

@@ -1,6 +1,7 @@
 //! The package trees of installed workers, several versions of each, with their receipts.
 
 mod history;
+mod holders;
 mod repair;
 mod tree;
 mod unfinished;
@@ -16,6 +17,7 @@ use catalog_client::WorkerType;
 use jiff::ToSpan as _;
 use untrusted_tree::{Limits, Tree, TreeError};
 
+use crate::activate;
 use crate::error::ProvisionError;
 use crate::lock::FileLock;
 use crate::receipt::Receipt;
@@ -23,6 +25,8 @@ use crate::workspace::remove_tree;
 
 pub(crate) use history::Change;
 use history::History;
+use holders::lock_key;
+pub(crate) use holders::{Holder, stem};
 pub(crate) use tree::sha256_of;
 use unfinished::Unfinished;
 
@@ -34,7 +38,8 @@ const MAX_RECEIPT: u64 = 64 << 20;
 /// Layout: `<root>/<worker id>.<backend>/<version folder>/{receipt.json,tree}`, and a file
 /// `current` beside the versions that names the installed one and those before it. Everything is
 /// put together in `<root>/.unfinished` and appears by rename, so a crash leaves whole versions only.
-/// Whoever changes a worker's folder holds that worker's lock.
+/// Whoever changes a worker's folder holds that worker's lock. Ids of the first generation
+/// (`w-cpu`) and of the second (`w`) mean one worker: whichever was stored first names the folder.
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
@@ -107,6 +112,13 @@ impl Store {
         Ok(receipts.into_values().collect())
     }
 
+    /// The plain name of the program, without its backend, when that leads to the installed program of
+    /// `receipt`: to the backend of the worker that was installed, or rolled back, last. When that one
+    /// is removed, the name goes on to the backend that was stored last, or goes too.
+    pub fn plain_name(&self, receipt: &Receipt) -> Option<PathBuf> {
+        crate::names::plain_path(receipt)
+    }
+
     /// What is wrong with the installed version, file by file; nothing when it is intact.
     ///
     /// # Errors
@@ -143,17 +155,8 @@ impl Store {
         backend: WorkerType,
     ) -> Result<(), ProvisionError> {
         let version = self.installed(worker_id, backend)?;
-        if let (Some(artifact), Some(expected)) =
-            (&version.receipt.artifact, &version.receipt.installed_sha256)
-        {
-            let path = crate::Artifact::path(artifact);
-            // A file that somebody else put there since is theirs.
-            if sha256_of(path).is_ok_and(|found| found == *expected) {
-                fs::remove_file(path)
-                    .map_err(|source| ProvisionError::io("remove", path, source))?;
-            }
-        }
-        let worker = worker_key(worker_id, backend);
+        activate::remove_program(self, &version.receipt)?;
+        let worker = self.key(worker_id, backend);
         self.discard(&worker, &self.root.join(&worker))
     }
 
@@ -253,7 +256,7 @@ impl Store {
         backend: WorkerType,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Staged, ProvisionError> {
-        let worker = worker_key(worker_id, backend);
+        let worker = self.key(worker_id, backend);
         let folder = self.worker_folder(worker_id, backend);
         let failed = |source| ProvisionError::io("store a package in", &folder, source);
         let staging = self.unfinished.staging(&worker).map_err(failed)?;
@@ -326,7 +329,7 @@ impl Store {
         let path = folder.join("receipt.json");
         let text = serde_json::to_vec_pretty(receipt)
             .map_err(|source| ProvisionError::metadata(&path, source))?;
-        let worker = worker_key(&receipt.worker_id, receipt.backend);
+        let worker = self.key(&receipt.worker_id, receipt.backend);
         self.unfinished
             .replace(&worker, &path, &text)
             .map_err(|source| ProvisionError::io("write", &path, source))
@@ -343,40 +346,27 @@ impl Store {
         let history = History::read(folder)?.with(&version.name(), change);
         let text = history.without_missing(folder).text();
         let current = folder.join("current");
-        let worker = worker_key(&version.receipt.worker_id, version.receipt.backend);
+        let worker = name(folder);
         let note = self.unfinished.note(&worker, &text);
         let note = note.map_err(|source| ProvisionError::io("write", &current, source))?;
         Ok(Activation { note, current })
     }
 
-    /// Whether a file of this sha256 was put in place by this store: for the worker of `version`,
-    /// which is looked at first, or for any other.
-    pub(crate) fn has_installed(&self, version: &Version, sha256: &str) -> bool {
-        let own = version.folder.parent().unwrap_or(&self.root).to_owned();
-        let mut others = folders(&self.root).unwrap_or_default();
-        others.retain(|folder| *folder != own);
-        let mut versions = std::iter::once(own)
-            .chain(others)
-            .filter_map(|folder| versions(&folder).ok())
-            .flatten();
-        versions.any(|version| version.receipt.installed_sha256.as_deref() == Some(sha256))
-    }
-
     /// The file that is locked while something is done to a worker.
     pub(crate) fn lock_path(&self, worker_id: &str, backend: WorkerType) -> PathBuf {
-        self.locks.join(worker_key(worker_id, backend))
+        self.locks.join(lock_key(&worker_key(worker_id, backend)))
     }
 
     /// Locks a worker unless somebody else has.
     fn try_lock(&self, worker: &str) -> Result<Option<FileLock>, ProvisionError> {
-        let path = self.locks.join(worker);
+        let path = self.locks.join(lock_key(worker));
         fs::create_dir_all(&self.locks)
             .and_then(|()| FileLock::try_acquire(&path))
             .map_err(|source| ProvisionError::io("lock", &path, source))
     }
 
     fn worker_folder(&self, worker_id: &str, backend: WorkerType) -> PathBuf {
-        self.root.join(worker_key(worker_id, backend))
+        self.root.join(self.key(worker_id, backend))
     }
 
     /// Removes a folder so that a crash in between leaves it whole or unfinished, never half.

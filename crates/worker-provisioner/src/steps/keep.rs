@@ -13,6 +13,7 @@ use crate::contract::Artifact;
 use crate::error::ProvisionError;
 use crate::install;
 use crate::lock::FileLock;
+use crate::names::{self, Names};
 use crate::plan;
 use crate::progress::ProvisionPhase;
 use crate::provisioner::Provisioned;
@@ -102,6 +103,7 @@ impl Run {
         let backend = choice.backend.clone();
         let force = self.request.force;
         let key = plan::build_key(&self.shared.config, &recipe.text, choice);
+        let named = choice.variant.binary_name.clone();
         let kept = blocking(move || {
             if force {
                 return Ok(None);
@@ -114,7 +116,14 @@ impl Run {
             if !plan::meets(&shared.config, &version.receipt) {
                 return Ok(None);
             }
-            let is_current = store.is_installed(&version);
+            // One that an older program has installed gets its names now.
+            let is_settled = named.as_deref().map_or_else(
+                || Names::recorded(&version.receipt),
+                |name| Some(Names::of(name, backend.backend)),
+            );
+            let is_settled =
+                is_settled.is_some_and(|names| names::is_settled(&version.receipt, &names));
+            let is_current = is_settled && store.is_installed(&version);
             Ok(Some(match &version.receipt.artifact {
                 Some(binary) if is_current && activate::is_intact(&version) => {
                     Kept::Installed(Box::new(Provisioned {

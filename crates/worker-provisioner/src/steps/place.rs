@@ -10,7 +10,7 @@ use source_fetch::Fetched;
 
 use super::{Built, Choice, Recipe, Run, TRIAL_LIMIT};
 use crate::accelerator;
-use crate::activate;
+use crate::activate::{self, Target};
 use crate::artifact::{WorkerBinary, artifact_id};
 use crate::binary;
 use crate::blocking::blocking;
@@ -54,6 +54,7 @@ impl Run {
             sandbox_evaluated: package.from_sandbox.clone(),
             isolation: built.isolation.name().to_owned(),
             program: PathBuf::new(),
+            binary_name: None,
             files: Vec::new(),
             stored_at: Timestamp::now(),
             artifact: None,
@@ -121,7 +122,9 @@ impl Run {
         program: PathBuf,
     ) -> Result<(), ProvisionError> {
         let named = fit::named_sources(package);
-        let cancel = self.cancel.clone();
+        // A dropped future ends the reading too.
+        let cancel = self.cancel.child_token();
+        let _guard = cancel.clone().drop_guard();
         let found = blocking(move || accelerator::look(&[tree], &program, &cancel)).await?;
         let fit = fit::judge_program(choice.backend.backend, &named, &found);
         self.judge_fit(ProvisionPhase::Binary, choice, fit)
@@ -148,12 +151,7 @@ impl Run {
         let store = self.shared.store.clone();
         let folder = bin_dir.path.clone();
         let force = self.request.force;
-        let name = choice
-            .variant
-            .binary_name
-            .clone()
-            .or_else(|| Some(version.receipt.program.file_name()?.to_str()?.to_owned()))
-            .unwrap_or_else(|| self.request.worker_id.clone());
+        let name = self.program_name(choice, &version.receipt);
         let backend = choice.backend.backend;
         let pkgver = version.receipt.pkgver.clone();
         let id = artifact_id(&self.request.worker_id, backend, &pkgver, choice.platform);
@@ -173,15 +171,34 @@ impl Run {
             )
         };
         let activate = move || {
-            let change = Change::Install;
-            activate::activate(&store, version, &folder, &name, force, change, artifact)
+            let target = Target {
+                bin_dir: &folder,
+                name: &name,
+                force,
+                change: Change::Install,
+            };
+            activate::activate(&store, version, target, artifact)
         };
         let version = blocking(activate).await?;
         if let Some(binary) = &version.receipt.artifact {
-            let text = format!("installed `{}`", binary.path().display());
+            let plain = self.shared.store.plain_name(&version.receipt);
+            let plain = plain.map(|path| format!(", also as `{}`", path.display()));
+            let text = format!(
+                "installed `{}`{}",
+                binary.path().display(),
+                plain.unwrap_or_default()
+            );
             self.emitter.note(ProvisionPhase::Install, text);
         }
         Ok(version)
+    }
+
+    /// What the program is called, as the catalog has it, without the backend.
+    pub(crate) fn program_name(&self, choice: &Choice, receipt: &Receipt) -> String {
+        let named = choice.variant.binary_name.clone();
+        named
+            .or_else(|| Some(receipt.program.file_name()?.to_str()?.to_owned()))
+            .unwrap_or_else(|| self.request.worker_id.clone())
     }
 
     /// The outcome. The worker is in place by now, so a cancellation comes too late.

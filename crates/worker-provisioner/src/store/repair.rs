@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::history::{History, read_bounded};
 use super::unfinished::{ACTIVATING, Begun};
-use super::{Store, entries, sha256_of, sync_folder};
+use super::{Store, entries, lock_key, sha256_of, sync_folder};
 use crate::error::ProvisionError;
 use crate::lock::FileLock;
 use crate::workspace::remove_tree;
@@ -29,7 +29,7 @@ impl Store {
         let begun = self.unfinished.list();
         let begun = begun.map_err(|source| ProvisionError::io("list", &self.root, source))?;
         for begun in begun {
-            let is_held = held == Some(&begun.worker);
+            let is_held = held.map(lock_key) == Some(lock_key(&begun.worker));
             let _lock = if is_held {
                 None
             } else {
@@ -70,7 +70,8 @@ impl Store {
     /// A lock's file is there only while somebody holds it.
     fn remove_stale_locks(&self, held: Option<&str>) {
         for path in entries(&self.locks).unwrap_or_default() {
-            let is_held = held.is_some_and(|held| path.file_name() == Some(held.as_ref()));
+            let is_held =
+                held.is_some_and(|held| path.file_name() == Some(lock_key(held).as_ref()));
             if !is_held
                 && path
                     .symlink_metadata()

@@ -1,0 +1,231 @@
+//! The names of an installed program: one of its own for each backend, and a plain one.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use catalog_client::WorkerType;
+
+use crate::error::ProvisionError;
+use crate::receipt::Receipt;
+use crate::store::{Holder, Store, sha256_of};
+
+/// The beginning of the name of a link that is about to become a plain name.
+const TEMPORARY_PREFIX: &str = ".worker-provisioner-plain-";
+
+/// What a program is called in a directory of programs.
+///
+/// Catalogs give all backends of a worker one name. Each is installed as `<name>-<backend>`, which
+/// is what catalogs of the first generation call it, and the name itself is a link to the backend
+/// that was installed last. A name that says the backend already has no other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Names {
+    /// The name of this backend's program.
+    pub(crate) own: String,
+    /// The name that one of the worker's backends has.
+    pub(crate) plain: Option<String>,
+}
+
+impl Names {
+    /// The names of a program that its catalog calls `name`.
+    pub(crate) fn of(name: &str, backend: WorkerType) -> Self {
+        let own = own_name(name, backend);
+        if own == name {
+            return Self { own, plain: None };
+        }
+        let plain = Some(name.to_owned());
+        Self { own, plain }
+    }
+
+    /// The names of an installed program.
+    pub(crate) fn recorded(receipt: &Receipt) -> Option<Self> {
+        let recorded = receipt.binary_name.as_deref();
+        let path = crate::Artifact::path(receipt.artifact.as_ref()?);
+        // Versions without the name on record are installed under the catalog's.
+        let name = recorded.or_else(|| path.file_name()?.to_str())?;
+        Some(Self::of(name, receipt.backend))
+    }
+}
+
+fn own_name(name: &str, backend: WorkerType) -> String {
+    let ending = format!("-{backend}");
+    if name.ends_with(&ending) {
+        return name.to_owned();
+    }
+    name.to_owned() + &ending
+}
+
+/// Where a program is to be installed, and for whom.
+#[derive(Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) worker_id: &'a str,
+    pub(crate) backend: WorkerType,
+    pub(crate) bin_dir: &'a Path,
+    pub(crate) names: &'a Names,
+    /// Replace what this program has not installed.
+    pub(crate) force: bool,
+}
+
+/// What is to become of a plain name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Plain {
+    /// It is made to lead to this backend.
+    Set,
+    /// Another backend of the worker is installed under it, by a version that knew no other names.
+    Leave,
+}
+
+impl Place<'_> {
+    /// The program's path.
+    pub(crate) fn target(&self) -> PathBuf {
+        self.bin_dir.join(&self.names.own)
+    }
+
+    /// Whether the names are free, or this worker's.
+    ///
+    /// # Errors
+    /// [`ProvisionError::OtherWorkersProgram`], [`ProvisionError::ForeignFile`],
+    /// [`ProvisionError::TargetNotAFile`], [`ProvisionError::Io`].
+    pub(crate) fn judge(&self) -> Result<Plain, ProvisionError> {
+        let target = self.target();
+        if target.symlink_metadata().is_ok() {
+            match self.holder(&target)? {
+                Some(holder) if holder.is_own => {}
+                Some(holder) => return Err(holder.refuse(target)),
+                None => self.refuse_foreign(&target)?,
+            }
+        }
+        match &self.names.plain {
+            Some(plain) => self.judge_plain(self.bin_dir.join(plain)),
+            None => Ok(Plain::Leave),
+        }
+    }
+
+    fn judge_plain(&self, path: PathBuf) -> Result<Plain, ProvisionError> {
+        let link = match path.symlink_metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Plain::Set),
+            Err(source) => return Err(ProvisionError::io("read", &path, source)),
+            Ok(metadata) if metadata.is_symlink() => {
+                let target = fs::read_link(&path);
+                Some(target.map_err(|source| ProvisionError::io("read", &path, source))?)
+            }
+            Ok(_) => None,
+        };
+        let program = link
+            .as_ref()
+            .map_or_else(|| path.clone(), |link| self.bin_dir.join(link));
+        match self.holder(&program)? {
+            Some(holder) if holder.is_own => Ok(Plain::Set),
+            Some(holder) if !holder.is_same_worker => Err(holder.refuse(path)),
+            Some(_) if link.is_some() => Ok(Plain::Set),
+            Some(_) => Ok(Plain::Leave),
+            // One that a program of this store has left.
+            None if link.as_deref().is_some_and(|link| self.is_plain_link(link)) => Ok(Plain::Set),
+            None => self.refuse_foreign(&path).map(|()| Plain::Set),
+        }
+    }
+
+    /// Whether a link's target is what this program makes plain names lead to.
+    fn is_plain_link(&self, link: &Path) -> bool {
+        let plain = self.names.plain.as_deref().unwrap_or_default();
+        let mut backends = WorkerType::ALL.iter();
+        backends.any(|backend| link == Path::new(&own_name(plain, *backend)))
+    }
+
+    fn refuse_foreign(&self, path: &Path) -> Result<(), ProvisionError> {
+        let failed = |source| ProvisionError::io("read", path, source);
+        let path = path.to_owned();
+        if !path.symlink_metadata().map_err(failed)?.is_file() {
+            return Err(ProvisionError::TargetNotAFile { path });
+        }
+        if self.force || self.is_ours(&sha256_of(&path).map_err(failed)?) {
+            return Ok(());
+        }
+        Err(ProvisionError::ForeignFile { path })
+    }
+
+    /// Whether this worker has installed a file of that sha256.
+    pub(crate) fn is_ours(&self, sha256: &str) -> bool {
+        self.store
+            .has_installed(self.worker_id, self.backend, sha256)
+    }
+
+    fn holder(&self, path: &Path) -> Result<Option<Holder>, ProvisionError> {
+        self.store.holder(self.worker_id, self.backend, path)
+    }
+
+    /// Makes the plain name lead to the program, which is in place.
+    pub(crate) fn point(&self, plain: Plain) -> Result<(), ProvisionError> {
+        let Some(name) = self.names.plain.as_deref().filter(|_| plain == Plain::Set) else {
+            return Ok(());
+        };
+        let _lock = self.store.lock_names()?;
+        point(self.bin_dir, name, &self.names.own)
+            .map_err(|source| ProvisionError::io("link", &self.bin_dir.join(name), source))
+    }
+}
+
+/// Makes `<bin_dir>/<plain>` a link to `own`, in one step. The caller holds the lock of the names.
+pub(crate) fn point(bin_dir: &Path, plain: &str, own: &str) -> io::Result<()> {
+    let path = bin_dir.join(plain);
+    if fs::read_link(&path).is_ok_and(|link| link == Path::new(own)) {
+        return Ok(());
+    }
+    // A rename replaces what is there in one step, and whoever runs it meanwhile is not disturbed.
+    let temporary = bin_dir.join(format!("{TEMPORARY_PREFIX}{plain}"));
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    std::os::unix::fs::symlink(own, &temporary)?;
+    fs::rename(&temporary, &path)?;
+    fs::File::open(bin_dir)?.sync_all()
+}
+
+/// The plain name that leads to the installed program of `receipt`, if it has it.
+pub(crate) fn plain_path(receipt: &Receipt) -> Option<PathBuf> {
+    let path = crate::Artifact::path(receipt.artifact.as_ref()?);
+    let own = path.file_name()?.to_str()?;
+    // Whether or not this version's catalog calls it so: an earlier one may have.
+    let plain = own.strip_suffix(&format!("-{}", receipt.backend))?;
+    let plain = path.with_file_name(plain);
+    let link = fs::read_link(&plain).ok()?;
+    (link == Path::new(own)).then_some(plain)
+}
+
+/// Whether an installed program has the names it would get today.
+pub(crate) fn is_settled(receipt: &Receipt, names: &Names) -> bool {
+    let Some(path) = receipt.artifact.as_ref().map(crate::Artifact::path) else {
+        return false;
+    };
+    if path.file_name() != Some(names.own.as_ref()) {
+        return false;
+    }
+    let Some(plain) = &names.plain else {
+        return true;
+    };
+    let plain = path.with_file_name(plain);
+    // A file there is another backend's or somebody else's, unless this worker has left it.
+    match plain.symlink_metadata() {
+        Ok(metadata) if metadata.is_file() => {
+            sha256_of(&plain).is_ok_and(|found| Some(found) != receipt.installed_sha256)
+        }
+        found => found.is_ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_its_backend_once() {
+        let names = |name| Names::of(name, WorkerType::Cuda);
+        assert_eq!(names("w").own, "w-cuda");
+        assert_eq!(names("w").plain.as_deref(), Some("w"));
+        assert_eq!(names("w-cuda").own, "w-cuda");
+        assert_eq!(names("w-cuda").plain, None);
+        assert_eq!(names("w-cpu").own, "w-cpu-cuda");
+    }
+}

@@ -1,0 +1,458 @@
+//! Backends, versions and both generations of ids of one worker beside one another: the path of an
+//! artifact runs what its record says.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use e2e_tests::catalog_server::{CatalogContent, CatalogServer, Generation};
+use e2e_tests::worker;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use worker_provisioner::{
+    Artifact as _, ProvisionError, ProvisionPhase, ProvisionRequest, Provisioned, WorkerType,
+};
+
+use crate::support::{Site, run};
+
+const CPU: WorkerType = WorkerType::Cpu;
+const CUDA: WorkerType = WorkerType::Cuda;
+
+/// A recipe for a script that says which build it is.
+fn script(build: &str, version: &str) -> String {
+    format!(
+        "pkgname=demo-bin\npkgver={version}\npkgrel=1\npkgdesc='Demo'\narch=('any')\n\
+         license=('GPL-3.0-or-later')\npackage() {{\n  \
+         printf '#!/bin/sh\\necho {build} %s %s\\n' \"$pkgver\" \"$RBEE_BACKEND\" > demo\n  \
+         install -Dm755 demo \"$pkgdir/usr/bin/demo\"\n}}\n"
+    )
+}
+
+/// A catalog of the second generation whose workers `ids` have one program name, `demo`.
+fn second(ids: &[&str], version: &str) -> CatalogContent {
+    let variant = |id: &str, backend: &str| {
+        json!({
+            "backend": backend, "platforms": ["linux", "macos"],
+            "architectures": ["x86_64", "aarch64"],
+            "pkgbuildUrl": format!("/pkgbuilds/arch/{id}-bin.PKGBUILD"), "binaryName": "demo",
+        })
+    };
+    let mut content = CatalogContent::new(Generation::V2);
+    for id in ids {
+        let entry = json!({
+            "id": id, "implementation": "rust", "version": version, "name": "Demo",
+            "license": "MIT", "buildSystem": "cargo",
+            "variants": [variant(id, "cpu"), variant(id, "cuda")],
+            "capabilities": { "supportedFormats": [] },
+        });
+        let recipe = script(&format!("second-{id}"), version);
+        content = content
+            .entry(entry)
+            .pkgbuild(format!("arch/{id}-bin.PKGBUILD"), recipe);
+    }
+    content
+}
+
+/// A catalog of the first generation, which has `demo-cpu` and `demo-cuda`.
+fn first(version: &str) -> CatalogContent {
+    let mut content = CatalogContent::new(Generation::V1);
+    for backend in ["cpu", "cuda"] {
+        let id = format!("demo-{backend}");
+        let entry = json!({
+            "id": id, "implementation": "demo", "worker_type": backend, "version": version,
+            "platforms": ["linux", "macos"], "architectures": ["x86_64", "aarch64"],
+            "name": "Demo", "description": "Demo", "license": "MIT",
+            "pkgbuild_url": format!("/workers/{id}/PKGBUILD"), "build_system": "cargo",
+            "source": { "type": "tarball", "url": "https://demo.invalid" },
+            "depends": [], "makedepends": [], "binary_name": id,
+            "install_path": format!("/usr/local/bin/{id}"), "supported_formats": ["gguf"],
+            "supports_streaming": true, "supports_batching": false,
+        });
+        content = content
+            .entry(entry)
+            .pkgbuild(format!("{id}.PKGBUILD"), script("first", version));
+    }
+    content
+}
+
+fn says(path: &Path) -> String {
+    let mut command = Command::new(path);
+    let output = worker::when_not_busy(|| command.output()).unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+fn site(name: &str, catalog: &CatalogServer) -> Site {
+    let mut site = Site::new(name);
+    site.config.backend = None;
+    site.config.trial = false;
+    site.config.recipe_env.remove("RBEE_FEATURES");
+    site.config.catalog_urls = vec![catalog.base_url()];
+    site
+}
+
+async fn install(
+    site: &Site,
+    id: &str,
+    backend: Option<WorkerType>,
+    force: bool,
+) -> Result<Provisioned, ProvisionError> {
+    let mut request = ProvisionRequest::new(id);
+    request.backend = backend;
+    request.force = force;
+    site.provisioner()
+        .provision_request(&request, CancellationToken::new())
+        .await
+}
+
+/// What is installed, as it must be.
+#[derive(Debug, Default)]
+struct Model {
+    /// The builds of each backend, the installed one first: what each says, and its version.
+    histories: BTreeMap<WorkerType, Vec<(String, String)>>,
+    /// The backend that `demo` starts.
+    plain: Option<WorkerType>,
+}
+
+impl Model {
+    fn assert(&self, site: &Site, after: &str) {
+        let provisioner = site.provisioner();
+        let store = provisioner.store();
+        let receipts = store.list().unwrap();
+        assert_eq!(receipts.len(), self.histories.len(), "{after}");
+        let mut names = Vec::new();
+        for receipt in receipts {
+            let backend = receipt.backend;
+            let (says_it, version) = &self.histories[&backend][0];
+            let binary = receipt.artifact.as_ref().unwrap();
+            assert_eq!(&receipt.pkgver, version, "{after}");
+            assert_eq!(binary.version(), version, "{after}");
+            assert_eq!(binary.worker_type(), backend, "{after}");
+            assert_eq!(&says(binary.path()), says_it, "{after}");
+            let problems = store.verify(&receipt.worker_id, backend).unwrap();
+            assert_eq!(problems, Vec::<String>::new(), "{after}");
+            let has_plain = store.plain_name(&receipt).is_some();
+            assert_eq!(has_plain, self.plain == Some(backend), "{after}");
+            names.push(format!("demo-{backend}"));
+        }
+        let plain = site.bin_dir().join("demo");
+        if let Some(backend) = self.plain {
+            assert_eq!(says(&plain), self.histories[&backend][0].0, "{after}");
+            names.push("demo".to_owned());
+        }
+        let mut found: Vec<_> = site
+            .bin_dir()
+            .read_dir()
+            .map(|entries| entries.map(|entry| entry.unwrap().file_name()).collect())
+            .unwrap_or_default();
+        found.sort();
+        names.sort();
+        assert_eq!(found, names, "{after}");
+    }
+
+    /// `demo` goes by the versions whose catalog calls them so.
+    fn installed(&mut self, backend: WorkerType) {
+        if self.histories[&backend][0].0.starts_with("second") {
+            self.plain = Some(backend);
+        }
+    }
+
+    fn removed(&mut self, backend: WorkerType) {
+        self.histories.remove(&backend);
+        if self.plain == Some(backend) {
+            self.plain = self.histories.keys().next().copied();
+        }
+    }
+}
+
+/// Numbers that a seed decides (xorshift64).
+struct Dice(u64);
+
+impl Dice {
+    fn throw(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % sides as u64).unwrap()
+    }
+}
+
+#[test]
+fn an_artifacts_path_runs_what_its_record_says_in_every_order() {
+    const VERSIONS: [&str; 3] = ["1.0.0", "1.1.0", "1.2.0"];
+    run(async {
+        let mut catalogs = Vec::new();
+        for version in VERSIONS {
+            let content = first(version);
+            catalogs.push((
+                "first",
+                version,
+                CatalogServer::start(0, content).await.unwrap(),
+            ));
+            let content = second(&["demo"], version);
+            catalogs.push((
+                "second-demo",
+                version,
+                CatalogServer::start(0, content).await.unwrap(),
+            ));
+        }
+        for seed in 1..=8 {
+            let mut dice = Dice(0x9e37_79b9_7f4a_7c15 * seed);
+            let mut site = site("orders", &catalogs[0].2);
+            let mut model = Model::default();
+            let mut done = String::new();
+            for _ in 0..20 {
+                let backend = [CPU, CUDA][dice.throw(2)];
+                // The same worker by its id of either generation.
+                let old_id = format!("demo-{backend}");
+                let id = ["demo", &old_id][dice.throw(2)];
+                let provisioner = site.provisioner();
+                let cancel = CancellationToken::new();
+                match dice.throw(8) {
+                    0..5 => {
+                        let (build, version, server) = &catalogs[dice.throw(6)];
+                        done += &format!("\ninstall {build} {version} as {id} {backend}");
+                        site.config.catalog_urls = vec![server.base_url()];
+                        let installed = install(&site, id, Some(backend), false).await;
+                        let installed = installed.unwrap_or_else(|error| {
+                            panic!("{}, after seed {seed}:{done}", error.chain());
+                        });
+                        let text = format!("{build} {version} {backend}");
+                        let history = model.histories.entry(backend).or_default();
+                        let is_there = history.first().is_some_and(|first| first.0 == text);
+                        assert_eq!(installed.reused, is_there, "{done}");
+                        history.retain(|other| other.0 != text);
+                        history.insert(0, (text, (*version).to_owned()));
+                        if !is_there {
+                            model.installed(backend);
+                        }
+                    }
+                    5 | 6 => {
+                        done += &format!("\nroll back {id} {backend}");
+                        let back = provisioner.rollback(id, backend, &cancel).await;
+                        match model.histories.get_mut(&backend) {
+                            None => assert!(matches!(
+                                back.unwrap_err(),
+                                ProvisionError::NotInstalled { .. }
+                            )),
+                            Some(history) if history.len() == 1 => assert!(matches!(
+                                back.unwrap_err(),
+                                ProvisionError::NoPreviousVersion { .. }
+                            )),
+                            Some(history) => {
+                                history.remove(0);
+                                let back = back.unwrap();
+                                assert_eq!(says(back.path()), history[0].0, "{done}");
+                                model.installed(backend);
+                            }
+                        }
+                    }
+                    _ => {
+                        done += &format!("\nremove {id} {backend}");
+                        let removed = provisioner.remove(id, backend, &cancel).await;
+                        assert_eq!(
+                            removed.is_ok(),
+                            model.histories.contains_key(&backend),
+                            "{done}"
+                        );
+                        model.removed(backend);
+                    }
+                }
+                model.assert(&site, &format!("seed {seed}:{done}"));
+            }
+        }
+    });
+}
+
+#[test]
+fn two_backends_at_once_are_both_there() {
+    run(async {
+        let catalog = CatalogServer::start(0, second(&["demo"], "1.0.0"))
+            .await
+            .unwrap();
+        let mut site = site("at-once", &catalog);
+        site.config.parallel_builds = 2;
+        let (cpu, cuda) = tokio::join!(
+            install(&site, "demo", Some(CPU), false),
+            install(&site, "demo", Some(CUDA), false),
+        );
+        let paths = [cpu, cuda].map(|one| one.unwrap().binary.path().to_owned());
+        assert_eq!(says(&paths[0]), "second-demo 1.0.0 cpu");
+        assert_eq!(says(&paths[1]), "second-demo 1.0.0 cuda");
+        assert!(
+            paths
+                .map(|path| says(&path))
+                .contains(&says(&site.bin_dir().join("demo")))
+        );
+    });
+}
+
+#[test]
+fn another_workers_program_is_refused_before_anything_is_built_and_by_force_too() {
+    run(async {
+        let catalog = CatalogServer::start(0, second(&["demo", "other"], "1.0.0"))
+            .await
+            .unwrap();
+        let site = site("others", &catalog);
+        let demo = install(&site, "demo", Some(CPU), false).await.unwrap();
+        for (backend, force) in [(CPU, false), (CPU, true), (CUDA, false), (CUDA, true)] {
+            site.events.lock().unwrap().clear();
+            let error = install(&site, "other", Some(backend), force).await;
+            let error = error.unwrap_err();
+            assert!(
+                matches!(&error, ProvisionError::OtherWorkersProgram { worker, .. } if worker == "demo"),
+                "{}",
+                error.chain()
+            );
+            let events = site.events.lock().unwrap();
+            let built = events
+                .iter()
+                .any(|event| event.phase == ProvisionPhase::Workspace);
+            assert!(!built, "{backend} {force}");
+        }
+        let provisioner = site.provisioner();
+        assert_eq!(provisioner.store().list().unwrap().len(), 1);
+        assert_eq!(says(demo.binary.path()), "second-demo 1.0.0 cpu");
+        assert_eq!(says(&site.bin_dir().join("demo")), "second-demo 1.0.0 cpu");
+        // Once it is gone, its names are free.
+        let cancel = CancellationToken::new();
+        provisioner.remove("demo", CPU, &cancel).await.unwrap();
+        let other = install(&site, "other", Some(CUDA), false).await.unwrap();
+        assert_eq!(says(other.binary.path()), "second-other 1.0.0 cuda");
+    });
+}
+
+#[test]
+fn a_foreign_program_is_noticed_before_anything_is_built() {
+    run(async {
+        let catalog = CatalogServer::start(0, second(&["demo"], "1.0.0"))
+            .await
+            .unwrap();
+        for name in ["demo", "demo-cpu"] {
+            let site = site("foreign", &catalog);
+            fs::create_dir(site.bin_dir()).unwrap();
+            let path = site.bin_dir().join(name);
+            fs::write(&path, "somebody's").unwrap();
+            let error = install(&site, "demo", Some(CPU), false).await.unwrap_err();
+            assert!(
+                matches!(error, ProvisionError::ForeignFile { .. }),
+                "{error}"
+            );
+            let events = site.events.lock().unwrap().clone();
+            assert!(
+                events
+                    .iter()
+                    .all(|one| one.phase != ProvisionPhase::Workspace)
+            );
+            assert_eq!(fs::read_to_string(&path).unwrap(), "somebody's");
+            install(&site, "demo", Some(CPU), true).await.unwrap();
+            assert_eq!(says(&path), "second-demo 1.0.0 cpu");
+        }
+    });
+}
+
+/// Turns what is installed for `backend` into what earlier versions of this program left: the file
+/// itself under the catalog's name, and a record without it.
+fn make_old(site: &Site, backend: WorkerType) {
+    let plain = site.bin_dir().join("demo");
+    let own = site.bin_dir().join(format!("demo-{backend}"));
+    if plain.symlink_metadata().is_ok() {
+        fs::remove_file(&plain).unwrap();
+    }
+    fs::rename(&own, &plain).unwrap();
+    let folder = site.config.data_dir.join(format!("store/demo.{backend}"));
+    for version in folder.read_dir().unwrap() {
+        let path = version.unwrap().path().join("receipt.json");
+        let Ok(text) = fs::read_to_string(&path) else {
+            continue;
+        };
+        let mut receipt: Value = serde_json::from_str(&text).unwrap();
+        receipt.as_object_mut().unwrap().remove("binaryName");
+        receipt["artifact"]["path"] = json!(plain);
+        fs::write(&path, receipt.to_string()).unwrap();
+    }
+}
+
+fn built(site: &Site) -> bool {
+    let events = site.events.lock().unwrap();
+    events
+        .iter()
+        .any(|event| event.phase == ProvisionPhase::Workspace)
+}
+
+#[test]
+fn what_earlier_versions_installed_goes_on_and_gets_its_names_without_a_build() {
+    run(async {
+        let old = CatalogServer::start(0, second(&["demo"], "1.0.0"))
+            .await
+            .unwrap();
+        let new = CatalogServer::start(0, second(&["demo"], "1.1.0"))
+            .await
+            .unwrap();
+        let mut site = site("old", &old);
+        install(&site, "demo", Some(CPU), false).await.unwrap();
+        site.config.catalog_urls = vec![new.base_url()];
+        install(&site, "demo", Some(CPU), false).await.unwrap();
+        make_old(&site, CPU);
+        let plain = site.bin_dir().join("demo");
+        let cancel = CancellationToken::new();
+        assert_eq!(
+            site.provisioner().store().verify("demo", CPU).unwrap(),
+            Vec::<String>::new()
+        );
+        assert_eq!(says(&plain), "second-demo 1.1.0 cpu");
+
+        // Asked for again: no build, and the names of today.
+        site.events.lock().unwrap().clear();
+        let again = install(&site, "demo", Some(CPU), false).await.unwrap();
+        assert!(!built(&site));
+        assert_eq!(again.binary.path(), site.bin_dir().join("demo-cpu"));
+        assert_eq!(fs::read_link(&plain).unwrap(), Path::new("demo-cpu"));
+        assert_eq!(says(&plain), "second-demo 1.1.0 cpu");
+
+        // Rolled back as it was.
+        make_old(&site, CPU);
+        let back = site.provisioner().rollback("demo", CPU, &cancel).await;
+        assert_eq!(says(back.unwrap().path()), "second-demo 1.0.0 cpu");
+        assert_eq!(says(&plain), "second-demo 1.0.0 cpu");
+
+        // Removed as it was.
+        make_old(&site, CPU);
+        site.provisioner()
+            .remove("demo", CPU, &cancel)
+            .await
+            .unwrap();
+        site.assert_nothing_installed();
+    });
+}
+
+#[test]
+fn a_backend_that_was_overwritten_by_another_gets_a_path_of_its_own() {
+    run(async {
+        let catalog = CatalogServer::start(0, second(&["demo"], "1.0.0"))
+            .await
+            .unwrap();
+        let site = site("overwritten", &catalog);
+        for backend in [CPU, CUDA] {
+            install(&site, "demo", Some(backend), false).await.unwrap();
+            make_old(&site, backend);
+        }
+        let plain = site.bin_dir().join("demo");
+        assert_eq!(says(&plain), "second-demo 1.0.0 cuda");
+        let provisioner = site.provisioner();
+        let store = provisioner.store();
+        assert!(!store.verify("demo", CPU).unwrap().is_empty());
+
+        let cpu = install(&site, "demo", Some(CPU), false).await.unwrap();
+        assert_eq!(says(cpu.binary.path()), "second-demo 1.0.0 cpu");
+        // It is still the path on record of the other.
+        assert_eq!(says(&plain), "second-demo 1.0.0 cuda");
+        for backend in [CPU, CUDA] {
+            assert_eq!(store.verify("demo", backend).unwrap(), Vec::<String>::new());
+        }
+        let cancel = CancellationToken::new();
+        provisioner.remove("demo", CUDA, &cancel).await.unwrap();
+        assert_eq!(says(&plain), "second-demo 1.0.0 cpu");
+        assert_eq!(store.verify("demo", CPU).unwrap(), Vec::<String>::new());
+    });
+}
