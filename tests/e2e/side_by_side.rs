@@ -140,10 +140,13 @@ impl Model {
             assert_eq!(says(&plain), self.histories[&backend][0].0, "{after}");
             names.push("demo".to_owned());
         }
-        let mut found: Vec<_> = site
+        let mut found: Vec<String> = site
             .bin_dir()
             .read_dir()
-            .map(|entries| entries.map(|entry| entry.unwrap().file_name()).collect())
+            .map(|entries| {
+                let names = entries.map(|entry| entry.unwrap().file_name());
+                names.map(|name| name.into_string().unwrap()).collect()
+            })
             .unwrap_or_default();
         found.sort();
         names.sort();
@@ -197,7 +200,7 @@ fn an_artifacts_path_runs_what_its_record_says_in_every_order() {
             ));
         }
         for seed in 1..=8 {
-            let mut dice = Dice(0x9e37_79b9_7f4a_7c15 * seed);
+            let mut dice = Dice(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
             let mut site = site("orders", &catalogs[0].2);
             let mut model = Model::default();
             let mut done = String::new();

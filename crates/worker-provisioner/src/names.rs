@@ -90,10 +90,9 @@ impl Place<'_> {
     pub(crate) fn judge(&self) -> Result<Plain, ProvisionError> {
         let target = self.target();
         if target.symlink_metadata().is_ok() {
-            match self.holder(&target)? {
-                Some(holder) if holder.is_own => {}
-                Some(holder) => return Err(holder.refuse(target)),
-                None => self.refuse_foreign(&target)?,
+            match self.holder(&target, None)? {
+                Some(holder) if !holder.is_own => return Err(holder.refuse(target)),
+                _ => self.refuse_foreign(&target)?,
             }
         }
         match &self.names.plain {
@@ -106,16 +105,26 @@ impl Place<'_> {
         let link = match path.symlink_metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Plain::Set),
             Err(source) => return Err(ProvisionError::io("read", &path, source)),
+            Ok(metadata) if !metadata.is_file() && !metadata.is_symlink() => {
+                return Err(ProvisionError::TargetNotAFile { path });
+            }
             Ok(metadata) if metadata.is_symlink() => {
                 let target = fs::read_link(&path);
                 Some(target.map_err(|source| ProvisionError::io("read", &path, source))?)
             }
             Ok(_) => None,
         };
-        let program = link
-            .as_ref()
-            .map_or_else(|| path.clone(), |link| self.bin_dir.join(link));
-        match self.holder(&program)? {
+        let holder = match &link {
+            Some(link) => self.holder(&self.bin_dir.join(link), None)?,
+            // Versions that knew no other names have overwritten one backend with another, and both
+            // are on record here: it is the one whose file it is.
+            None => {
+                let found = sha256_of(&path);
+                let found = found.map_err(|source| ProvisionError::io("read", &path, source))?;
+                self.holder(&path, Some(&found))?
+            }
+        };
+        match holder {
             Some(holder) if holder.is_own => Ok(Plain::Set),
             Some(holder) if !holder.is_same_worker => Err(holder.refuse(path)),
             Some(_) if link.is_some() => Ok(Plain::Set),
@@ -151,8 +160,14 @@ impl Place<'_> {
             .has_installed(self.worker_id, self.backend, sha256)
     }
 
-    fn holder(&self, path: &Path) -> Result<Option<Holder>, ProvisionError> {
-        self.store.holder(self.worker_id, self.backend, path)
+    fn holder(&self, path: &Path, sha256: Option<&str>) -> Result<Option<Holder>, ProvisionError> {
+        let Self {
+            store,
+            worker_id,
+            backend,
+            ..
+        } = self;
+        store.holder(worker_id, *backend, path, sha256)
     }
 
     /// Makes the plain name lead to the program, which is in place.

@@ -238,7 +238,7 @@ impl<'w> Lane<'w> {
 
     /// Where the worker is installed.
     pub(crate) fn installed(&self) -> PathBuf {
-        self.site.folder("bin").join(WORKER)
+        self.site.folder("bin").join(format!("{WORKER}-cpu"))
     }
 
     /// Watches an undisturbed run.

@@ -109,7 +109,10 @@ impl Site {
         }
         for entry in fs::read_dir(self.folder("bin"))?.flatten() {
             let name = entry.file_name();
-            if !installed.iter().any(|installed| name == **installed) {
+            // Each has the name of its backend, and its plain one.
+            let is_program =
+                |installed: &&str| name == **installed || name == *format!("{installed}-cpu");
+            if !installed.iter().any(is_program) {
                 left.push(entry.path().display().to_string());
             }
         }

@@ -53,13 +53,15 @@ impl Store {
         own
     }
 
-    /// Whose program `path` is, of the installed ones; the worker asked about and its other backends
+    /// Whose program `path` is, of the installed ones, when a sha256 is given only if it is the one
+    /// that was installed; the worker asked about and its other backends
     /// are looked at first.
     pub(crate) fn holder(
         &self,
         worker_id: &str,
         backend: WorkerType,
         path: &Path,
+        sha256: Option<&str>,
     ) -> Result<Option<Holder>, ProvisionError> {
         let own = self.root.join(self.key(worker_id, backend));
         let stem = stem(worker_id, backend).to_owned();
@@ -73,7 +75,8 @@ impl Store {
         let find = |folder: &Path| {
             let receipt = History::read(folder).ok()?.installed(folder)?.receipt;
             let holds = receipt.artifact.as_ref().map(crate::Artifact::path) == Some(path);
-            holds.then_some(receipt)
+            let has_file = sha256.is_none() || receipt.installed_sha256.as_deref() == sha256;
+            (holds && has_file).then_some(receipt)
         };
         let found = near
             .iter()
