@@ -2,6 +2,7 @@
 //! artifact runs what its record says.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -214,7 +215,7 @@ fn an_artifacts_path_runs_what_its_record_says_in_every_order() {
                 match dice.throw(8) {
                     0..5 => {
                         let (build, version, server) = &catalogs[dice.throw(6)];
-                        done += &format!("\ninstall {build} {version} as {id} {backend}");
+                        write!(done, "\ninstall {build} {version} as {id} {backend}").unwrap();
                         site.config.catalog_urls = vec![server.base_url()];
                         let installed = install(&site, id, Some(backend), false).await;
                         let installed = installed.unwrap_or_else(|error| {
@@ -231,7 +232,7 @@ fn an_artifacts_path_runs_what_its_record_says_in_every_order() {
                         }
                     }
                     5 | 6 => {
-                        done += &format!("\nroll back {id} {backend}");
+                        write!(done, "\nroll back {id} {backend}").unwrap();
                         let back = provisioner.rollback(id, backend, &cancel).await;
                         match model.histories.get_mut(&backend) {
                             None => assert!(matches!(
@@ -251,7 +252,7 @@ fn an_artifacts_path_runs_what_its_record_says_in_every_order() {
                         }
                     }
                     _ => {
-                        done += &format!("\nremove {id} {backend}");
+                        write!(done, "\nremove {id} {backend}").unwrap();
                         let removed = provisioner.remove(id, backend, &cancel).await;
                         assert_eq!(
                             removed.is_ok(),

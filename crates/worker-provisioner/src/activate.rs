@@ -81,7 +81,7 @@ fn remove_moved(
     place: &Place<'_>,
     plain: Plain,
 ) -> Result<(), ProvisionError> {
-    let Some(path) = before.artifact.as_ref().map(|binary| binary.path()) else {
+    let Some(path) = before.artifact.as_ref().map(crate::Artifact::path) else {
         return Ok(());
     };
     let replaced = place.names.plain.as_ref().filter(|_| plain == Plain::Set);

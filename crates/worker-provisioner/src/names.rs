@@ -114,15 +114,14 @@ impl Place<'_> {
             }
             Ok(_) => None,
         };
-        let holder = match &link {
-            Some(link) => self.holder(&self.bin_dir.join(link), None)?,
+        let holder = if let Some(link) = &link {
+            self.holder(&self.bin_dir.join(link), None)?
+        } else {
             // Versions that knew no other names have overwritten one backend with another, and both
             // are on record here: it is the one whose file it is.
-            None => {
-                let found = sha256_of(&path);
-                let found = found.map_err(|source| ProvisionError::io("read", &path, source))?;
-                self.holder(&path, Some(&found))?
-            }
+            let found = sha256_of(&path);
+            let found = found.map_err(|source| ProvisionError::io("read", &path, source))?;
+            self.holder(&path, Some(&found))?
         };
         match holder {
             Some(holder) if holder.is_own => Ok(Plain::Set),
