@@ -25,6 +25,6 @@ pub use package::{
     ResolvedPackage, ResolvedSource, StringField, UnknownField, Value as FieldValue,
 };
 pub use parse::{MAX_DEPTH, MAX_LENGTH, Parse, ParseWord, parse, parse_word};
-pub use span::{Position, Span};
+pub use span::{LineIndex, Place, Position, Span};
 pub use srcinfo::{PrintError, SrcinfoError, printsrcinfo};
 pub use tree::*;

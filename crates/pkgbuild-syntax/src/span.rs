@@ -103,6 +103,73 @@ impl fmt::Display for Position {
     }
 }
 
+/// A place in a text in every way that editors count, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// Bytes from the start of the text.
+    pub byte: u32,
+    /// Lines.
+    pub line: u32,
+    /// Characters from the start of the line; a byte that is not UTF-8 counts as one.
+    pub character: u32,
+    /// UTF-16 code units from the start of the line, as the Language Server Protocol counts.
+    pub utf16: u32,
+}
+
+/// Finds places in one text, each in time of the length of its line.
+///
+/// ```
+/// use pkgbuild_syntax::{LineIndex, Span};
+///
+/// let index = LineIndex::new("a=1\nb='𝄞x'\n".as_bytes());
+/// let range = index.range(Span::new(11, 12));
+/// assert_eq!((range.start.line, range.start.character, range.start.utf16), (1, 4, 5));
+/// assert_eq!((range.end.byte, range.end.utf16), (12, 6));
+/// ```
+#[derive(Clone, Debug)]
+pub struct LineIndex<'text> {
+    text: &'text [u8],
+    /// Where each line begins.
+    starts: Vec<u32>,
+}
+
+impl<'text> LineIndex<'text> {
+    /// Looks for the lines of `text`.
+    pub fn new(text: &'text [u8]) -> Self {
+        let ends = memchr::memchr_iter(b'\n', text).map(|at| saturate(at + 1));
+        Self {
+            text,
+            starts: [0].into_iter().chain(ends).collect(),
+        }
+    }
+
+    /// Where byte `offset` is; an offset past the end means the end.
+    pub fn place(&self, offset: u32) -> Place {
+        let byte = offset.min(saturate(self.text.len()));
+        let line = self.starts.partition_point(|&start| start <= byte) - 1;
+        let before = &self.text[self.starts[line] as usize..byte as usize];
+        let before = String::from_utf8_lossy(before);
+        Place {
+            byte,
+            line: saturate(line),
+            character: saturate(before.chars().count()),
+            utf16: saturate(before.encode_utf16().count()),
+        }
+    }
+
+    /// Where a span begins and ends.
+    pub fn range(&self, span: Span) -> Range<Place> {
+        self.place(span.start)..self.place(span.end)
+    }
+
+    /// The line with that number, counted from 0, without its line feed.
+    pub fn line(&self, line: u32) -> Option<&'text [u8]> {
+        let start = *self.starts.get(line as usize)? as usize;
+        let rest = &self.text[start..];
+        Some(&rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())])
+    }
+}
+
 fn saturate(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }

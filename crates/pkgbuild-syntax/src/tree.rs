@@ -9,6 +9,7 @@ mod command;
 mod few;
 mod file;
 mod leaf;
+mod visit;
 mod word;
 
 pub use command::{
@@ -22,6 +23,7 @@ pub use file::File;
 pub(crate) use file::FileParts;
 pub(crate) use leaf::LeafList;
 pub use leaf::{Leaf, LeafKind};
+pub use visit::{Visitor, walk};
 pub use word::{
     Anchor, Arithmetic, ArithmeticExpansion, CaseChange, CommandSubstitution, DoubleQuoted,
     Operation, Parameter, ParameterExpansion, ProcessSubstitution, Subscript, SubstitutionBody,
