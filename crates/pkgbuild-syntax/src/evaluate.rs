@@ -37,6 +37,7 @@ pub use self::dynamic::{DynamicKind, DynamicReason, Evaluated};
 pub use self::environment::{Budget, Environment, Uname};
 pub use self::error::EvaluateError;
 pub use self::makepkg::with_pkgver;
+pub(crate) use self::shell::is_name;
 
 use self::scope::Variable;
 use self::shell::Shell;

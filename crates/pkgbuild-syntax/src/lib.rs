@@ -4,6 +4,7 @@
 
 mod ansi_c;
 mod arch;
+mod edit;
 mod error;
 mod evaluate;
 mod lint;
@@ -14,6 +15,7 @@ mod srcinfo;
 mod tree;
 
 pub use arch::{Arch, InvalidArch};
+pub use edit::{Document, EditError};
 pub use error::{Opened, SyntaxError, SyntaxErrorKind};
 pub use evaluate::{
     Budget, DynamicKind, DynamicReason, Environment, EvaluateError, Evaluated, Evaluation, Uname,

@@ -221,12 +221,13 @@ pub mod walk {
         visitor.word(file, &element.value);
     }
 
-    /// The word or the here-document.
+    /// The word, or the delimiter and the here-document.
     pub fn redirect<V: Visitor + ?Sized>(visitor: &mut V, file: &File, redirect: &Redirect) {
         match &redirect.target {
             RedirectTarget::Word(word) => visitor.word(file, word),
             RedirectTarget::HereDocument(id) => {
                 if let Some(document) = file.here_document(*id) {
+                    visitor.word(file, &document.delimiter);
                     visitor.here_document(file, document);
                 }
             }
