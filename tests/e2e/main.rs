@@ -19,5 +19,6 @@ mod side_by_side;
 mod signed;
 mod source_build;
 mod support;
+mod takeover;
 mod trial;
 mod waiting;

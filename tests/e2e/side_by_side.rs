@@ -3,13 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use e2e_tests::catalog_server::{CatalogContent, CatalogServer, Generation};
 use e2e_tests::worker;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use worker_provisioner::{
     Artifact as _, ProvisionError, ProvisionPhase, ProvisionRequest, Provisioned, WorkerType,
@@ -17,8 +16,8 @@ use worker_provisioner::{
 
 use crate::support::{Site, run};
 
-const CPU: WorkerType = WorkerType::Cpu;
-const CUDA: WorkerType = WorkerType::Cuda;
+pub(crate) const CPU: WorkerType = WorkerType::Cpu;
+pub(crate) const CUDA: WorkerType = WorkerType::Cuda;
 
 /// A recipe for a script that says which build it is.
 fn script(build: &str, version: &str) -> String {
@@ -31,7 +30,7 @@ fn script(build: &str, version: &str) -> String {
 }
 
 /// A catalog of the second generation whose workers `ids` have one program name, `demo`.
-fn second(ids: &[&str], version: &str) -> CatalogContent {
+pub(crate) fn second(ids: &[&str], version: &str) -> CatalogContent {
     let variant = |id: &str, backend: &str| {
         json!({
             "backend": backend, "platforms": ["linux", "macos"],
@@ -77,13 +76,13 @@ fn first(version: &str) -> CatalogContent {
     content
 }
 
-fn says(path: &Path) -> String {
+pub(crate) fn says(path: &Path) -> String {
     let mut command = Command::new(path);
     let output = worker::when_not_busy(|| command.output()).unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-fn site(name: &str, catalog: &CatalogServer) -> Site {
+pub(crate) fn site(name: &str, catalog: &CatalogServer) -> Site {
     let mut site = Site::new(name);
     site.config.backend = None;
     site.config.trial = false;
@@ -92,7 +91,7 @@ fn site(name: &str, catalog: &CatalogServer) -> Site {
     site
 }
 
-async fn install(
+pub(crate) async fn install(
     site: &Site,
     id: &str,
     backend: Option<WorkerType>,
@@ -323,140 +322,5 @@ fn another_workers_program_is_refused_before_anything_is_built_and_by_force_too(
         provisioner.remove("demo", CPU, &cancel).await.unwrap();
         let other = install(&site, "other", Some(CUDA), false).await.unwrap();
         assert_eq!(says(other.binary.path()), "second-other 1.0.0 cuda");
-    });
-}
-
-#[test]
-fn a_foreign_program_is_noticed_before_anything_is_built() {
-    run(async {
-        let catalog = CatalogServer::start(0, second(&["demo"], "1.0.0"))
-            .await
-            .unwrap();
-        for name in ["demo", "demo-cpu"] {
-            let site = site("foreign", &catalog);
-            fs::create_dir(site.bin_dir()).unwrap();
-            let path = site.bin_dir().join(name);
-            fs::write(&path, "somebody's").unwrap();
-            let error = install(&site, "demo", Some(CPU), false).await.unwrap_err();
-            assert!(
-                matches!(error, ProvisionError::ForeignFile { .. }),
-                "{error}"
-            );
-            let events = site.events.lock().unwrap().clone();
-            assert!(
-                events
-                    .iter()
-                    .all(|one| one.phase != ProvisionPhase::Workspace)
-            );
-            assert_eq!(fs::read_to_string(&path).unwrap(), "somebody's");
-            install(&site, "demo", Some(CPU), true).await.unwrap();
-            assert_eq!(says(&path), "second-demo 1.0.0 cpu");
-        }
-    });
-}
-
-/// Turns what is installed for `backend` into what earlier versions of this program left: the file
-/// itself under the catalog's name, and a record without it.
-fn make_old(site: &Site, backend: WorkerType) {
-    let plain = site.bin_dir().join("demo");
-    let own = site.bin_dir().join(format!("demo-{backend}"));
-    if plain.symlink_metadata().is_ok() {
-        fs::remove_file(&plain).unwrap();
-    }
-    fs::rename(&own, &plain).unwrap();
-    let folder = site.config.data_dir.join(format!("store/demo.{backend}"));
-    for version in folder.read_dir().unwrap() {
-        let path = version.unwrap().path().join("receipt.json");
-        let Ok(text) = fs::read_to_string(&path) else {
-            continue;
-        };
-        let mut receipt: Value = serde_json::from_str(&text).unwrap();
-        receipt.as_object_mut().unwrap().remove("binaryName");
-        receipt["artifact"]["path"] = json!(plain);
-        fs::write(&path, receipt.to_string()).unwrap();
-    }
-}
-
-fn built(site: &Site) -> bool {
-    let events = site.events.lock().unwrap();
-    events
-        .iter()
-        .any(|event| event.phase == ProvisionPhase::Workspace)
-}
-
-#[test]
-fn what_earlier_versions_installed_goes_on_and_gets_its_names_without_a_build() {
-    run(async {
-        let old = CatalogServer::start(0, second(&["demo"], "1.0.0"))
-            .await
-            .unwrap();
-        let new = CatalogServer::start(0, second(&["demo"], "1.1.0"))
-            .await
-            .unwrap();
-        let mut site = site("old", &old);
-        install(&site, "demo", Some(CPU), false).await.unwrap();
-        site.config.catalog_urls = vec![new.base_url()];
-        install(&site, "demo", Some(CPU), false).await.unwrap();
-        make_old(&site, CPU);
-        let plain = site.bin_dir().join("demo");
-        let cancel = CancellationToken::new();
-        assert_eq!(
-            site.provisioner().store().verify("demo", CPU).unwrap(),
-            Vec::<String>::new()
-        );
-        assert_eq!(says(&plain), "second-demo 1.1.0 cpu");
-
-        // Asked for again: no build, and the names of today.
-        site.events.lock().unwrap().clear();
-        let again = install(&site, "demo", Some(CPU), false).await.unwrap();
-        assert!(!built(&site));
-        assert_eq!(again.binary.path(), site.bin_dir().join("demo-cpu"));
-        assert_eq!(fs::read_link(&plain).unwrap(), Path::new("demo-cpu"));
-        assert_eq!(says(&plain), "second-demo 1.1.0 cpu");
-
-        // Rolled back as it was.
-        make_old(&site, CPU);
-        let back = site.provisioner().rollback("demo", CPU, &cancel).await;
-        assert_eq!(says(back.unwrap().path()), "second-demo 1.0.0 cpu");
-        assert_eq!(says(&plain), "second-demo 1.0.0 cpu");
-
-        // Removed as it was.
-        make_old(&site, CPU);
-        site.provisioner()
-            .remove("demo", CPU, &cancel)
-            .await
-            .unwrap();
-        site.assert_nothing_installed();
-    });
-}
-
-#[test]
-fn a_backend_that_was_overwritten_by_another_gets_a_path_of_its_own() {
-    run(async {
-        let catalog = CatalogServer::start(0, second(&["demo"], "1.0.0"))
-            .await
-            .unwrap();
-        let site = site("overwritten", &catalog);
-        for backend in [CPU, CUDA] {
-            install(&site, "demo", Some(backend), false).await.unwrap();
-            make_old(&site, backend);
-        }
-        let plain = site.bin_dir().join("demo");
-        assert_eq!(says(&plain), "second-demo 1.0.0 cuda");
-        let provisioner = site.provisioner();
-        let store = provisioner.store();
-        assert!(!store.verify("demo", CPU).unwrap().is_empty());
-
-        let cpu = install(&site, "demo", Some(CPU), false).await.unwrap();
-        assert_eq!(says(cpu.binary.path()), "second-demo 1.0.0 cpu");
-        // It is still the path on record of the other.
-        assert_eq!(says(&plain), "second-demo 1.0.0 cuda");
-        for backend in [CPU, CUDA] {
-            assert_eq!(store.verify("demo", backend).unwrap(), Vec::<String>::new());
-        }
-        let cancel = CancellationToken::new();
-        provisioner.remove("demo", CUDA, &cancel).await.unwrap();
-        assert_eq!(says(&plain), "second-demo 1.0.0 cpu");
-        assert_eq!(store.verify("demo", CPU).unwrap(), Vec::<String>::new());
     });
 }

@@ -85,6 +85,10 @@ pub(crate) struct Provision {
     /// Use nothing that the catalog does not send over TLS.
     #[arg(long)]
     require_tls: bool,
+    /// Replace a file of the program's name that this program has not installed; nothing is built for
+    /// it that is stored already.
+    #[arg(long)]
+    replace: bool,
     /// Build again although nothing has changed, and replace a foreign file of that name.
     #[arg(long)]
     force: bool,
@@ -247,6 +251,7 @@ impl Provision {
         let mut request = ProvisionRequest::new(&self.worker_id)
             .with_job_id(format!("cli-{}", std::process::id()));
         request.force = self.force;
+        request.replace = self.replace;
         match provisioner.provision_request(&request, cancel).await {
             Ok(provisioned) => {
                 let text = if self.json {

@@ -1,5 +1,6 @@
 //! What can go wrong: one variant for each thing a caller could do or say differently.
 
+mod problem;
 mod text;
 
 use std::io;
@@ -14,6 +15,7 @@ use untrusted_tree::TreeError;
 use crate::dependencies::MissingDependency;
 use crate::progress::ProvisionPhase;
 use crate::receipt::Verification;
+pub use problem::BinaryProblem;
 use text::{ambiguity, each, hint, list, named_sources, place, values};
 
 /// Why a worker was not provisioned, or a catalog not read.
@@ -292,7 +294,7 @@ pub enum ProvisionError {
     },
 
     /// A file of the binary's name is there that was not installed by this program.
-    #[error("`{}` was not installed by this program and is not replaced; move it away, or force it", .path.display())]
+    #[error("`{}` was not installed by this program and is not replaced; move it away, or have it replaced (`--replace`)", .path.display())]
     ForeignFile {
         /// The file.
         path: PathBuf,
@@ -421,44 +423,6 @@ pub enum ProvisionError {
     Lost {
         /// The worker's id.
         id: String,
-    },
-}
-
-/// Why a packaged program cannot be installed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum BinaryProblem {
-    /// It is a link that leads out of the package.
-    #[error("it leads out of the package")]
-    OutsidePackage,
-    /// It is a folder, a device or a socket.
-    #[error("it is not a regular file")]
-    NotAFile,
-    /// No execute permission is set.
-    #[error("it is not executable; `install -Dm755` makes it so")]
-    NotExecutable,
-    /// It would run with somebody else's rights.
-    #[error("it is set-user-id or set-group-id, which a worker must not be")]
-    SetUserId,
-    /// It is neither a program of any known format nor a script.
-    #[error("it is neither a program nor a script with `#!`")]
-    UnknownFormat,
-    /// It is an object file or a core dump.
-    #[error("it is not a program but another kind of object file")]
-    NotAProgram,
-    /// It is for another operating system.
-    #[error("it is a program for another operating system ({found})")]
-    OtherPlatform {
-        /// The format found.
-        found: String,
-    },
-    /// It is for another processor.
-    #[error("it is for {found}, and this host is {expected}")]
-    OtherArchitecture {
-        /// The architecture found.
-        found: String,
-        /// This host's architecture.
-        expected: &'static str,
     },
 }
 

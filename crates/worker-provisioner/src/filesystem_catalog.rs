@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::artifact::WorkerBinary;
 use crate::contract::{Artifact, ArtifactCatalog};
 use crate::error::ProvisionError;
+use crate::store::Store;
 
 /// A larger file is not one that this catalog wrote.
 const MAX_METADATA: u64 = 1 << 20;
@@ -91,6 +93,76 @@ impl<T: Artifact> FilesystemCatalog<T> {
         }
         Ok(metadata)
     }
+}
+
+impl FilesystemCatalog<WorkerBinary> {
+    /// Records `binary` and removes the records that it has made untrue: those of other versions at
+    /// its path.
+    ///
+    /// # Errors
+    /// [`ProvisionError::InvalidArtifactId`], [`ProvisionError::MalformedMetadata`] or an I/O error.
+    pub fn supersede(&self, binary: WorkerBinary) -> Result<(), ProvisionError> {
+        for other in self.list() {
+            if other.id() != binary.id() && is_same_file(other.path(), binary.path()) {
+                self.forget(other.id())?;
+            }
+        }
+        self.replace(binary)
+    }
+
+    /// Makes this catalog a view of `store`: what is installed is recorded as it is, and records of
+    /// what was updated, rolled back or removed since are gone.
+    ///
+    /// Records of programs that stand somewhere and are no worker of the store stay: somebody else
+    /// has installed them.
+    ///
+    /// # Errors
+    /// Those of [`supersede`](Self::supersede) and [`Store::list`].
+    pub fn follow(&self, store: &Store) -> Result<(), ProvisionError> {
+        let installed: Vec<WorkerBinary> = store
+            .list()?
+            .into_iter()
+            .filter_map(|receipt| receipt.artifact)
+            .collect();
+        for record in self.list() {
+            let current = installed.iter().find(|binary| binary.id() == record.id());
+            let is_gone = || {
+                let metadata = record.path().symlink_metadata();
+                metadata.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+            };
+            let is_superseded = || {
+                let mut binaries = installed.iter();
+                binaries.any(|binary| is_same_file(binary.path(), record.path()))
+            };
+            match current {
+                Some(binary) if *binary == record => {}
+                Some(binary) => self.replace(binary.clone())?,
+                None if is_gone() || is_superseded() => self.forget(record.id())?,
+                None => {}
+            }
+        }
+        for binary in installed {
+            match self.add(binary) {
+                Err(ProvisionError::AlreadyInCatalog { .. }) => {}
+                added => added?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a record unless somebody else has removed it meanwhile.
+    fn forget(&self, id: &str) -> Result<(), ProvisionError> {
+        match self.remove(id) {
+            Err(ProvisionError::NotInCatalog { .. }) => Ok(()),
+            removed => removed,
+        }
+    }
+}
+
+/// Whether two paths lead to one file; the plain name of a worker is a link.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().ok();
+    one == other || real(one).is_some_and(|one| Some(one) == real(other))
 }
 
 impl<T: Artifact> ArtifactCatalog<T> for FilesystemCatalog<T> {

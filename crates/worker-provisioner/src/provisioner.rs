@@ -39,6 +39,9 @@ pub struct ProvisionRequest {
     pub backend: Option<WorkerType>,
     /// Which recipe to use; what the configuration says when absent.
     pub flavor: Option<FlavorPreference>,
+    /// Replace a foreign file of the binary's name, such as one that an older installer has left;
+    /// nothing is built for it that is stored already.
+    pub replace: bool,
     /// Build again although nothing has changed, and replace a foreign file of the binary's name.
     pub force: bool,
 }
@@ -52,6 +55,7 @@ impl ProvisionRequest {
             worker_id,
             backend: None,
             flavor: None,
+            replace: false,
             force: false,
         }
     }
@@ -77,6 +81,18 @@ impl ProvisionRequest {
         self
     }
 
+    /// Replaces a foreign file of the binary's name.
+    #[must_use]
+    pub fn replacing(mut self) -> Self {
+        self.replace = true;
+        self
+    }
+
+    /// Whether a foreign file may be replaced.
+    pub(crate) fn may_replace(&self) -> bool {
+        self.replace || self.force
+    }
+
     /// Builds again although nothing has changed, and replaces a foreign file of that name.
     #[must_use]
     pub fn forced(mut self) -> Self {
@@ -100,7 +116,7 @@ pub struct Provisioned {
 }
 
 /// What makes two requests the same piece of work.
-type WorkKey = (String, Option<WorkerType>, FlavorPreference, bool);
+type WorkKey = (String, Option<WorkerType>, FlavorPreference, bool, bool);
 
 pub(crate) struct Shared {
     pub(crate) config: Config,
@@ -264,6 +280,7 @@ impl WorkerProvisioner {
             request.backend.or(shared.config.backend),
             request.flavor.unwrap_or(shared.config.flavor),
             request.force,
+            request.replace,
         );
         let joined = |emitter: &Arc<Emitter>| emitter.add_job(&shared.jobs, &request.job_id);
         let start = |cancel| {
@@ -354,7 +371,7 @@ impl WorkerProvisioner {
         .await
     }
 
-    /// Provisions and records the result in `catalog`; an older record of that id is replaced.
+    /// Provisions and records the result in `catalog`, in place of older records of that id or path.
     ///
     /// # Errors
     /// As [`provision_request`](Self::provision_request), and those of the catalog.
@@ -367,7 +384,7 @@ impl WorkerProvisioner {
         let binary = self.provision_request(request, cancel).await?.binary;
         let catalog = catalog.clone();
         let added = binary.clone();
-        blocking(move || catalog.replace(added)).await?;
+        blocking(move || catalog.supersede(added)).await?;
         Ok(binary)
     }
 }

@@ -211,7 +211,7 @@ impl Run {
                     backend,
                     bin_dir: &bin_dir.path,
                     names: &Names::of(&name, backend),
-                    force: request.force,
+                    force: request.may_replace(),
                 };
                 place.judge()?;
             }

@@ -150,7 +150,7 @@ impl Run {
     ) -> Result<Version, ProvisionError> {
         let store = self.shared.store.clone();
         let folder = bin_dir.path.clone();
-        let force = self.request.force;
+        let force = self.request.may_replace();
         let name = self.program_name(choice, &version.receipt);
         let backend = choice.backend.backend;
         let pkgver = version.receipt.pkgver.clone();
