@@ -210,7 +210,8 @@ impl GitRevision {
 ///
 /// A pack is indexed while it arrives, on up to four threads. Memory grows with the number of its objects, by 100 to
 /// 150 bytes each, not with its size; but a delta, its base and what they make must fit into memory, and none of
-/// them may be larger than 1 GiB.
+/// them may be larger than 512 MiB. One thread at a time has such that are larger than 16 MiB. A directory may take 64 MiB, a
+/// commit or tag 16 MiB.
 ///
 /// Processes that want the same mirror wait for each other; a dead one does not keep the lock.
 ///

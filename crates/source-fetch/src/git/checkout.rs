@@ -5,7 +5,6 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use git2::build::CheckoutBuilder;
 use git2::{Oid, Repository};
 use tokio_util::sync::CancellationToken;
 
@@ -15,9 +14,10 @@ use super::local::link_store;
 use super::mirror::{Head, Mirror, Resolved, packed_refs, problem, shallow_file};
 use super::options::GitLimits;
 use super::pack::io_problem;
-use super::tree::{self, Entry, Kind};
+use super::tree::{self, Listing};
 use crate::source::GitReference;
 
+mod convert;
 mod files;
 mod index;
 
@@ -67,6 +67,16 @@ pub(super) struct Plan<'a> {
     pub(super) token: &'a CancellationToken,
 }
 
+impl Plan<'_> {
+    fn limit(&self, unit: &'static str, limit: u64) -> GitProblem {
+        GitProblem::Limit {
+            url: self.url.to_owned(),
+            unit,
+            limit,
+        }
+    }
+}
+
 /// Makes a checkout beside `destination`.
 pub(super) fn prepare(plan: &Plan<'_>, destination: &Path) -> Result<Prepared, GitProblem> {
     if fs::symlink_metadata(destination).is_ok_and(|m| !m.is_dir())
@@ -88,18 +98,21 @@ pub(super) fn prepare(plan: &Plan<'_>, destination: &Path) -> Result<Prepared, G
         .tempdir_in(parent)
         .map_err(io_problem("create a directory in", parent))?;
 
-    let entries = tree::list(
-        plan.mirror.repository(),
-        plan.url,
-        plan.resolved.commit,
-        plan.limits.files,
-    )?;
+    let listing = Listing {
+        repository: plan.mirror.repository(),
+        mirror: plan.mirror.path(),
+        url: plan.url,
+        max: plan.limits.files,
+        token: plan.token,
+    };
+    let entries = tree::list(&listing, plan.resolved.commit)?;
+    let converts = convert::is_needed(plan, &entries)?;
     let repository = initialise(plan, directory.path())?;
     let (mirror, token) = (plan.mirror.path(), plan.token.child_token());
     let copy = || copy_objects(mirror, directory.path(), &token);
-    let bytes = if needs_conversion(plan, &entries)? {
+    let bytes = if converts {
         copy()?;
-        convert(plan, &repository)?
+        convert::write(plan, &repository, &entries)?
     } else {
         std::thread::scope(|scope| {
             let copied = scope.spawn(copy);
@@ -227,51 +240,6 @@ fn references(
         }
     }
     Ok(references)
-}
-
-/// Whether an attribute could change bytes on their way to disk. Only line ends and `ident` can: libgit2 runs no
-/// filter programs.
-fn needs_conversion(plan: &Plan<'_>, entries: &[Entry]) -> Result<bool, GitProblem> {
-    for entry in entries {
-        let is_attributes =
-            entry.path == b".gitattributes" || entry.path.ends_with(b"/.gitattributes");
-        if is_attributes && entry.kind != Kind::Directory && entry.kind != Kind::Submodule {
-            let blob = plan
-                .mirror
-                .repository()
-                .find_blob(entry.id)
-                .map_err(|e| problem(plan.url, "read the attributes", e))?;
-            let holds = |word: &[u8]| {
-                blob.content()
-                    .windows(word.len())
-                    .any(|window| window == word)
-            };
-            if holds(b"crlf") || holds(b"ident") {
-                return Ok(true);
-            }
-        }
-    }
-    Ok(false)
-}
-
-/// Lets libgit2 write the files, with its built-in conversions.
-fn convert(plan: &Plan<'_>, repository: &Repository) -> Result<u64, GitProblem> {
-    let mut builder = CheckoutBuilder::new();
-    builder
-        .force()
-        .notify_on(git2::CheckoutNotificationType::all())
-        .notify(|_, _, _, _, _| !plan.token.is_cancelled());
-    let checked_out = repository
-        .find_commit(plan.resolved.commit)
-        .and_then(|commit| repository.checkout_tree(commit.as_object(), Some(&mut builder)));
-    if plan.token.is_cancelled() {
-        return Err(GitProblem::Cancelled);
-    }
-    checked_out.map_err(|e| problem(plan.url, "check out the files", e))?;
-    let index = repository
-        .index()
-        .map_err(|e| problem(plan.url, "read the index", e))?;
-    Ok(index.iter().map(|entry| u64::from(entry.file_size)).sum())
 }
 
 /// The commits without parents that a repository names.

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{GitProblem, ProtocolError};
+pub(super) use format::MAX_TREE;
 use index::Completion;
 pub(super) use read::{Packs, Place, Reader};
 use resolve::Resolver;
@@ -144,7 +145,7 @@ impl Arrival<'_> {
         let damaged = |error| unreadable(error, self.mirror, self.url, "read the packs");
         let packs = Packs::open(&self.mirror.join("objects")).map_err(damaged)?;
         let places = packs.locate(&missing).map_err(damaged)?;
-        let mut reader = Reader::new(&packs);
+        let mut reader = Reader::new(&packs, self.token);
         for (id, place) in missing.into_iter().zip(places) {
             // What an earlier base led to may have been this one.
             if !resolver.needs(id) {
@@ -183,7 +184,12 @@ impl Arrival<'_> {
             let is_same = scan::id(kind, &data)? == id;
             is_same.then_some((kind, data)).ok_or_else(different)
         });
-        read.map_err(|error| unreadable(error, self.mirror, self.url, "read the base of a delta"))
+        read.map_err(|error| {
+            if self.token.is_cancelled() {
+                return GitProblem::Cancelled;
+            }
+            unreadable(error, self.mirror, self.url, "read the base of a delta")
+        })
     }
 
     /// An object of the mirror that is in no pack.
@@ -216,7 +222,7 @@ impl Arrival<'_> {
         let reason = match error.kind() {
             // Only what the system says has a number.
             _ if error.raw_os_error().is_some() => return io_problem("write", self.path)(error),
-            io::ErrorKind::FileTooLarge => "a delta or its base is larger than 1 GiB".to_owned(),
+            io::ErrorKind::FileTooLarge => "a delta or its base is larger than 512 MiB".to_owned(),
             _ if is_end => "it ends too early".to_owned(),
             _ => error.to_string(),
         };

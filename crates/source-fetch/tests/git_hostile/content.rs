@@ -18,7 +18,7 @@ pub(crate) fn crafted(root: &Path, name: &str, entries: &[(&str, &[u8], &str)]) 
     bare
 }
 
-fn tree(bare: &Path, entries: &[(&str, &[u8], &str)]) -> String {
+pub(crate) fn tree(bare: &Path, entries: &[(&str, &[u8], &str)]) -> String {
     let mut bytes = Vec::new();
     for (mode, name, id) in entries {
         bytes.extend_from_slice(format!("{mode} ").as_bytes());

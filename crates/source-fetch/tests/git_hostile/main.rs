@@ -5,6 +5,7 @@
 mod git_support;
 
 mod content;
+mod resources;
 mod server;
 mod transfer;
 

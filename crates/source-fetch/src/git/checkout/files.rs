@@ -105,7 +105,7 @@ impl<'a> Writer<'a> {
     fn batches(&self) -> Result<(), GitProblem> {
         let mut objects = Objects {
             writer: self,
-            reader: Reader::new(self.packs),
+            reader: Reader::new(self.packs, self.token),
             repository: None,
         };
         let mut mine: Vec<Row<'a>> = Vec::new();
@@ -189,6 +189,7 @@ impl Objects<'_, '_> {
             (None, Err(error)) if error.kind() == io::ErrorKind::FileTooLarge => {
                 self.write_loose(entry, target)
             }
+            (None, Err(_)) if self.writer.token.is_cancelled() => Err(GitProblem::Cancelled),
             (None, Err(error)) => {
                 let Writer { mirror, url, .. } = self.writer;
                 Err(unreadable(error, mirror, url, "read a file"))

@@ -11,7 +11,13 @@ pub(super) const HEADER: usize = 12;
 pub(super) const ID: usize = 20;
 /// Largest object that is a delta or the base of one, as both must be in memory. git makes deltas only below
 /// `core.bigFileThreshold`, 512 MiB by default.
-pub(super) const MAX_IN_MEMORY: u64 = 1 << 30;
+pub(super) const MAX_IN_MEMORY: u64 = 512 << 20;
+/// Only one thread at a time has a delta or a base larger than this.
+pub(super) const LARGE: u64 = 16 << 20;
+/// Largest directory, as it must be in memory whole. One of a million files takes half of it.
+pub(in crate::git) const MAX_TREE: u64 = 64 << 20;
+/// Largest commit or tag.
+const MAX_COMMIT: u64 = 16 << 20;
 /// Whole objects beyond this go by piece by piece.
 pub(super) const WHOLE: u64 = 1 << 20;
 /// More deltas in a row are not followed. git makes no longer chain: `pack.depth` is at most 4095.
@@ -85,6 +91,21 @@ fn byte(from: &mut impl BufRead) -> io::Result<u8> {
         .ok_or(io::ErrorKind::UnexpectedEof)?;
     from.consume(1);
     Ok(byte)
+}
+
+/// Fails for an object of a kind that is read whole and has no business being so large.
+pub(super) fn check_size(kind: ObjectType, size: u64) -> io::Result<()> {
+    let limit = match kind {
+        ObjectType::Tree => MAX_TREE,
+        ObjectType::Commit | ObjectType::Tag => MAX_COMMIT,
+        _ => u64::MAX,
+    };
+    if size > limit {
+        return Err(damaged(
+            "a directory is larger than 64 MiB, or a commit or tag larger than 16 MiB",
+        ));
+    }
+    Ok(())
 }
 
 /// Inflates exactly `size` bytes into `out`.
@@ -220,6 +241,12 @@ pub(super) fn apply(base: &[u8], delta: &[u8]) -> io::Result<Vec<u8>> {
     } else {
         Err(wrong_size())
     }
+}
+
+/// How large the object is that a delta makes, as far as it says so.
+pub(super) fn result_size(delta: &[u8]) -> u64 {
+    let size = varint(delta).and_then(|(_, rest)| varint(rest));
+    size.map_or(0, |(size, _)| size)
 }
 
 fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use flate2::Decompress;
 use git2::{ObjectType, Oid};
 use sha1::Digest as _;
+use tokio_util::sync::CancellationToken;
 
 use super::format::{self, Content, ID, MAX_DEPTH, WHOLE, damaged};
 use super::window::Window;
@@ -171,12 +172,14 @@ pub(in crate::git) struct Reader<'a> {
     open: Option<(usize, Window<File>)>,
     state: Decompress,
     piece: Vec<u8>,
+    token: &'a CancellationToken,
 }
 
 impl<'a> Reader<'a> {
-    pub(in crate::git) fn new(packs: &'a Packs) -> Self {
+    pub(in crate::git) fn new(packs: &'a Packs, token: &'a CancellationToken) -> Self {
         Self {
             packs,
+            token,
             open: None,
             state: Decompress::new(true),
             piece: Vec::new(),
@@ -219,6 +222,13 @@ impl<'a> Reader<'a> {
         sink(size, &data).map(|()| true)
     }
 
+    fn check(&self) -> io::Result<()> {
+        if self.token.is_cancelled() {
+            return Err(io::Error::other("cancelled"));
+        }
+        Ok(())
+    }
+
     /// Reads what precedes the bytes of an entry and leaves the window there.
     fn header(&mut self, place: Place) -> io::Result<(Content, u64)> {
         let window = window(self.packs, &mut self.open, place.pack)?;
@@ -232,6 +242,20 @@ impl<'a> Reader<'a> {
         let window = window(self.packs, &mut self.open, place.pack)?;
         format::inflate(&mut self.state, window, size, &mut data)?;
         Ok(data)
+    }
+
+    /// Reads the directory `id` at `place`, of at most [`MAX_TREE`](format::MAX_TREE) bytes; nothing if it is
+    /// no directory. Fails if it is not the one of `id`.
+    pub(in crate::git) fn tree(&mut self, place: Place, id: Oid) -> io::Result<Option<Vec<u8>>> {
+        let (kind, data) = self.object(place)?;
+        if kind != ObjectType::Tree {
+            return Ok(None);
+        }
+        format::check_size(kind, data.len() as u64)?;
+        if super::scan::id(kind, &data)? != id {
+            return Err(damaged("an object is not what its name says"));
+        }
+        Ok(Some(data))
     }
 
     /// Reads a whole object; whether it is the right one is not verified.
@@ -251,11 +275,13 @@ impl<'a> Reader<'a> {
             if deltas.len() >= MAX_DEPTH {
                 return Err(damaged("a chain of deltas is too long"));
             }
+            self.check()?;
             deltas.push(base);
             base = next;
         };
         let mut data = self.inflated(base)?;
         while let Some(delta) = deltas.pop() {
+            self.check()?;
             let delta = self.inflated(delta)?;
             data = format::apply(&data, &delta)?;
         }

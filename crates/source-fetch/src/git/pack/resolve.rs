@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use flate2::Decompress;
 use git2::{ObjectType, Oid};
 use tokio_util::sync::CancellationToken;
 
 use super::Counters;
-use super::format::{self, Content, MAX_DEPTH, damaged};
+use super::format::{self, Content, LARGE, MAX_DEPTH, damaged};
 use super::scan::{Entry, id};
 use super::window::Window;
 use crate::git::threads;
@@ -29,6 +30,8 @@ pub(super) struct Resolver<'a> {
     keep: usize,
     /// Set once a thread has taken an entry, as hostile packs lead to the same one in many ways.
     taken: Vec<AtomicBool>,
+    /// Held by the one thread that works on large objects.
+    large: Mutex<()>,
     counters: &'a Counters,
     token: &'a CancellationToken,
 }
@@ -60,6 +63,7 @@ impl<'a> Resolver<'a> {
             by_id,
             keep: KEPT,
             taken: entries.iter().map(|_| AtomicBool::new(false)).collect(),
+            large: Mutex::new(()),
             counters,
             token,
         }
@@ -97,6 +101,7 @@ impl<'a> Resolver<'a> {
             if !children.is_empty() {
                 let data = tree.read(index)?;
                 tree.grow(kind, Start::Entry(index), data, children)?;
+                tree.large = None;
             }
         }
         Ok(tree.found)
@@ -179,6 +184,8 @@ struct Tree<'a> {
     frames: Vec<Frame>,
     kept: usize,
     found: Found,
+    /// Held from the first large object on until the walk ends.
+    large: Option<MutexGuard<'a, ()>>,
 }
 
 impl<'a> Tree<'a> {
@@ -191,6 +198,7 @@ impl<'a> Tree<'a> {
             frames: Vec::new(),
             kept: 0,
             found: Vec::new(),
+            large: None,
         }
     }
 
@@ -215,6 +223,7 @@ impl<'a> Tree<'a> {
                 continue;
             }
             let data = self.apply(top, child)?;
+            format::check_size(kind, data.len() as u64)?;
             let id = id(kind, &data)?;
             self.found.push((child, id));
             self.resolver
@@ -271,8 +280,17 @@ impl<'a> Tree<'a> {
             self.make_room();
         }
         self.read_delta(child)?;
+        self.claim(format::result_size(&self.delta));
         let base = self.frames[top].data.as_deref().unwrap_or_default();
         format::apply(base, &self.delta)
+    }
+
+    /// Waits until no other thread has large objects, when `size` makes this one of them.
+    fn claim(&mut self, size: u64) {
+        if size > LARGE && self.large.is_none() {
+            let large = self.resolver.large.lock();
+            self.large = Some(large.unwrap_or_else(PoisonError::into_inner));
+        }
     }
 
     /// Makes the object of a frame again, from the nearest one below it that is still there.
@@ -296,6 +314,7 @@ impl<'a> Tree<'a> {
                 return Err(io::ErrorKind::NotFound.into());
             };
             self.read_delta(entry)?;
+            self.claim(format::result_size(&self.delta));
             data = format::apply(&data, &self.delta)?;
         }
         Ok(data)
@@ -306,6 +325,7 @@ impl<'a> Tree<'a> {
         let offset = self.resolver.entry(index)?.offset;
         self.window.seek(offset);
         let (_, size) = format::header(&mut self.window, offset)?;
+        self.claim(size);
         let mut data = Vec::new();
         format::inflate(&mut self.state, &mut self.window, size, &mut data)?;
         Ok(data)
@@ -315,6 +335,10 @@ impl<'a> Tree<'a> {
         let offset = self.resolver.entry(index)?.offset;
         self.window.seek(offset);
         let (_, size) = format::header(&mut self.window, offset)?;
+        self.claim(size);
+        if self.delta.capacity() as u64 > LARGE {
+            self.delta = Vec::new();
+        }
         format::inflate(&mut self.state, &mut self.window, size, &mut self.delta)
     }
 }

@@ -172,6 +172,7 @@ impl Default for Inflater {
 
 impl Inflater {
     fn id(&mut self, from: &mut Incoming<'_>, kind: ObjectType, size: u64) -> io::Result<Oid> {
+        format::check_size(kind, size)?;
         if size <= WHOLE {
             format::inflate(&mut self.state, from, size, &mut self.object)?;
             return id(kind, &self.object);

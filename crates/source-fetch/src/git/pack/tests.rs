@@ -158,7 +158,8 @@ fn objects_are_read_as_they_were_written() {
         let received = receive(&mirror, &pack(&work, options, "main\n"), 65_000).unwrap();
         received.install(&mirror).unwrap();
         let packs = Packs::open(&mirror.join("objects")).unwrap();
-        let mut reader = Reader::new(&packs);
+        let token = CancellationToken::new();
+        let mut reader = Reader::new(&packs, &token);
         for line in listing.lines() {
             let words: Vec<&str> = line.split(' ').collect();
             let (id, size): (Oid, usize) = (words[0].parse().unwrap(), words[2].parse().unwrap());
@@ -262,7 +263,8 @@ fn a_file_is_right_or_refused_whatever_became_of_the_pack() {
     let file = assert_same_index(&mirror, received.unwrap());
     let read = || -> io::Result<usize> {
         let packs = Packs::open(&mirror.join("objects"))?;
-        let mut reader = Reader::new(&packs);
+        let token = CancellationToken::new();
+        let mut reader = Reader::new(&packs, &token);
         let mut right = 0;
         for (version, (id, place)) in ids.iter().zip(packs.locate(&ids)?).enumerate() {
             let Some(place) = place else { continue };
