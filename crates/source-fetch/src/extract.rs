@@ -117,14 +117,26 @@ pub(crate) struct Job {
     pub(crate) token: CancellationToken,
 }
 
-/// Counts what is read from the packed side.
+/// Counts what is read from the packed side, and fails once the token is cancelled: a decoder can
+/// read gigabytes, such as empty streams, before it gives a byte.
 struct Counted<R> {
     inner: R,
     count: Arc<AtomicU64>,
+    token: CancellationToken,
+}
+
+impl<R> Counted<R> {
+    fn check(&self) -> io::Result<()> {
+        if self.token.is_cancelled() {
+            return Err(io::Error::other("cancelled"));
+        }
+        Ok(())
+    }
 }
 
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.check()?;
         let count = self.inner.read(buffer)?;
         self.count.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
@@ -133,6 +145,7 @@ impl<R: Read> Read for Counted<R> {
 
 impl<R: BufRead> BufRead for Counted<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.check()?;
         self.inner.fill_buf()
     }
 
@@ -143,7 +156,19 @@ impl<R: BufRead> BufRead for Counted<R> {
 }
 
 /// Unpacks a whole file.
-pub(crate) fn from_file(job: &Job, mut file: File) -> Result<Outcome, Stop> {
+pub(crate) fn from_file(job: &Job, file: File) -> Result<Outcome, Stop> {
+    or_cancelled(job, whole(job, file))
+}
+
+/// What fails because it was cancelled says so.
+fn or_cancelled<T>(job: &Job, result: Result<T, Stop>) -> Result<T, Stop> {
+    match result {
+        Err(_) if job.token.is_cancelled() => Err(Stop::Cancelled),
+        result => result,
+    }
+}
+
+fn whole(job: &Job, mut file: File) -> Result<Outcome, Stop> {
     file.seek(SeekFrom::Start(0)).map_err(Stop::read)?;
     let head = read_head(&mut file).map_err(Stop::read)?;
     file.seek(SeekFrom::Start(0)).map_err(Stop::read)?;
@@ -154,6 +179,7 @@ pub(crate) fn from_file(job: &Job, mut file: File) -> Result<Outcome, Stop> {
         let input = Counted {
             inner: BufReader::with_capacity(256 * 1024, file),
             count: Arc::clone(&count),
+            token: job.token.clone(),
         };
         return unpack_stream(job, packing, input, count);
     }
@@ -174,13 +200,18 @@ pub(crate) fn from_file(job: &Job, mut file: File) -> Result<Outcome, Stop> {
 }
 
 /// Unpacks what can be read from front to end; nothing when the format, such as zip, cannot.
-fn from_stream(job: &Job, mut input: impl Read) -> Result<Option<Outcome>, Stop> {
+fn from_stream(job: &Job, input: impl Read) -> Result<Option<Outcome>, Stop> {
+    or_cancelled(job, stream(job, input))
+}
+
+fn stream(job: &Job, mut input: impl Read) -> Result<Option<Outcome>, Stop> {
     let head = read_head(&mut input).map_err(Stop::read)?;
     let container = format::detect(&head);
     let count = Arc::new(AtomicU64::new(0));
     let mut input = Counted {
         inner: BufReader::with_capacity(256 * 1024, Cursor::new(head).chain(input)),
         count: Arc::clone(&count),
+        token: job.token.clone(),
     };
     match container {
         Container::Plain(packing) => unpack_stream(job, packing, input, count).map(Some),
@@ -258,4 +289,55 @@ fn read_head(input: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut head = Vec::with_capacity(HEAD);
     input.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
     Ok(head)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Gives an empty gzip stream again and again, and cancels after some.
+    struct Empty {
+        stream: Cursor<Vec<u8>>,
+        left: u32,
+        token: CancellationToken,
+    }
+
+    impl Read for Empty {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = self.stream.read(buffer)?;
+            if count > 0 {
+                return Ok(count);
+            }
+            // Without an end, a decoder that asks nobody would go on for ever.
+            match self.left.checked_sub(1) {
+                Some(left) => self.left = left,
+                None => self.token.cancel(),
+            }
+            self.stream.set_position(0);
+            self.stream.read(buffer)
+        }
+    }
+
+    #[test]
+    fn a_decoder_that_gives_nothing_is_cancelled() {
+        let stream = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast())
+            .finish()
+            .unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let token = CancellationToken::new();
+        let job = Job {
+            name: "a.tar.gz".to_owned(),
+            root: root.path().join("a"),
+            limits: ExtractLimits::default(),
+            token: token.clone(),
+        };
+        let input = Empty {
+            stream: Cursor::new(stream),
+            left: 1_000,
+            token,
+        };
+        let result = from_stream(&job, input);
+        assert!(matches!(result, Err(Stop::Cancelled)), "{result:?}");
+    }
 }

@@ -291,6 +291,12 @@ pub enum ExtractProblem {
         /// Most members allowed.
         limit: u64,
     },
+    /// The paths of its directories and links take too much memory.
+    #[error("the paths of its directories and links are more than {limit} bytes")]
+    TooManyNames {
+        /// Most bytes allowed.
+        limit: u64,
+    },
     /// Too many bytes.
     #[error("it unpacks to more than {limit} bytes")]
     TooManyBytes {

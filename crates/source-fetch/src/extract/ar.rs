@@ -3,7 +3,7 @@
 //! The `ar` crate reads a name table of any announced size into memory, so the five fields are
 //! read here.
 
-use std::io::{self, Read};
+use std::io::Read;
 
 use super::attributes::Mtime;
 use super::tree::Tree;
@@ -34,11 +34,12 @@ pub(super) fn extract(input: &mut dyn Read, tree: &mut Tree<'_>) -> Result<(), S
         let padding = size % 2;
         let raw = header[..16].trim_ascii_end();
         let name = if raw == b"//" {
+            tree.charge(b"", size)?;
             names = read_bounded(input, size)?;
-            skip(input, padding)?;
+            tree.skip(input, padding)?;
             continue;
         } else if raw == b"/" || raw == b"/SYM64/" {
-            skip(input, size + padding)?;
+            tree.skip(input, size.saturating_add(padding))?;
             continue;
         } else if let Some(length) = raw.strip_prefix(b"#1/") {
             let length = field(length, 10)?;
@@ -63,7 +64,7 @@ pub(super) fn extract(input: &mut dyn Read, tree: &mut Tree<'_>) -> Result<(), S
             .enter(&name)?
             .ok_or_else(|| Stop::member(&name, crate::error::ExtractProblem::BadPath))?;
         tree.file(&name, &path, (mode, mtime), size, input)?;
-        skip(input, padding)?;
+        tree.skip(input, padding)?;
     }
 }
 
@@ -96,9 +97,4 @@ fn read_bounded(input: &mut dyn Read, size: u64) -> Result<Vec<u8>, Stop> {
     let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
     input.read_exact(&mut bytes).map_err(Stop::read)?;
     Ok(bytes)
-}
-
-fn skip(input: &mut dyn Read, count: u64) -> Result<(), Stop> {
-    io::copy(&mut input.take(count), &mut io::sink()).map_err(Stop::read)?;
-    Ok(())
 }

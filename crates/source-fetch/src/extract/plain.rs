@@ -5,6 +5,8 @@ use std::io::{self, BufReader, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio_util::sync::CancellationToken;
+
 use super::Counted;
 use super::format::{self, Packing};
 use super::tree::RATIO_FROM;
@@ -19,11 +21,13 @@ pub(crate) fn unpacked(
     file: File,
     packing: Packing,
     limits: &ExtractLimits,
+    token: &CancellationToken,
 ) -> io::Result<Box<dyn Read>> {
     let packed = Arc::new(AtomicU64::new(0));
     let input = Counted {
         inner: BufReader::with_capacity(256 * 1024, file),
         count: Arc::clone(&packed),
+        token: token.clone(),
     };
     Ok(Box::new(Unpacked {
         inner: format::decoder(packing, input)?,

@@ -68,12 +68,12 @@ pub(super) fn extract(input: &mut dyn Read, tree: &mut Tree<'_>) -> Result<(), S
         let header = header_of(&block)
             .ok_or_else(|| Stop::archive(damaged("a header's checksum is wrong")))?;
         match header.as_bytes()[156] {
-            b'L' => extra.name = Some(text(input, header, MAX_NAME)?),
-            b'K' => extra.link = Some(text(input, header, MAX_NAME)?),
-            b'x' | b'X' => pax(&read_whole(input, header, MAX_PAX)?, &mut extra)?,
+            b'L' => extra.name = Some(text(input, tree, header, MAX_NAME)?),
+            b'K' => extra.link = Some(text(input, tree, header, MAX_NAME)?),
+            b'x' | b'X' => pax(&read_whole(input, tree, header, MAX_PAX)?, &mut extra)?,
             // Global records and volume labels describe the archive, not a member.
-            b'g' => drop(read_whole(input, header, MAX_PAX)?),
-            b'V' => skip(input, padded(size_of(header)?))?,
+            b'g' => drop(read_whole(input, tree, header, MAX_PAX)?),
+            b'V' => tree.skip(input, padded(size_of(header)?))?,
             _ => member(input, tree, header, std::mem::take(&mut extra))?,
         }
     }
@@ -118,12 +118,12 @@ fn member(
     match member.kind {
         b'0' | 0 | b'7' if member.name.ends_with(b"/") => {
             tree.directory(&member.name, &path, member.mode, member.mtime)?;
-            skip(input, padded(member.size))
+            tree.skip(input, padded(member.size))
         }
         b'0' | 0 | b'7' if sparse.used => pax_sparse(input, tree, &member, &path, &sparse),
         b'0' | 0 | b'7' => {
             tree.file(&member.name, &path, attributes, member.size, input)?;
-            skip(input, padding(member.size))
+            tree.skip(input, padding(member.size))
         }
         b'S' => gnu_sparse(input, tree, header, &member, &path),
         // Links have no content in the archive, whatever their size field says.
@@ -132,7 +132,7 @@ fn member(
         b'5' => tree.directory(&member.name, &path, member.mode, member.mtime),
         b'D' => {
             tree.directory(&member.name, &path, member.mode, member.mtime)?;
-            skip(input, padded(member.size))
+            tree.skip(input, padded(member.size))
         }
         b'3' => special(&member, "character device"),
         b'4' => special(&member, "block device"),
@@ -181,6 +181,7 @@ fn gnu_sparse(
     let mut more = gnu.is_extended();
     while more {
         let mut next = GnuExtSparseHeader::new();
+        tree.charge(&member.name, BLOCK)?;
         read_exact(input, next.as_mut_bytes())?;
         next.sparse.iter().try_for_each(&mut add)?;
         more = next.is_extended();
@@ -254,7 +255,7 @@ fn write_sparse(
     }
     let attributes = (member.mode, member.mtime);
     tree.sparse_file(&member.name, path, attributes, segments, real_size, input)?;
-    skip(input, padding(stored))
+    tree.skip(input, padding(stored))
 }
 
 type Map = (Vec<(u64, u64)>, u64);
@@ -337,7 +338,7 @@ fn pax_sparse_record(key: &[u8], value: &[u8], sparse: &mut PaxSparse) -> Result
         }
         _ => {}
     }
-    if sparse.offsets.len() > MAX_SEGMENTS {
+    if sparse.offsets.len().max(sparse.lengths.len()) > MAX_SEGMENTS {
         return Err(Stop::archive(damaged("a sparse map is too long")));
     }
     Ok(())
@@ -406,21 +407,33 @@ fn size_of(header: &Header) -> Result<u64, Stop> {
         .ok_or_else(|| Stop::member(&header.path_bytes(), damaged("its size is not a number")))
 }
 
-fn text(input: &mut dyn Read, header: &Header, limit: u64) -> Result<Vec<u8>, Stop> {
-    let mut bytes = read_whole(input, header, limit)?;
+fn text(
+    input: &mut dyn Read,
+    tree: &mut Tree<'_>,
+    header: &Header,
+    limit: u64,
+) -> Result<Vec<u8>, Stop> {
+    let mut bytes = read_whole(input, tree, header, limit)?;
     let end = bytes.iter().position(|byte| *byte == 0);
     bytes.truncate(end.unwrap_or(bytes.len()));
     Ok(bytes)
 }
 
-fn read_whole(input: &mut dyn Read, header: &Header, limit: u64) -> Result<Vec<u8>, Stop> {
+/// Reads what a header that is no member is followed by, which counts as content: there may be any number of them.
+fn read_whole(
+    input: &mut dyn Read,
+    tree: &mut Tree<'_>,
+    header: &Header,
+    limit: u64,
+) -> Result<Vec<u8>, Stop> {
     let size = size_of(header)?;
     if size > limit {
         return Err(Stop::archive(damaged("a name or a pax record is too long")));
     }
+    tree.charge(b"", size.max(BLOCK))?;
     let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
     read_exact(input, &mut bytes)?;
-    skip(input, padding(size))?;
+    tree.skip(input, padding(size))?;
     Ok(bytes)
 }
 
@@ -430,14 +443,6 @@ fn padding(size: u64) -> u64 {
 
 fn padded(size: u64) -> u64 {
     size.saturating_add(padding(size))
-}
-
-fn skip(input: &mut dyn Read, count: u64) -> Result<(), Stop> {
-    let skipped = io::copy(&mut input.take(count), &mut io::sink()).map_err(Stop::read)?;
-    if skipped < count {
-        return Err(Stop::archive(damaged("it ends within a member")));
-    }
-    Ok(())
 }
 
 fn read_exact(input: &mut dyn Read, buffer: &mut [u8]) -> Result<(), Stop> {

@@ -1,10 +1,8 @@
 //! Writes members below one directory and nowhere else, within limits.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,16 +12,28 @@ use rustix::fs::Mode;
 use tokio_util::sync::CancellationToken;
 
 use super::Stop;
-use super::attributes::{Mtime, set_times, stamps, umask};
-use super::path::{check_links, climbs_out, relative};
+use super::attributes::{Mtime, stamps, umask};
+use super::path::{check_links, relative};
 use crate::error::ExtractProblem;
 use crate::policy::ExtractLimits;
 use crate::space;
+
+mod link;
+#[cfg(test)]
+mod tests;
 
 /// Below this the ratio says nothing: an empty file of a few megabytes packs to almost nothing.
 pub(super) const RATIO_FROM: u64 = 64 << 20;
 /// How often the room on the file system is looked at, in bytes written.
 const ROOM_STEP: u64 = 64 << 20;
+
+/// Bytes of names that one archive may have kept in memory: those of directories and links, and where case folds of
+/// all members.
+const MAX_NAMES: u64 = 256 << 20;
+/// What keeping a name takes beside its bytes.
+const NAME_COST: u64 = 128;
+/// Longest path of a member in bytes; the system takes none that is longer: `PATH_MAX`, limits.h.
+const MAX_PATH: usize = 4095;
 
 /// What an archive was unpacked to.
 #[derive(Debug, Default)]
@@ -52,6 +62,8 @@ pub(crate) struct Tree<'a> {
     entries: u64,
     bytes: u64,
     next_room_check: u64,
+    /// Bytes of names kept.
+    names: u64,
     buffer: Vec<u8>,
 }
 
@@ -79,6 +91,7 @@ impl<'a> Tree<'a> {
             entries: 0,
             bytes: 0,
             next_room_check: 0,
+            names: 0,
             buffer: vec![0; 128 * 1024],
         })
     }
@@ -115,6 +128,9 @@ impl<'a> Tree<'a> {
         if path.as_os_str().is_empty() {
             return Ok(None);
         }
+        if path.as_os_str().len() > MAX_PATH {
+            return Err(Stop::member(name, ExtractProblem::BadPath));
+        }
         self.check_case(name, &path)?;
         Ok(Some(path))
     }
@@ -149,6 +165,40 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
+    /// Counts a name about to be kept.
+    fn keep(&mut self, path: &Path) -> Result<(), Stop> {
+        self.names += path.as_os_str().len() as u64 + NAME_COST;
+        if self.names > MAX_NAMES {
+            return Err(Stop::archive(ExtractProblem::TooManyNames {
+                limit: MAX_NAMES,
+            }));
+        }
+        Ok(())
+    }
+
+    /// Reads and drops `count` bytes, which are counted as content if they are more than padding.
+    pub(crate) fn skip(&mut self, input: &mut dyn Read, count: u64) -> Result<(), Stop> {
+        let mut left = count;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let result = (|| {
+            while left > 0 {
+                let want =
+                    usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+                let read = read_some(input, &mut buffer[..want]).map_err(Stop::read)? as u64;
+                if read == 0 {
+                    return Err(Stop::archive(super::damaged("it ends within a member")));
+                }
+                if count >= 512 {
+                    self.charge(b"", read)?;
+                }
+                left -= read;
+            }
+            Ok(())
+        })();
+        self.buffer = buffer;
+        result
+    }
+
     /// Makes a directory; its mode and time are set at the very end.
     pub(crate) fn directory(
         &mut self,
@@ -158,6 +208,9 @@ impl<'a> Tree<'a> {
         mtime: Mtime,
     ) -> Result<(), Stop> {
         self.ensure_directory(name, path)?;
+        if !self.directories.contains_key(path) {
+            self.keep(path)?;
+        }
         let mode = mode & 0o777 & !self.mask;
         self.directories
             .insert(path.to_owned(), (Some(mode), mtime));
@@ -250,68 +303,14 @@ impl<'a> Tree<'a> {
         self.seal(name, path, &file, mode, mtime)
     }
 
+    /// Returns what stops the unpacking.
+    pub(crate) fn token(&self) -> &CancellationToken {
+        self.token
+    }
+
     /// Returns the most members allowed.
     pub(crate) fn max_entries(&self) -> u64 {
         self.limits.max_entries
-    }
-
-    /// Makes a symbolic link whose target must stay inside.
-    pub(crate) fn symlink(
-        &mut self,
-        name: &[u8],
-        path: &Path,
-        target: &[u8],
-        mtime: Mtime,
-    ) -> Result<(), Stop> {
-        let escapes = || ExtractProblem::LinkEscapes {
-            target: String::from_utf8_lossy(target).into_owned(),
-        };
-        if target.is_empty() || target.contains(&0) || target.starts_with(b"/") {
-            return Err(Stop::member(name, escapes()));
-        }
-        if climbs_out(path, target) {
-            return Err(Stop::member(name, escapes()));
-        }
-        self.clear(name, path)?;
-        let full = self.root.join(path);
-        std::os::unix::fs::symlink(OsStr::from_bytes(target), &full)
-            .map_err(|error| self.stop(name, path, error))?;
-        set_times(&full, mtime).map_err(|error| self.stop(name, path, error))?;
-        self.links.insert(path.to_owned());
-        Ok(())
-    }
-
-    /// Makes a hard link to an earlier file of the archive.
-    pub(crate) fn hard_link(
-        &mut self,
-        name: &[u8],
-        path: &Path,
-        target: &[u8],
-    ) -> Result<(), Stop> {
-        let text = || String::from_utf8_lossy(target).into_owned();
-        let inside = relative(target).map_err(|problem| {
-            let problem = match problem {
-                ExtractProblem::BadPath => ExtractProblem::LinkMissing { target: text() },
-                _ => ExtractProblem::LinkEscapes { target: text() },
-            };
-            Stop::member(name, problem)
-        })?;
-        let missing = || Stop::member(name, ExtractProblem::LinkMissing { target: text() });
-        if inside.as_os_str().is_empty() || self.walk(&inside).is_err() {
-            return Err(missing());
-        }
-        let from = self.root.join(&inside);
-        let kind = fs::symlink_metadata(&from).map_err(|_| missing())?;
-        if kind.is_dir() || inside == path {
-            return Err(missing());
-        }
-        self.clear(name, path)?;
-        // linkat without AT_SYMLINK_FOLLOW: a hard link to a link stays a link.
-        fs::hard_link(&from, self.root.join(path)).map_err(|error| self.stop(name, path, error))?;
-        if kind.is_symlink() {
-            self.links.insert(path.to_owned());
-        }
-        Ok(())
     }
 
     fn copy(
@@ -391,12 +390,19 @@ impl<'a> Tree<'a> {
     }
 
     fn ensure_directory(&mut self, name: &[u8], path: &Path) -> Result<(), Stop> {
-        if path.as_os_str().is_empty() || self.known.contains(path) {
-            return Ok(());
+        let is_missing = |part: &&Path| !part.as_os_str().is_empty() && !self.known.contains(*part);
+        let missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
+        for part in missing.into_iter().rev() {
+            self.ensure_part(name, part)?;
         }
-        if let Some(parent) = path.parent() {
-            self.ensure_directory(name, parent)?;
+        Ok(())
+    }
+
+    fn ensure_part(&mut self, name: &[u8], path: &Path) -> Result<(), Stop> {
+        if self.token.is_cancelled() {
+            return Err(Stop::Cancelled);
         }
+        self.keep(path)?;
         let full = self.root.join(path);
         match fs::create_dir(&full) {
             Ok(()) => {}
@@ -430,10 +436,17 @@ impl<'a> Tree<'a> {
         };
         for part in path.ancestors().filter(|part| !part.as_os_str().is_empty()) {
             let key = part.to_string_lossy().to_lowercase();
+            if !folded.contains_key(&key) {
+                self.names += 2 * part.as_os_str().len() as u64 + NAME_COST;
+            }
             let first = folded.entry(key).or_insert_with(|| part.to_owned());
             if first != part {
                 let other = first.to_string_lossy().into_owned();
                 return Err(Stop::member(name, ExtractProblem::CaseCollision { other }));
+            }
+            if self.names > MAX_NAMES {
+                let limit = MAX_NAMES;
+                return Err(Stop::archive(ExtractProblem::TooManyNames { limit }));
             }
         }
         Ok(())

@@ -2,7 +2,10 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio_util::sync::CancellationToken;
 use zip::result::ZipError;
 use zip::{ExtraField, ZipArchive};
 
@@ -12,6 +15,9 @@ use super::{Stop, damaged};
 use crate::error::ExtractProblem;
 
 const MAX_TARGET: u64 = 4096;
+/// Most bytes of the central directory, which the zip crate reads into memory: a million members
+/// with names of 100 bytes.
+const MAX_DIRECTORY: u64 = 256 << 20;
 const TYPE_MASK: u32 = 0o170_000;
 
 pub(super) fn extract(mut file: File, tree: &mut Tree<'_>) -> Result<(), Stop> {
@@ -20,8 +26,14 @@ pub(super) fn extract(mut file: File, tree: &mut Tree<'_>) -> Result<(), Stop> {
     if announced_entries(&mut file).map_err(Stop::read)? > limit {
         return Err(Stop::archive(ExtractProblem::TooManyEntries { limit }));
     }
-    let reader = std::io::BufReader::new(file);
+    let left = Arc::new(AtomicU64::new(MAX_DIRECTORY));
+    let reader = std::io::BufReader::new(Bounded {
+        file,
+        left: Arc::clone(&left),
+        token: tree.token().clone(),
+    });
     let mut archive = ZipArchive::new(reader).map_err(|error| refuse(None, error))?;
+    left.store(u64::MAX, Ordering::Relaxed);
     for index in 0..archive.len() {
         let mut member = archive
             .by_index(index)
@@ -65,6 +77,39 @@ pub(super) fn extract(mut file: File, tree: &mut Tree<'_>) -> Result<(), Stop> {
         tree.file_until_end(&name, &path, (mode, mtime), &mut member)?;
     }
     Ok(())
+}
+
+/// A file of which no more is read than is left, and nothing once the token is cancelled.
+struct Bounded {
+    file: File,
+    left: Arc<AtomicU64>,
+    token: CancellationToken,
+}
+
+impl Read for Bounded {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.token.is_cancelled() {
+            return Err(std::io::Error::other("cancelled"));
+        }
+        let left = self.left.load(Ordering::Relaxed);
+        if left == 0 {
+            return Err(std::io::Error::other(
+                "its central directory is larger than 256 MiB",
+            ));
+        }
+        let want = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let count = self.file.read(&mut buffer[..want])?;
+        if left != u64::MAX {
+            self.left.store(left - count as u64, Ordering::Relaxed);
+        }
+        Ok(count)
+    }
+}
+
+impl Seek for Bounded {
+    fn seek(&mut self, position: SeekFrom) -> std::io::Result<u64> {
+        self.file.seek(position)
+    }
 }
 
 /// A zip made elsewhere than on Unix holds no permissions.

@@ -84,7 +84,7 @@ pub(super) async fn verify_files(
         let signer = blocking::run(context.token, move || {
             let signature = read_signature(&staging.file(files.signature))?;
             let path = staging.file(files.content);
-            let open = || extract::unpacked(File::open(&path)?, files.packing, &limits);
+            let open = || extract::unpacked(File::open(&path)?, files.packing, &limits, &token);
             signature::verify(&keyring, &signature, &open, &token)
                 .map_err(|refusal| refused(refusal, label, &name))
         })

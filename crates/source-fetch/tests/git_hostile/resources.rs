@@ -44,7 +44,8 @@ fn tell_peak() {
         .unwrap()
         .parse()
         .unwrap();
-    println!("\npeak={}", kibibytes << 10);
+    let line = format!("\npeak={}\n", kibibytes << 10);
+    std::io::stdout().write_all(line.as_bytes()).unwrap();
 }
 
 fn commit_tree(bare: &Path, tree: &str) {
@@ -115,8 +116,9 @@ async fn objects_that_are_read_whole_are_bounded() {
     let path = place.root().join("commit");
     let mut file = fs::File::create(&path).unwrap();
     file.write_all(head.as_bytes()).unwrap();
+    let mebibyte = vec![b'x'; 1 << 20];
     for _ in 0..300 {
-        file.write_all(&[b'x'; 1 << 20]).unwrap();
+        file.write_all(&mebibyte).unwrap();
     }
     let path = path.to_str().unwrap();
     let id = git(&bare, &["hash-object", "-t", "commit", "-w", path]);

@@ -156,6 +156,12 @@ pub(crate) fn paths() -> Vec<Case> {
             OUT,
         ),
         tar(
+            "deep.tar",
+            t().add(b'L', "l", "", "a/".repeat(32_000).as_bytes())
+                .directory("a"),
+            &["not usable"],
+        ),
+        tar(
             "long-name.tar",
             t().add(b'L', "l", "", b"../x\0").file("a", b"x"),
             CLIMBS,
@@ -406,6 +412,13 @@ pub(crate) fn other_formats() -> Vec<Case> {
     ]
 }
 
+fn records() -> Vec<u8> {
+    let value = "1".repeat(2_000);
+    (0..600)
+        .fold(Tar::new(), |tar, _| tar.pax(&[("comment", &value)]))
+        .end()
+}
+
 pub(crate) fn over_limits() -> Vec<Case> {
     let many = (0..20).fold(Tar::new(), |tar, index| {
         tar.file(&format!("f{index}"), b"x")
@@ -421,6 +434,27 @@ pub(crate) fn over_limits() -> Vec<Case> {
         (
             "bytes.tar.gz",
             gzip(&Tar::new().file("big", &long).end()),
+            &["more than 1048576 bytes"],
+        ),
+        (
+            // Records of nothing, before a member that never comes.
+            "records.tar.gz",
+            gzip(&records()),
+            &["more than 1048576 bytes"],
+        ),
+        (
+            "label.tar",
+            Tar::new().add(b'V', "label", "", &long).end(),
+            &["more than 1048576 bytes"],
+        ),
+        (
+            "dump.tar",
+            Tar::new().add(b'D', "dump/", "", &long).end(),
+            &["more than 1048576 bytes"],
+        ),
+        (
+            "table.deb",
+            ar(&[("/", &long)]),
             &["more than 1048576 bytes"],
         ),
         ("bytes.gz", gzip(&long), &["more than 1048576 bytes"]),

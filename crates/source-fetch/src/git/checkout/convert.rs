@@ -51,19 +51,18 @@ pub(super) fn is_needed(plan: &Plan<'_>, entries: &[Entry]) -> Result<bool, GitP
         if plan.token.is_cancelled() {
             return Err(GitProblem::Cancelled);
         }
-        let size = match sizes.get(&id) {
-            Some(size) => *size,
-            None => {
-                let content = read(plan, &mut reader, id, place)?;
-                let holds = |word: &[u8]| content.windows(word.len()).any(|part| part == word);
-                needed |= holds(b"crlf") || holds(b"ident");
-                wild |= content
-                    .split(|byte| *byte == b'\n')
-                    .any(|line| line.windows(2).filter(|two| two == b"**").count() > MAX_WILD);
-                let size = content.len() as u64;
-                sizes.insert(id, size);
-                size
-            }
+        let size = if let Some(size) = sizes.get(&id) {
+            *size
+        } else {
+            let content = read(plan, &mut reader, id, place)?;
+            let holds = |word: &[u8]| content.windows(word.len()).any(|part| part == word);
+            needed |= holds(b"crlf") || holds(b"ident");
+            wild |= content
+                .split(|byte| *byte == b'\n')
+                .any(|line| line.windows(2).filter(|two| two == b"**").count() > MAX_WILD);
+            let size = content.len() as u64;
+            sizes.insert(id, size);
+            size
         };
         all = all.saturating_add(size);
     }
