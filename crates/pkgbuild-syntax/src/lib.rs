@@ -21,7 +21,7 @@ pub use evaluate::{
     Budget, DynamicKind, DynamicReason, Environment, EvaluateError, Evaluated, Evaluation, Uname,
     evaluate, with_pkgver,
 };
-pub use lint::{Code, Diagnostic, Severity, lint};
+pub use lint::{Code, Diagnostic, Edit, Severity, fixed, lint};
 pub use package::{
     Algorithm, Array, ArrayField, ArrayKey, Checksum, Metadata, Overrides, Package, PackageError,
     ResolvedPackage, ResolvedSource, StringField, UnknownField, Value as FieldValue,

@@ -1,12 +1,16 @@
 //! What is wrong with a recipe that can be sourced: makepkg's own rules, and what a careful reader
 //! looks for.
 
+mod allow;
 mod diagnostic;
+mod invocation;
 mod makepkg;
+mod makepkg_functions;
+mod reader;
 mod rules;
 mod safety;
 
-pub use self::diagnostic::{Code, Diagnostic, Severity};
+pub use self::diagnostic::{Code, Diagnostic, Edit, Severity, fixed};
 pub(crate) use self::makepkg::{Findings, check};
 use crate::evaluate::Evaluation;
 use crate::package::{PackageError, Recipe};
@@ -14,7 +18,9 @@ use crate::package::{PackageError, Recipe};
 /// Checks an evaluated recipe: makepkg's `lint_pkgbuild` first, then the rest; see [`Code`].
 ///
 /// `is_file` tells whether a path, relative to the recipe's folder, is a regular file there.
-/// Values that are not known are not judged, but reported as [`Code::ValueUnknown`].
+/// Values that are not known are not judged, but reported as [`Code::ValueUnknown`]. A comment
+/// `# lint: allow(code, …)` allows what other rules than makepkg's own find in its line, or alone in
+/// a line, in the next one; `# lint: allow-file(code, …)` in the whole recipe.
 ///
 /// # Errors
 /// When makepkg could not source the recipe.
@@ -35,5 +41,7 @@ pub fn lint(
     let recipe = Recipe::read(evaluation)?;
     let mut found = check(&recipe, &is_file).diagnostics;
     safety::check(evaluation, &recipe.package, &mut found);
+    reader::check(evaluation, &recipe.package, &mut found);
+    allow::apply(evaluation.file(), &mut found);
     Ok(found)
 }

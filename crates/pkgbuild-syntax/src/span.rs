@@ -162,6 +162,10 @@ impl<'text> LineIndex<'text> {
         self.place(span.start)..self.place(span.end)
     }
 
+    pub(crate) fn start_of(&self, line: u32) -> u32 {
+        self.starts.get(line as usize).copied().unwrap_or_default()
+    }
+
     /// The line with that number, counted from 0, without its line feed.
     pub fn line(&self, line: u32) -> Option<&'text [u8]> {
         let start = *self.starts.get(line as usize)? as usize;

@@ -273,7 +273,8 @@ impl Environment {
         })
     }
 
-    /// Sets the absolute path of the recipe's folder, which `PWD` and `startdir` then hold.
+    /// Sets the absolute path of the recipe's folder, which `PWD` and `startdir` then
+    /// hold, and where `BASH_SOURCE` says that the `PKGBUILD` is.
     #[must_use]
     pub fn with_directory(self, path: impl Into<String>) -> Self {
         self.change(|facts| facts.directory = Some(path.into()))

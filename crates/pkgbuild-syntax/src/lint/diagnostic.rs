@@ -19,6 +19,49 @@ pub struct Diagnostic {
     pub message: String,
     /// What to do about it, in one line.
     pub fix: String,
+    /// Changes that do so and are safe to make by a machine; none where a person must decide.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub edits: Vec<Edit>,
+}
+
+/// A piece of the text and what takes its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Edit {
+    /// What goes.
+    pub span: Span,
+    /// What comes.
+    pub text: String,
+}
+
+/// The text with the edits of the findings made, and how many findings that mends. Of findings
+/// whose edits overlap the first is mended; lint again for the others.
+pub fn fixed(text: &[u8], found: &[Diagnostic]) -> (Vec<u8>, usize) {
+    let mut edits: Vec<&Edit> = Vec::new();
+    let mut mended = 0;
+    for diagnostic in found.iter().filter(|found| !found.edits.is_empty()) {
+        let apart = |edit: &Edit| {
+            edits.iter().all(|made| {
+                let beside = edit.span.end <= made.span.start || made.span.end <= edit.span.start;
+                beside && edit.span != made.span
+            })
+        };
+        if diagnostic.edits.iter().all(apart) {
+            edits.extend(&diagnostic.edits);
+            mended += 1;
+        }
+    }
+    edits.sort_by_key(|edit| edit.span);
+    let mut changed = Vec::with_capacity(text.len() + 16 * edits.len());
+    let mut at = 0;
+    for edit in edits {
+        let end = edit.span.range().end.min(text.len());
+        let start = edit.span.range().start.clamp(at, end.max(at));
+        changed.extend_from_slice(&text[at..start]);
+        changed.extend_from_slice(edit.text.as_bytes());
+        at = end.max(at);
+    }
+    changed.extend_from_slice(&text[at..]);
+    (changed, mended)
 }
 
 impl fmt::Display for Diagnostic {
@@ -67,6 +110,13 @@ macro_rules! codes {
                 }
             }
 
+            /// What the rule is about, in one sentence.
+            pub const fn reason(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $doc,)*
+                }
+            }
+
             /// How bad it is to break the rule.
             pub const fn severity(self) -> Severity {
                 match self {
@@ -101,7 +151,6 @@ codes! {
     ChecksumInvalid "checksum-invalid" Error "A checksum that is neither `SKIP` nor of the right length and digits.",
     ChecksumMissing "checksum-missing" Warning "A source without any checksum.",
     ChecksumSkipped "checksum-skipped" Warning "`SKIP` for a source that could be checked.",
-    ChecksumVersionControl "checksum-version-control" Warning "A checksum other than `SKIP` for a checkout, which makepkg cannot check.",
     ChecksumWeak "checksum-weak" Warning "Only checksums that can be forged: CRC, MD5, SHA-1.",
     DuplicateName "duplicate-name" Warning "A package or a source file that stands in its list twice.",
     SourceUnprotected "source-unprotected" Warning "A source over `http:`, `ftp:`, `git:` or the like that nothing proves.",
@@ -109,6 +158,17 @@ codes! {
     SourceEscapes "source-escapes" Warning "A source whose file name leaves the folder.",
     PathEscapes "path-escapes" Warning "An `install` or `changelog` file outside the recipe's folder.",
     TopLevelCommand "top-level-command" Warning "A program that runs as soon as the recipe is read.",
+    BlankAroundEquals "blank-around-equals" Error "Blanks round the `=` of a field, which bash takes for a command's words.",
+    CommaInList "comma-in-list" Warning "A comma at the end of an element, which belongs to its text.",
+    FieldMisspelt "field-misspelt" Warning "A variable that is nearly a field, and that nothing reads.",
+    LinkAbsolute "link-absolute" Warning "A link in the package to a place on the host, which breaks where the package is installed elsewhere.",
+    NetworkOffline "network-offline" Warning "A program that needs the network in `check()` or `package()`, which have none.",
+    OutsidePkgdir "outside-pkgdir" Warning "A command that writes to the host instead of the package.",
+    PipeToShell "pipe-to-shell" Warning "A program from the network that runs unseen and unverified.",
+    SecretInSource "secret-in-source" Warning "A password or token in the address of a source, which every reader of the recipe has.",
+    ToolMissing "tool-missing" Warning "A checkout whose program is not among the dependencies.",
+    UnquotedDirectory "unquoted-directory" Warning "`$pkgdir` or `$srcdir` without quotes, which a blank in the path tears apart.",
+    UserChanged "user-changed" Warning "A program such as `sudo` that becomes another user.",
     ValueUnknown "value-unknown" Warning "A field that only running the recipe would tell.",
 }
 
@@ -131,7 +191,15 @@ impl Code {
             span,
             message: message.into(),
             fix: fix.into(),
+            edits: Vec::new(),
         }
+    }
+}
+
+impl Diagnostic {
+    pub(crate) fn with_edits(mut self, edits: Vec<Edit>) -> Self {
+        self.edits = edits;
+        self
     }
 }
 

@@ -234,6 +234,14 @@ impl Lint<'_> {
             (StringField::Pkgver, Code::PkgverInvalid, rules::pkgver),
         ];
         for (field, code, rule) in rules {
+            // A later line that may or may not be read may set it.
+            if let (None, Some(reason)) = (
+                self.recipe.package.common.string(field),
+                &self.recipe.package.uncertain,
+            ) {
+                self.undecided([reason]);
+                continue;
+            }
             let value = self
                 .recipe
                 .package
@@ -272,6 +280,13 @@ impl Lint<'_> {
         let Ok(count) = recipe.package.pkgname.elements().map(<[Value]>::len) else {
             return;
         };
+        // How many packages there are, or what one is called, may not be known.
+        if own.len() < count || recipe.package.uncertain.is_some() {
+            let reasons = recipe.package.pkgname.reasons();
+            let reasons = reasons.chain(&recipe.package.uncertain);
+            self.findings.undecided.extend(reasons.cloned());
+            return;
+        }
         if let ([(name, _, own)], 1) = (own.as_slice(), count) {
             match (package, own) {
                 (Some(span), Some(_)) => self.report(

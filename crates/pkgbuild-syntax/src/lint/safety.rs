@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::diagnostic::{Code, Diagnostic};
+use super::makepkg_functions::is_makepkgs;
 use crate::evaluate::{DynamicKind, Evaluation};
 use crate::package::{Algorithm, Array, ArrayField, ArrayKey, Package, StringField};
 use crate::span::Span;
@@ -87,7 +88,7 @@ fn group(package: &Package, key: &ArrayKey, sources: &Array, found: &mut Vec<Dia
                 "give one of them another name with `name::` in front",
             ));
         }
-        source.check(span, found);
+        source.check(package.has_function("pkgver"), span, found);
         if complete {
             source.check_proof(&checksums, span, found);
         }
@@ -193,7 +194,8 @@ impl<'text> Source<'text> {
         }
     }
 
-    fn check(&self, span: Option<Span>, found: &mut Vec<Diagnostic>) {
+    /// A recipe that follows a branch has a `pkgver()`, and then it is no oversight.
+    fn check(&self, follows: bool, span: Option<Span>, found: &mut Vec<Diagnostic>) {
         let local = self.scheme.is_empty() && self.version_control.is_none();
         let named = self.name.unwrap_or(if local { self.location } else { "" });
         if named.starts_with('/') || named.split('/').any(|part| part == "..") {
@@ -203,7 +205,7 @@ impl<'text> Source<'text> {
                 "use a file name without `/` and `..`",
             ));
         }
-        if self.version_control.is_some() && !self.is_fixed() {
+        if self.version_control.is_some() && !self.is_fixed() && !follows {
             found.push(Code::SourceMoving.found(
                 span,
                 format!(
@@ -236,13 +238,6 @@ impl<'text> Source<'text> {
             ));
         }
         if self.version_control.is_some() {
-            if let Some((algorithm, _)) = proofs().next() {
-                found.push(Code::ChecksumVersionControl.found(
-                    span,
-                    format!("makepkg cannot check the `{algorithm}` checksum of the checkout `{location}`"),
-                    "write `SKIP` and fix the checkout with `#commit=…`",
-                ));
-            }
             return;
         }
         if checksums.is_empty() {
@@ -302,6 +297,7 @@ fn commands(evaluation: &Evaluation, package: &Package, found: &mut Vec<Diagnost
     let mut seen = HashSet::new();
     for reason in evaluation.dynamic() {
         if let DynamicKind::Command(name) = &reason.kind
+            && !is_makepkgs(name)
             && seen.insert(reason.span)
         {
             found.push(Code::TopLevelCommand.found(

@@ -91,7 +91,19 @@ impl Shell {
     }
 
     /// The text of `$name`: element 0 of an array. `None` when unset.
+    /// The first element of `BASH_SOURCE` where the recipe's own text runs, not one from elsewhere.
+    fn recipe_source(&self, name: &str) -> Option<String> {
+        if name != "BASH_SOURCE" || self.anchor.is_some() {
+            return None;
+        }
+        let directory = self.environment.facts.directory.as_ref()?;
+        Some(format!("{directory}/PKGBUILD"))
+    }
+
     pub(crate) fn scalar(&mut self, name: &str) -> Option<Field> {
+        if let Some(path) = self.recipe_source(name) {
+            return Some(Ok(path));
+        }
         if host::is_volatile(name) {
             let reason = self.reason(DynamicKind::Host(name.to_owned()));
             return Some(Err(reason));
@@ -142,6 +154,11 @@ impl Shell {
                 .ok()
                 .and_then(|at| self.pipe_status.get(at).cloned());
             return Ok(status.map(|status| status.map(|status| status.to_string())));
+        }
+        if self.recipe_source(name).is_some() && self.index(subscript)? != 0 {
+            // The callers, which are makepkg's own functions.
+            let reason = self.reason(DynamicKind::Host(name.to_owned()));
+            return Ok(Some(Err(reason)));
         }
         if host::is_volatile(name) {
             return Ok(self.scalar(name));
