@@ -23,6 +23,7 @@ use crate::srcinfo::{folder_of, with_files};
 ///
 /// Exit status: 1 when there is an error, 0 when there are warnings at most.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one flag")]
 pub(crate) struct Args {
     /// The recipes.
     #[arg(required_unless_present = "rules")]
@@ -90,7 +91,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let mut text =
             fs::read(file).with_context(|| format!("failed to read `{}`", file.display()))?;
         if args.fix {
-            text = mend(file, text, &environment, &args.allow)?;
+            text = mend(file, &text, &environment, &args.allow)?;
         }
         for finding in findings(file, &text, &environment, &args.allow) {
             if finding.severity == Severity::Error {
@@ -113,16 +114,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 fn mend(
     file: &Path,
-    text: Vec<u8>,
+    text: &[u8],
     environment: &Environment,
     allow: &[String],
 ) -> anyhow::Result<Vec<u8>> {
-    let mut now = text.clone();
+    let mut now = text.to_vec();
     let mut count = 0;
     for _ in 0..ROUNDS {
-        let found = match diagnose(file, &now, environment) {
-            Some(Ok(found)) => found,
-            _ => break,
+        let Some(Ok(found)) = diagnose(file, &now, environment) else {
+            break;
         };
         let found: Vec<_> = found
             .into_iter()
@@ -184,9 +184,10 @@ fn caret(out: &mut impl io::Write, text: &[u8], start: Place, end: Place) -> io:
     if from >= length.max(1) {
         return Ok(());
     }
-    let to = match end.line == start.line {
-        true => (end.character as usize).clamp(from + 1, length.max(from + 1)),
-        false => length,
+    let to = if end.line == start.line {
+        (end.character as usize).clamp(from + 1, length.max(from + 1))
+    } else {
+        length
     };
     // Tabs stay, so that the carets stand under the text.
     let lead: String = visible

@@ -59,7 +59,11 @@ const CASES: &[(&str, Code, &str)] = &[
         Code::ChecksumSkipped,
         "https://x.org/b",
     ),
-    ("source=(b)\ncksums=(1)", Code::ChecksumWeak, "b"),
+    (
+        "source=(https://x.org/b)\ncksums=(1)",
+        Code::ChecksumWeak,
+        "https://x.org/b",
+    ),
     ("source=(b b)\ncksums=(1 1)", Code::DuplicateName, "b"),
     (
         "source=(http://x.org/b)\nsha256sums=(SKIP)",
@@ -196,6 +200,9 @@ const INNOCENT: &[&str] = &[
     "build() {\n  git clone x\n}\npackage() { make PREFIX=/usr DESTDIR=\"$pkgdir\" install; }",
     "package() {\n  sed -i s,/usr/local,/usr, b\n}",
     "in_array x y z || true\n:",
+    "source=(b.patch)\ncksums=(1)",
+    "package() {\n  npm install -g --prefix \"$pkgdir/usr\" \"$srcdir\"/b-1.tgz\n}",
+    "check() {\n  pip install ./dist/*.whl\n}\npackage() { :; }",
     "optdepends=('b: c, d' 'e: f,')",
     "source=(https://user@x.org/b)\nsha256sums=(SKIP) # lint: allow(checksum-skipped)",
 ];

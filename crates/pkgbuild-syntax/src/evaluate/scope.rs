@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::quality::RandomState;
+
 use super::assoc::Assoc;
 use super::dynamic::{Field, Reason};
 use crate::span::Span;
@@ -134,34 +136,9 @@ pub(crate) type FunctionEntry = Result<FunctionValue, Reason>;
 /// One level of variables: the global one or a function's.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scope {
-    pub(crate) variables: HashMap<Box<str>, Variable, BuildFnv>,
+    pub(crate) variables: HashMap<Box<str>, Variable, RandomState>,
     /// The assignments in front of a command, not a function's level.
     pub(crate) temporary: bool,
-}
-
-/// FNV-1a: names are short and come from recipes no larger than the parser accepts, whose number
-/// the step budget bounds, so collisions cannot cost more than the budget.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Fnv(u64);
-
-pub(crate) type BuildFnv = std::hash::BuildHasherDefault<Fnv>;
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl std::hash::Hasher for Fnv {
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 /// `set` and `shopt` settings that change what recipes mean.
@@ -191,11 +168,11 @@ pub(crate) struct Options {
 pub(crate) struct State {
     /// The global scope first, the innermost function last.
     pub(crate) scopes: Vec<Scope>,
-    pub(crate) functions: HashMap<Box<str>, FunctionEntry, BuildFnv>,
+    pub(crate) functions: HashMap<Box<str>, FunctionEntry, RandomState>,
     /// `$1` and on; unknown in number when `Err`.
     pub(crate) positional: List,
     pub(crate) options: Options,
-    pub(crate) traps: HashMap<String, Field, BuildFnv>,
+    pub(crate) traps: HashMap<String, Field, RandomState>,
     /// Set by `cd` to a folder that is not the recipe's own.
     pub(crate) moved: Option<Reason>,
     /// An external command may have changed the files beside the recipe.

@@ -255,6 +255,8 @@ impl<'text> Source<'text> {
                 "run `updpkgsums`",
             ));
         } else if !unproven
+            // A file beside the recipe comes with it.
+            && !self.scheme.is_empty()
             && proofs().all(|(algorithm, _)| {
                 matches!(algorithm, Algorithm::Ck | Algorithm::Md5 | Algorithm::Sha1)
             })

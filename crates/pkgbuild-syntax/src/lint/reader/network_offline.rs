@@ -2,10 +2,17 @@
 
 use super::Subject;
 use crate::lint::diagnostic::{Code, Diagnostic};
-use crate::lint::invocation::Invocation;
+use crate::lint::invocation::{Invocation, Text};
 
 fn needs_network(invocation: &Invocation) -> bool {
     let verb = invocation.operands().next().map_or("", |word| &word.raw);
+    // A file that is there needs no network.
+    let local = |word: &Text| {
+        let name = word.raw.trim_end_matches(['"', '\'']);
+        let ends = [".tgz", ".tar.gz", ".whl"];
+        name.starts_with("./") || ends.iter().any(|end| name.ends_with(end))
+    };
+    let is_local = invocation.operands().any(local);
     let has = |option: &str| invocation.arguments().iter().any(|word| word.raw == option);
     match invocation.name() {
         "curl" | "wget" | "aria2c" => true,
@@ -17,10 +24,15 @@ fn needs_network(invocation: &Invocation) -> bool {
             matches!(verb, "clone" | "fetch" | "pull") && !local
         }
         "pip" | "pip3" => {
-            verb == "install" && !has("--no-index") && !has("--no-deps") && !has("--offline")
+            verb == "install"
+                && !is_local
+                && !has("--no-index")
+                && !has("--no-deps")
+                && !has("--offline")
         }
         "npm" | "pnpm" | "yarn" => {
-            matches!(verb, "ci" | "add" | "install")
+            !is_local
+                && matches!(verb, "ci" | "add" | "install")
                 && !has("--offline")
                 && !has("--frozen-offline")
         }
