@@ -10,8 +10,8 @@ use catalog_client::WorkerType;
 use memchr::memmem;
 use object::Endianness;
 use object::elf::{DT_NEEDED, FileHeader64};
-use object::read::elf::ElfFile;
-use object::read::{Object as _, ObjectSection as _, ReadCache};
+use object::read::elf::{FileHeader as _, SectionHeader as _};
+use object::read::{ReadCache, ReadRef};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::ProvisionError;
@@ -81,9 +81,13 @@ const MARKS: [Marks; 3] = [
     },
 ];
 
-/// The most that is read of headers, and of contents, of one tree; nobody has larger ones.
-const MAX_HEADERS: u64 = 64 << 20;
-const MAX_CONTENT: u64 = 16 << 30;
+/// The most that is read of the headers of one program, and of the contents of all in a tree.
+const MAX_HEADERS: u64 = 16 << 20;
+const MAX_CONTENT: u64 = 4 << 30;
+
+/// The most libraries that one program needs, and the longest name that one can have.
+const MAX_NEEDED: usize = 1_000;
+const MAX_NAME: usize = 255;
 
 /// More files, or levels, than this are not looked at.
 const MAX_FILES: usize = 200_000;
@@ -110,17 +114,21 @@ struct Parsed {
     is_packed: bool,
 }
 
-/// Looks at `program` and everything else in the package trees.
+/// Looks at `program` and everything else in the package trees, for a worker that is asked for with
+/// `backend`.
+///
+/// What other files than the program may load is only looked for until there is a sign of `backend`:
+/// libraries for an accelerator are large.
 ///
 /// # Errors
 /// [`ProvisionError::Cancelled`], [`ProvisionError::Io`].
 pub(crate) fn look(
     trees: &[PathBuf],
     program: &Path,
+    backend: WorkerType,
     cancel: &CancellationToken,
 ) -> Result<Accelerators, ProvisionError> {
     let mut found = Accelerators::default();
-    let mut headers = MAX_HEADERS;
     let mut content = MAX_CONTENT;
     let mut parsed: BTreeMap<String, Parsed> = BTreeMap::new();
     let own = program.canonicalize();
@@ -137,8 +145,13 @@ pub(crate) fn look(
         if !is_program {
             continue;
         }
-        let one = parse(&file, magic, &mut headers).map_err(failed)?;
-        let texts = texts(&file, &mut content, cancel)?;
+        let one = parse(&file, magic).map_err(failed)?;
+        let is_looked_for = backend != WorkerType::Cpu && !found.may_use.contains_key(&backend);
+        let texts = if path == own || is_looked_for {
+            texts(&file, &mut content, cancel)?
+        } else {
+            BTreeMap::new()
+        };
         for (backend, signs) in one.marks.iter().chain(&texts) {
             let all = found.may_use.entry(*backend).or_default();
             all.extend(signs.iter().cloned());
@@ -213,8 +226,8 @@ fn is_mach(magic: [u8; 4]) -> bool {
         || [0xfeed_face, 0xfeed_facf].contains(&u32::from_le_bytes(magic))
 }
 
-/// What the headers say. Headers that cannot be read say nothing.
-fn parse(file: &File, magic: [u8; 4], left: &mut u64) -> io::Result<Parsed> {
+/// What the headers say. Where they cannot be read the program counts as packed.
+fn parse(file: &File, magic: [u8; 4]) -> io::Result<Parsed> {
     let mut parsed = Parsed::default();
     if is_mach(magic) {
         // Load commands stand at the beginning.
@@ -230,55 +243,53 @@ fn parse(file: &File, magic: [u8; 4], left: &mut u64) -> io::Result<Parsed> {
         return Ok(parsed);
     }
     let length = file.metadata()?.len();
-    let capped = Capped { file, left };
-    let reader = ReadCache::new(capped);
-    let Ok(elf) = ElfFile::<FileHeader64<Endianness>, _>::parse(&reader) else {
-        return Ok(parsed);
-    };
-    let mut end = 0;
-    let mut sections = 0;
-    for section in elf.sections() {
-        sections += 1;
-        if let Some((offset, size)) = section.file_range() {
-            end = end.max(offset.saturating_add(size));
-        }
-        let Ok(name) = section.name() else { continue };
-        for marks in &MARKS {
-            if marks.sections.contains(&name) {
-                parsed.add(marks.backend, name);
-            }
-        }
-    }
-    // A packer leaves no sections, and what a self-extracting program unpacks stands behind them.
-    parsed.is_packed = sections == 0 || length.saturating_sub(end) > OVERLAY;
-    let table = elf.elf_dynamic_table();
-    for entry in table
-        .iter()
-        .flat_map(|table| table.iter().map(move |entry| (table, entry)))
-    {
-        let (table, entry) = entry;
-        if entry.tag != DT_NEEDED {
-            continue;
-        }
-        let Ok(name) = table.string(entry) else {
-            continue;
-        };
-        let name = String::from_utf8_lossy(name).into_owned();
-        for marks in &MARKS {
-            if marks
-                .libraries
-                .iter()
-                .any(|library| name.starts_with(library))
-            {
-                parsed.add(marks.backend, &name);
-            }
-        }
-        parsed.needed.push(name);
+    let left = MAX_HEADERS;
+    let reader = ReadCache::new(Capped { file, left });
+    if parsed.read_elf(&reader, length).is_err() {
+        parsed.is_packed = true;
     }
     Ok(parsed)
 }
 
 impl Parsed {
+    /// Reads sections and needed libraries; symbols, of which there are many, are left alone.
+    fn read_elf<'data>(&mut self, data: impl ReadRef<'data>, length: u64) -> object::Result<()> {
+        let elf = FileHeader64::<Endianness>::parse(data)?;
+        let endian = elf.endian()?;
+        let sections = elf.sections(endian, data)?;
+        let mut end = 0;
+        for section in sections.iter() {
+            if let Some((offset, size)) = section.file_range(endian) {
+                end = end.max(offset.saturating_add(size));
+            }
+            let Ok(name) = sections.section_name(endian, section) else {
+                continue;
+            };
+            for marks in &MARKS {
+                for section in marks.sections {
+                    if name == section.as_bytes() {
+                        self.add(marks.backend, section);
+                    }
+                }
+            }
+        }
+        // A packer leaves no sections, and what a self-extracting program unpacks is behind them.
+        self.is_packed = sections.is_empty() || length.saturating_sub(end) > OVERLAY;
+        let table = sections.dynamic_table(endian, data)?;
+        let needed = table.iter().filter(|entry| entry.tag == DT_NEEDED);
+        for entry in needed.take(MAX_NEEDED) {
+            let name = table.string(entry)?;
+            let name = String::from_utf8_lossy(&name[..name.len().min(MAX_NAME)]).into_owned();
+            for marks in &MARKS {
+                if marks.libraries.iter().any(|one| name.starts_with(one)) {
+                    self.add(marks.backend, &name);
+                }
+            }
+            self.needed.push(name);
+        }
+        Ok(())
+    }
+
     fn add(&mut self, backend: WorkerType, sign: &str) {
         self.marks
             .entry(backend)
@@ -308,6 +319,10 @@ fn texts(
         if cancel.is_cancelled() {
             return Err(ProvisionError::Cancelled);
         }
+        let data = next_data(file, offset);
+        if data > offset {
+            (offset, kept) = (data, 0);
+        }
         let Ok(read @ 1..) = file.read_at(&mut buffer[kept..], offset) else {
             break;
         };
@@ -331,18 +346,39 @@ fn texts(
     Ok(found)
 }
 
+/// Where the next bytes are that are no hole: holes hold no text, and may be as large as a file system
+/// allows.
+#[cfg(target_os = "linux")]
+fn next_data(file: &File, offset: u64) -> u64 {
+    use nix::unistd::{Whence, lseek};
+    let Ok(from) = i64::try_from(offset) else {
+        return offset;
+    };
+    match lseek(file, from, Whence::SeekData) {
+        Ok(data) => u64::try_from(data).unwrap_or(offset),
+        // Nothing but a hole follows.
+        Err(nix::errno::Errno::ENXIO) => u64::MAX,
+        Err(_) => offset,
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn next_data(_: &File, offset: u64) -> u64 {
+    offset
+}
+
 /// A file of which so much may be read and no more.
 struct Capped<'a> {
     file: &'a File,
-    left: &'a mut u64,
+    left: u64,
 }
 
 impl Read for Capped<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if *self.left < buffer.len() as u64 {
+        if self.left < buffer.len() as u64 {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        *self.left -= buffer.len() as u64;
+        self.left -= buffer.len() as u64;
         (&mut &*self.file).read(buffer)
     }
 }
@@ -350,5 +386,79 @@ impl Read for Capped<'_> {
 impl Seek for Capped<'_> {
     fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
         (&mut &*self.file).seek(position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// The header of a program of this machine's kind, with its section table at `sections`.
+    fn header(sections: u64, count: u16) -> Vec<u8> {
+        let mut elf = fs::read(std::env::current_exe().unwrap()).unwrap();
+        elf.truncate(64);
+        // elf(5): `e_shoff`, `e_shnum`, `e_shstrndx`.
+        elf[40..48].copy_from_slice(&sections.to_ne_bytes());
+        elf[60..62].copy_from_slice(&count.to_ne_bytes());
+        elf[62..64].copy_from_slice(&1_u16.to_ne_bytes());
+        elf
+    }
+
+    fn looked(files: &[(&str, &[u8], u64)], backend: WorkerType) -> Accelerators {
+        let tree = tempfile::tempdir().unwrap();
+        for (name, bytes, length) in files {
+            let path = tree.path().join(name);
+            fs::write(&path, bytes).unwrap();
+            let file = File::options().write(true).open(&path).unwrap();
+            file.set_len(*length.max(&(bytes.len() as u64))).unwrap();
+        }
+        let cancel = CancellationToken::new();
+        let program = tree.path().join("w");
+        look(&[tree.path().to_owned()], &program, backend, &cancel).unwrap()
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn hostile_programs_say_nothing_and_cost_nothing() {
+        let own = fs::read(std::env::current_exe().unwrap()).unwrap();
+        // A table of 4,294,967,296 sections, whose number is in the first one: elf(5), `e_shnum`.
+        let mut endless = header(64, 0);
+        endless.extend([0; 64]);
+        endless[64 + 32..64 + 40].copy_from_slice(&(1_u64 << 32).to_ne_bytes());
+        let far = header(1 << 39, 9);
+        let cases: [(&[u8], u64); 5] = [
+            (&endless, 1 << 40),
+            (&far, 1 << 40),
+            (&own[..1_000], 0),
+            (b"\x7fELF", 0),
+            (b"\x7fELF", 1 << 40),
+        ];
+        for (bytes, length) in cases {
+            let found = looked(&[("w", bytes, length)], WorkerType::Cuda);
+            assert!(
+                !found.is_readable && found.built_for.is_empty(),
+                "{found:?}"
+            );
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_follows_a_program_is_what_it_unpacks() {
+        let own = fs::read(std::env::current_exe().unwrap()).unwrap();
+        let readable = looked(&[("w", &own, 0)], WorkerType::Cpu).is_readable;
+        let packed = [own.as_slice(), &vec![7; 1 << 20]].concat();
+        let opaque = !looked(&[("w", &packed, 0)], WorkerType::Cpu).is_readable;
+        assert!(readable && opaque);
+        assert!(!looked(&[("w", b"#!/bin/sh\n", 0)], WorkerType::Cpu).is_readable);
+    }
+
+    #[test]
+    fn a_library_of_the_tree_speaks_for_the_worker() {
+        let library = [b"\x7fELF".as_slice(), b" libamdhip64.so.6 "].concat();
+        let files: [(&str, &[u8], u64); 2] = [("w", b"#!/bin/sh\n", 0), ("libw.so", &library, 0)];
+        let found = looked(&files, WorkerType::Rocm);
+        assert!(found.may_use.contains_key(&WorkerType::Rocm), "{found:?}");
     }
 }

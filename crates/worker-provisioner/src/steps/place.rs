@@ -125,8 +125,10 @@ impl Run {
         // A dropped future ends the reading too.
         let cancel = self.cancel.child_token();
         let _guard = cancel.clone().drop_guard();
-        let found = blocking(move || accelerator::look(&[tree], &program, &cancel)).await?;
-        let fit = fit::judge_program(choice.backend.backend, &named, &found);
+        let backend = choice.backend.backend;
+        let found =
+            blocking(move || accelerator::look(&[tree], &program, backend, &cancel)).await?;
+        let fit = fit::judge_program(backend, &named, &found);
         self.judge_fit(ProvisionPhase::Binary, choice, fit)
     }
 
