@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use catalog_client::WorkerType;
 use memchr::memmem;
 use object::Endianness;
-use object::elf::{DT_NEEDED, FileHeader64};
+use object::elf::{DT_NEEDED, FileHeader64, SHT_DYNAMIC, SectionHeader64};
 use object::read::elf::{FileHeader as _, SectionHeader as _};
 use object::read::{ReadCache, ReadRef};
 use tokio_util::sync::CancellationToken;
@@ -84,6 +84,10 @@ const MARKS: [Marks; 3] = [
 /// The most that is read of the headers of one program, and of the contents of all in a tree.
 const MAX_HEADERS: u64 = 16 << 20;
 const MAX_CONTENT: u64 = 4 << 30;
+
+/// The most sections that one program has, and bytes of its dynamic section.
+const MAX_SECTIONS: usize = 100_000;
+const MAX_DYNAMIC: u64 = 1 << 20;
 
 /// The most libraries that one program needs, and the longest name that one can have.
 const MAX_NEEDED: usize = 1_000;
@@ -245,18 +249,23 @@ fn parse(file: &File, magic: [u8; 4]) -> io::Result<Parsed> {
     let length = file.metadata()?.len();
     let left = MAX_HEADERS;
     let reader = ReadCache::new(Capped { file, left });
-    if parsed.read_elf(&reader, length).is_err() {
+    if parsed.read_elf(&reader, length).is_none() {
         parsed.is_packed = true;
     }
     Ok(parsed)
 }
 
 impl Parsed {
-    /// Reads sections and needed libraries; symbols, of which there are many, are left alone.
-    fn read_elf<'data>(&mut self, data: impl ReadRef<'data>, length: u64) -> object::Result<()> {
-        let elf = FileHeader64::<Endianness>::parse(data)?;
-        let endian = elf.endian()?;
-        let sections = elf.sections(endian, data)?;
+    /// Reads sections and needed libraries; symbols, of which there are many, are left alone. Nothing
+    /// when there is more of something than a program has, or it cannot be read.
+    fn read_elf<'data>(&mut self, data: impl ReadRef<'data>, length: u64) -> Option<()> {
+        let elf = FileHeader64::<Endianness>::parse(data).ok()?;
+        let endian = elf.endian().ok()?;
+        // A table is read whole, so that its size is looked at before.
+        if elf.shnum(endian, data).ok()? as usize > MAX_SECTIONS {
+            return None;
+        }
+        let sections = elf.sections(endian, data).ok()?;
         let mut end = 0;
         for section in sections.iter() {
             if let Some((offset, size)) = section.file_range(endian) {
@@ -275,10 +284,16 @@ impl Parsed {
         }
         // A packer leaves no sections, and what a self-extracting program unpacks is behind them.
         self.is_packed = sections.is_empty() || length.saturating_sub(end) > OVERLAY;
-        let table = sections.dynamic_table(endian, data)?;
+        let is_large = |section: &SectionHeader64<Endianness>| {
+            section.sh_type(endian) == SHT_DYNAMIC && section.sh_size(endian) > MAX_DYNAMIC
+        };
+        if sections.iter().any(is_large) {
+            return None;
+        }
+        let table = sections.dynamic_table(endian, data).ok()?;
         let needed = table.iter().filter(|entry| entry.tag == DT_NEEDED);
         for entry in needed.take(MAX_NEEDED) {
-            let name = table.string(entry)?;
+            let name = table.string(entry).ok()?;
             let name = String::from_utf8_lossy(&name[..name.len().min(MAX_NAME)]).into_owned();
             for marks in &MARKS {
                 if marks.libraries.iter().any(|one| name.starts_with(one)) {
@@ -287,7 +302,7 @@ impl Parsed {
             }
             self.needed.push(name);
         }
-        Ok(())
+        Some(())
     }
 
     fn add(&mut self, backend: WorkerType, sign: &str) {
@@ -427,8 +442,13 @@ mod tests {
         endless.extend([0; 64]);
         endless[64 + 32..64 + 40].copy_from_slice(&(1_u64 << 32).to_ne_bytes());
         let far = header(1 << 39, 9);
-        let cases: [(&[u8], u64); 5] = [
+        // As much as a host may have: it must not be asked for.
+        let mut large = header(64, 0);
+        large.extend([0; 64]);
+        large[64 + 32..64 + 40].copy_from_slice(&(1_u64 << 27).to_ne_bytes());
+        let cases: [(&[u8], u64); 6] = [
             (&endless, 1 << 40),
+            (&large, 1 << 40),
             (&far, 1 << 40),
             (&own[..1_000], 0),
             (b"\x7fELF", 0),

@@ -2,14 +2,15 @@
 
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::ops::Range;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use memchr::memmem;
 use object::elf::FileHeader64;
-use object::read::elf::{FileHeader as _, ProgramHeader as _};
-use object::read::{Object as _, ObjectSection as _, ReadCache};
-use object::{BinaryFormat, Endianness, ObjectKind};
+use object::read::elf::{FileHeader as _, ProgramHeader as _, SectionHeader as _};
+use object::read::{Object as _, ReadCache};
+use object::{BinaryFormat, Endianness, FileKind, ObjectKind};
 
 use crate::error::{BinaryProblem, ProvisionError};
 
@@ -163,29 +164,46 @@ pub(crate) fn interpreter(program: &Path) -> Option<String> {
 /// A program that looks for libraries relative to itself (ld.so(8), "$ORIGIN"; dyld(1),
 /// "@`loader_path`") does, and so may a script with files of its own beside it.
 pub(crate) fn needs_its_tree(tree: &Path, program: &Path) -> bool {
-    let Ok(file) = File::open(program) else {
+    let Ok(mut file) = File::open(program) else {
         return false;
     };
     let mut magic = [0; 2];
     if (&file).read_exact(&mut magic).is_ok() && magic == *b"#!" {
         return has_other_files(tree, program);
     }
-    let reader = ReadCache::new(&file);
-    let Ok(parsed) = object::File::parse(&reader) else {
-        return false;
-    };
-    let strings = parsed
-        .section_by_name(".dynstr")
-        .and_then(|section| section.data().ok());
-    if let Some(strings) = strings {
-        return memmem::find(strings, b"$ORIGIN").is_some();
+    if let Some(strings) = dynamic_strings(&file) {
+        return memmem::find(&strings, b"$ORIGIN").is_some();
     }
-    parsed.format() == BinaryFormat::MachO && {
-        let mut head = Vec::new();
-        // Load commands stand at the beginning.
-        let read = (&file).take(256 << 10).read_to_end(&mut head);
-        read.is_ok() && memmem::find(&head, b"@loader_path").is_some()
+    let mut head = Vec::new();
+    // Load commands of Mach-O stand at the beginning.
+    let read = file
+        .rewind()
+        .and_then(|()| (&file).take(256 << 10).read_to_end(&mut head));
+    read.is_ok()
+        && matches!(
+            FileKind::parse(&*head),
+            Ok(FileKind::MachO64 | FileKind::MachO32)
+        )
+        && memmem::find(&head, b"@loader_path").is_some()
+}
+
+/// The section `.dynstr` of an ELF program; a larger one, or a table of more sections, is none that
+/// a program has, and is not read.
+fn dynamic_strings(file: &File) -> Option<Vec<u8>> {
+    const MAX_SECTIONS: u32 = 100_000;
+    const MAX_STRINGS: u64 = 64 << 20;
+    let reader = ReadCache::new(file);
+    let elf = FileHeader64::<Endianness>::parse(&reader).ok()?;
+    let endian = elf.endian().ok()?;
+    if elf.shnum(endian, &reader).ok()? > MAX_SECTIONS {
+        return None;
     }
+    let sections = elf.sections(endian, &reader).ok()?;
+    let (_, section) = sections.section_by_name(endian, b".dynstr")?;
+    let (offset, size) = section.file_range(endian)?;
+    let mut strings = vec![0; usize::try_from(size.min(MAX_STRINGS)).ok()?];
+    file.read_exact_at(&mut strings, offset).ok()?;
+    Some(strings)
 }
 
 /// Whether a tree has files beyond the program that are not there for people to read.
@@ -211,8 +229,27 @@ fn has_other_files(tree: &Path, program: &Path) -> bool {
 }
 
 fn check_header(file: &File) -> Result<(), BinaryProblem> {
-    let reader = ReadCache::new(file);
-    let parsed = object::File::parse(&reader).map_err(|_| BinaryProblem::UnknownFormat)?;
+    let unknown = |_| BinaryProblem::UnknownFormat;
+    let mut head = Vec::new();
+    let read = file.take(4 << 10).read_to_end(&mut head);
+    read.map_err(|_| BinaryProblem::UnknownFormat)?;
+    let kind = FileKind::parse(&*head).map_err(unknown)?;
+    // Where the tables are and how many there are. What they say of themselves is not believed: a
+    // parser reads whole what a program of a few bytes may claim to be larger than memory.
+    let tables: &[Range<usize>] = match kind {
+        FileKind::Elf64 => &[32..48, 56..58, 60..64],
+        FileKind::Elf32 => &[28..36, 44..46, 48..52],
+        FileKind::MachO64 | FileKind::MachO32 => &[16..20, 20..24],
+        other => {
+            let found = format!("{other:?}");
+            return Err(BinaryProblem::OtherPlatform { found });
+        }
+    };
+    for table in tables {
+        let table = head.get_mut(table.clone());
+        table.ok_or(BinaryProblem::UnknownFormat)?.fill(0);
+    }
+    let parsed = object::File::parse(&*head).map_err(unknown)?;
     let native = if cfg!(target_os = "macos") {
         BinaryFormat::MachO
     } else {
@@ -325,6 +362,25 @@ mod tests {
         let tree = package(&[("bin/w", &elf, 0o755)]);
         let error = check(&find_in(&tree, &["w"]).unwrap()).unwrap_err();
         assert!(error.chain().contains("mips"), "{}", error.chain());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn tables_larger_than_memory_are_not_read() {
+        let mut elf = fs::read(std::env::current_exe().unwrap()).unwrap();
+        elf.truncate(128);
+        elf[64..].fill(0);
+        // elf(5): `e_shoff`, and as many sections as the first one says, in its `sh_size`.
+        elf[40..48].copy_from_slice(&64_u64.to_ne_bytes());
+        elf[60..62].fill(0);
+        elf[64 + 32..64 + 40].copy_from_slice(&(1_u64 << 31).to_ne_bytes());
+        let tree = package(&[("bin/w", &elf, 0o755)]);
+        let path = tree.path().join("bin/w");
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_len(1 << 40).unwrap();
+        check_header(&File::open(&path).unwrap()).unwrap();
+        assert!(!needs_its_tree(tree.path(), &path));
+        assert_eq!(dynamic_strings(&File::open(&path).unwrap()), None);
     }
 
     #[test]
