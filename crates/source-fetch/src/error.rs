@@ -46,6 +46,15 @@ pub enum FetchError {
         /// `svn`, `hg`, `bzr` or `fossil`.
         vcs: &'static str,
     },
+    /// The place is none that the policy allows to ask.
+    #[error("source `{source_name}` is refused")]
+    Refused {
+        /// The source.
+        source_name: String,
+        /// The rule, and the switch that would lift it.
+        #[source]
+        refusal: network_policy::Refusal,
+    },
     /// Two sources would write the same name.
     #[error("sources `{first}` and `{second}` are both named `{name}`: rename one with `name::`")]
     DuplicateName {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt, stream};
+use network_policy::HttpClients;
 use tokio_util::sync::CancellationToken;
 
 use crate::blocking;
@@ -30,8 +31,7 @@ const CONNECT: Duration = Duration::from_secs(30);
 /// Fetches, verifies and extracts `sources`; `srcdir` appears with all of them or not at all.
 ///
 /// At most `policy.parallel` sources are worked on at a time. The files and directories of
-/// `srcdir` are the caller's own: an archive that was unpacked is hard linked from the cache,
-/// everything else is copied.
+/// `srcdir` are the caller's own, copied from the cache and never linked to it.
 ///
 /// Dropping the future is as good as cancelling: what is left are whole cache entries, parts of
 /// downloads that the next fetch resumes, and nothing beside `srcdir`.
@@ -81,7 +81,7 @@ pub async fn fetch_all(
 struct Context<'a> {
     dirs: &'a Directories,
     policy: &'a Policy,
-    client: reqwest::Client,
+    clients: HttpClients,
     token: &'a CancellationToken,
     reporter: &'a dyn Reporter,
     staging: Arc<Staging>,
@@ -103,10 +103,7 @@ async fn fetch_into(
     reporter: &dyn Reporter,
     gone: &CancellationToken,
 ) -> Result<Vec<Fetched>, FetchError> {
-    let client = match &policy.client {
-        Some(client) => client.clone(),
-        None => client().inspect_err(|_| gone.cancel())?,
-    };
+    let clients = clients(policy).inspect_err(|_| gone.cancel())?;
     // Without a staging directory there is nothing whose end could be waited for.
     let nothing_made = |error: &FetchError| {
         if !matches!(error, FetchError::Cancelled) {
@@ -123,7 +120,7 @@ async fn fetch_into(
     let context = Context {
         dirs,
         policy,
-        client,
+        clients,
         token,
         reporter,
         staging: Arc::new(staging),
@@ -203,15 +200,18 @@ async fn fetch_one(
     })
 }
 
-/// A client that neither decodes bodies, since digests are over what is sent, nor follows
-/// redirects, since each hop is judged and may need its own credential.
-fn client() -> Result<reqwest::Client, FetchError> {
-    reqwest::Client::builder()
-        .user_agent(concat!("worker-provisioner/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .no_gzip()
-        .referer(false)
-        .connect_timeout(CONNECT)
-        .build()
-        .map_err(FetchError::Client)
+/// Clients that neither decode bodies, since digests are over what is sent, nor follow redirects,
+/// since each hop is judged and may need its own credential.
+fn clients(policy: &Policy) -> Result<HttpClients, FetchError> {
+    let network = policy.network.clone();
+    if let Some(client) = &policy.client {
+        return Ok(HttpClients::with_client(network, client.clone()));
+    }
+    HttpClients::new(network, |builder| {
+        builder
+            .user_agent(concat!("worker-provisioner/", env!("CARGO_PKG_VERSION")))
+            .no_gzip()
+            .connect_timeout(CONNECT)
+    })
+    .map_err(FetchError::Client)
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use network_policy::{Refusal, SourcePolicy};
 use tokio_util::sync::CancellationToken;
 
 mod address;
@@ -229,8 +230,17 @@ pub async fn fetch(
     let _stop = stop.clone().drop_guard();
     let shown = without_secrets(&request.url);
     let work = async {
-        let rewritten = options.rewrites.apply(&request.url);
-        let address = Address::parse(&rewritten)?;
+        let policy = options.clients.policy();
+        let mut address = Address::parse(&request.url)?;
+        if address.is_listed(policy) {
+            address = Address::parse(&options.rewrites.apply(&request.url))?;
+        }
+        address
+            .check(policy, request.reference.object_id().is_some())
+            .map_err(|refusal| GitProblem::Refused {
+                url: shown.clone(),
+                refusal,
+            })?;
         let path = mirror::location(cache, &request.url)?;
         let fetch = Fetch {
             request,
@@ -285,5 +295,17 @@ async fn blocking<T: Send + 'static>(
         Ok(result) => result,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(_) => Err(GitProblem::Cancelled),
+    }
+}
+
+/// Judges where a repository is by what is written. What cannot be read is left to the fetch.
+pub(crate) fn check_place(
+    url: &str,
+    reference: &GitReference,
+    policy: &SourcePolicy,
+) -> Result<(), Refusal> {
+    match Address::parse(url) {
+        Ok(address) => address.check(policy, reference.object_id().is_some()),
+        Err(_) => Ok(()),
     }
 }

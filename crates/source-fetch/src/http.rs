@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use network_policy::HttpClients;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -31,7 +32,9 @@ const TICK: Duration = Duration::from_millis(50);
 /// One file to download.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Download<'a> {
-    pub(crate) client: &'a reqwest::Client,
+    pub(crate) clients: &'a HttpClients,
+    /// A strong digest says what must come.
+    pub(crate) is_pinned: bool,
     pub(crate) policy: &'a Policy,
     pub(crate) url: &'a Url,
     /// The source in words, without secrets.

@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 
-use crate::checksum::Expected;
+use network_policy::{Refusal, Scheme};
+
+use crate::checksum::{Algorithm, Expected};
 use crate::error::{FetchError, SignatureProblem};
 use crate::extract::Packing;
+use crate::git;
 use crate::policy::{Policy, SourceRequest};
 use crate::source::Location;
 
@@ -23,6 +26,10 @@ pub(crate) fn check(sources: &[SourceRequest], policy: &Policy) -> Result<(), Fe
                 vcs,
             });
         }
+        check_place(request, policy).map_err(|refusal| FetchError::Refused {
+            source_name: source.label(),
+            refusal,
+        })?;
         if !source.is_vcs() && request.checksums.is_empty() && !policy.allow_no_digest {
             return Err(FetchError::NoDigest {
                 source_name: source.label(),
@@ -43,6 +50,27 @@ pub(crate) fn check(sources: &[SourceRequest], policy: &Policy) -> Result<(), Fe
         }
     }
     Ok(())
+}
+
+/// Judges where a source is by what is written; names are judged when they are resolved.
+fn check_place(request: &SourceRequest, policy: &Policy) -> Result<(), Refusal> {
+    match request.source.location() {
+        Location::Local(_) | Location::OtherVcs { .. } => Ok(()),
+        Location::Http(url) => policy.network.check_url(url.url(), is_pinned(request)),
+        Location::File(_) => policy.network.check(Scheme::File, None, 0, false),
+        Location::Git(git) => git::check_place(git.url(), git.reference(), &policy.network),
+    }
+}
+
+/// Whether a digest that nobody can forge says what must come.
+pub(crate) fn is_pinned(request: &SourceRequest) -> bool {
+    request.checksums.iter().any(|checksum| {
+        !checksum.is_skip()
+            && !matches!(
+                checksum.algorithm,
+                Algorithm::Cksum | Algorithm::Md5 | Algorithm::Sha1
+            )
+    })
 }
 
 /// Tells whether makepkg would verify a signature: `integrity/verify_signature.sh`, `source_has_signatures`.

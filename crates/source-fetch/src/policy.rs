@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use network_policy::SourcePolicy;
+
 use crate::checksum::{Algorithm, Checksum};
 use crate::credential::Credentials;
 use crate::retry::Retry;
@@ -57,9 +59,13 @@ pub struct Directories {
 pub struct Policy {
     /// Client for every request; by default one built by this crate.
     ///
-    /// A client built elsewhere must refuse redirects from https to http and must not decode
-    /// bodies (`no_gzip`), because a digest is over the bytes the server sends.
+    /// A client built elsewhere must follow no redirects and must not decode bodies (`no_gzip`),
+    /// because each hop is judged and a digest is over the bytes the server sends. It resolves
+    /// names by itself, so only addresses that are written out are judged for it.
     pub client: Option<reqwest::Client>,
+    /// What may be asked, over what. By default what a recipe from a catalog may ask for: `https`
+    /// on the internet, and what a digest or commit id pins over `http` and `git`.
+    pub network: SourcePolicy,
     /// Use the cache alone.
     pub offline: bool,
     /// Accept sources without any digest (a source that says `SKIP` is always accepted).
@@ -88,6 +94,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             client: None,
+            network: SourcePolicy::default(),
             offline: false,
             allow_no_digest: false,
             parallel: 8,

@@ -159,7 +159,8 @@ async fn download(
 ) -> Result<Content, FetchError> {
     let label = request.source.label();
     let download = Download {
-        client: &context.client,
+        clients: &context.clients,
+        is_pinned: plan::is_pinned(request),
         policy: context.policy,
         url,
         label: &label,

@@ -105,7 +105,7 @@ async fn transfer(
             ..GitLimits::default()
         },
         offline: context.policy.offline,
-        ..GitOptions::new(context.client.clone())
+        ..GitOptions::new(context.clients.clone())
     };
     let wanted = GitRequest {
         url: source.url().to_owned(),

@@ -1,9 +1,11 @@
 //! Where a repository is, and by which way it is reached.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use url::Url;
+use network_policy::{Refusal, Scheme, SourcePolicy};
+use url::{Host, Url};
 
 use super::error::GitProblem;
 
@@ -82,6 +84,89 @@ impl Address {
             port: None,
             path: path.to_owned(),
         })
+    }
+}
+
+impl Address {
+    /// How it is reached, and at which host and port.
+    fn place(&self) -> (Scheme, Option<Host>, u16) {
+        let parsed = |host: &str| {
+            let name = host.rsplit('@').next().unwrap_or(host);
+            Host::parse(name).ok()
+        };
+        match self {
+            Self::Http(url) => {
+                let scheme = if url.scheme() == "https" {
+                    Scheme::Https
+                } else {
+                    Scheme::Http
+                };
+                let host = url.host().map(|host| host.to_owned());
+                (
+                    scheme,
+                    host,
+                    url.port_or_known_default().unwrap_or_default(),
+                )
+            }
+            Self::Ssh { host, port, .. } => (Scheme::Ssh, parsed(host), port.unwrap_or(22)),
+            Self::Daemon { host, port, .. } => (Scheme::Git, parsed(host), *port),
+            Self::Local(_) => (Scheme::File, None, 0),
+        }
+    }
+
+    /// Whether the operator has listed its host.
+    pub(super) fn is_listed(&self, policy: &SourcePolicy) -> bool {
+        let (_, host, port) = self.place();
+        host.is_some_and(|host| policy.is_listed(&borrowed(&host), port))
+    }
+
+    /// Judges it by what is written.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub(super) fn check(&self, policy: &SourcePolicy, is_pinned: bool) -> Result<(), Refusal> {
+        let (scheme, host, port) = self.place();
+        let host = host.as_ref().map(borrowed);
+        policy.check(scheme, host.as_ref(), port, is_pinned)
+    }
+
+    /// Resolves its host to addresses that may be connected to.
+    ///
+    /// # Errors
+    /// [`GitProblem::Refused`], [`GitProblem::Connection`].
+    pub(super) async fn resolve(
+        &self,
+        policy: &SourcePolicy,
+        shown: &str,
+    ) -> Result<Vec<SocketAddr>, GitProblem> {
+        let (_, host, port) = self.place();
+        let Some(host) = host else {
+            return Err(GitProblem::Refused {
+                url: shown.to_owned(),
+                refusal: Refusal::NoHost,
+            });
+        };
+        policy
+            .resolve(&borrowed(&host), port)
+            .await
+            .map_err(|source| match Refusal::in_chain(&source) {
+                Some(refusal) => GitProblem::Refused {
+                    url: shown.to_owned(),
+                    refusal: refusal.clone(),
+                },
+                None => GitProblem::Connection {
+                    url: shown.to_owned(),
+                    source,
+                },
+            })
+    }
+}
+
+fn borrowed(host: &Host) -> Host<&str> {
+    match host {
+        Host::Domain(name) => Host::Domain(name),
+        Host::Ipv4(address) => Host::Ipv4(*address),
+        Host::Ipv6(address) => Host::Ipv6(*address),
     }
 }
 

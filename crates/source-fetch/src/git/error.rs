@@ -22,6 +22,15 @@ pub enum GitProblem {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The place is none that the policy allows to ask.
+    #[error("`{url}` is refused")]
+    Refused {
+        /// The address.
+        url: String,
+        /// The rule, and the switch that would lift it.
+        #[source]
+        refusal: network_policy::Refusal,
+    },
     /// The server could not be reached, or broke the connection.
     #[error("the connection to `{url}` failed")]
     Connection {

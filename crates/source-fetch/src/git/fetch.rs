@@ -204,7 +204,9 @@ impl Fetch<'_> {
     }
 
     async fn attempt(&self, attempt: &Attempt) -> Result<(), GitProblem> {
-        let mut session = Session::open(&self.address, &self.shown, self.options).await?;
+        let is_pinned = self.request.reference.object_id().is_some();
+        let opening = Session::open(&self.address, is_pinned, &self.shown, self.options);
+        let mut session = opening.await?;
         if let Attempt::Commit { .. } = attempt
             && !session.can_want_any_commit()
         {

@@ -25,7 +25,10 @@ pub fn conversation(answers: &[u8]) {
     else {
         return;
     };
-    let mut options = GitOptions::new(reqwest::Client::new());
+    let mut options = GitOptions::new(network_policy::HttpClients::with_client(
+        network_policy::SourcePolicy::default(),
+        reqwest::Client::new(),
+    ));
     options.limits.references = 1_000;
     options.limits.received_bytes = 1 << 20;
     if let Err(problem) = runtime.block_on(converse(answers, &options)) {

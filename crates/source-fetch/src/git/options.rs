@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use network_policy::HttpClients;
 use reqwest::header::HeaderValue;
 use url::Url;
 
@@ -71,13 +72,15 @@ impl Default for GitLimits {
 /// Everything about git fetches that is not about one source.
 #[derive(Clone)]
 pub struct GitOptions {
-    /// The HTTP client. It must not follow redirects by itself (`redirect::Policy::none()`): git has its own rule.
-    pub client: reqwest::Client,
+    /// The HTTP clients, and what they may ask, which holds for the other ways to a repository too.
+    pub clients: HttpClients,
     /// Where credentials come from; user information inside a URL comes first.
     pub credentials: Option<Arc<dyn GitCredentials>>,
     /// The `ssh` program and its arguments; `ssh` from `PATH` by default.
     pub ssh: Vec<OsString>,
-    /// Address rewriting from the person's git configuration.
+    /// Address rewriting from the person's git configuration. It is for addresses of listed hosts
+    /// alone ([`SourcePolicy::allow_host`](network_policy::SourcePolicy::allow_host)), as what it
+    /// leads to may hold a token.
     pub rewrites: UrlRewrites,
     /// How hard to try when the connection breaks or the server is busy.
     pub retry: Retry,
@@ -88,10 +91,10 @@ pub struct GitOptions {
 }
 
 impl GitOptions {
-    /// Defaults around a client: no credentials, no rewriting, online.
-    pub fn new(client: reqwest::Client) -> Self {
+    /// Defaults around clients: no credentials, no rewriting, online.
+    pub fn new(clients: HttpClients) -> Self {
         Self {
-            client,
+            clients,
             credentials: None,
             ssh: vec!["ssh".into()],
             rewrites: UrlRewrites::default(),

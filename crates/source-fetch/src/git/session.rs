@@ -63,10 +63,11 @@ impl Session {
     /// Connects and reads the capabilities.
     pub(super) async fn open(
         address: &Address,
+        is_pinned: bool,
         shown: &str,
         options: &GitOptions,
     ) -> Result<Self, GitProblem> {
-        let transport = Transport::connect(address, shown, options).await?;
+        let transport = Transport::connect(address, is_pinned, shown, options).await?;
         Self::over(transport, options).await
     }
 

@@ -35,15 +35,27 @@ impl Transport {
     /// Connects and asks for protocol version 2; the advertisement is then next on [`Transport::reader`].
     pub(super) async fn connect(
         address: &Address,
+        is_pinned: bool,
         shown: &str,
         options: &GitOptions,
     ) -> Result<Self, GitProblem> {
         match address {
-            Address::Http(url) => http::HttpTransport::connect(url, shown, options)
+            Address::Http(url) => http::HttpTransport::connect(url, is_pinned, shown, options)
                 .await
                 .map(Self::Http),
             Address::Ssh { host, port, path } => {
-                let (process, writer, reader) = ssh::spawn(host, *port, path, shown, options)?;
+                let policy = options.clients.policy();
+                // A name of the person's ssh configuration need not resolve; a listed host is asked
+                // whatever its address is.
+                let address = if address.is_listed(policy) {
+                    None
+                } else {
+                    let resolving = address.resolve(policy, shown);
+                    let found = timeout(options.limits.idle, shown, resolving).await??;
+                    found.first().map(std::net::SocketAddr::ip)
+                };
+                let (process, writer, reader) =
+                    ssh::spawn((host, *port, path), address, shown, options)?;
                 Ok(Self::stream(
                     Box::new(writer),
                     Box::new(reader),
@@ -53,12 +65,11 @@ impl Transport {
                 ))
             }
             Address::Daemon { host, port, path } => {
-                let connection = timeout(
-                    options.limits.idle,
-                    shown,
-                    tokio::net::TcpStream::connect((host.trim_matches(['[', ']']), *port)),
-                )
-                .await?;
+                let policy = options.clients.policy();
+                let resolving = address.resolve(policy, shown);
+                let found = timeout(options.limits.idle, shown, resolving).await??;
+                let connecting = tokio::net::TcpStream::connect(found.as_slice());
+                let connection = timeout(options.limits.idle, shown, connecting).await?;
                 let (reader, mut writer) = connection
                     .map_err(|source| GitProblem::Connection {
                         url: shown.to_owned(),

@@ -226,7 +226,14 @@ impl Download<'_> {
         let _ = bare.set_username("");
         let _ = bare.set_password(None);
         bare.set_fragment(None);
-        let mut request = self.client.get(bare);
+        let refused = |refusal| {
+            Failure::Fatal(FetchError::Refused {
+                source_name: self.label.to_owned(),
+                refusal,
+            })
+        };
+        let client = self.clients.client(&bare, self.is_pinned).await;
+        let mut request = client.map_err(refused)?.get(bare.clone());
         let credentials = &self.policy.credentials;
         match credentials
             .authorization(url, self.url)
@@ -243,13 +250,18 @@ impl Download<'_> {
         match tokio::time::timeout(limit, request.send()).await {
             Err(_) => Err(Failure::Passing(TransferProblem::Idle { limit }, None)),
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) if error.is_builder() => Err(Failure::Final(
-                TransferProblem::Connection(error.without_url()),
-            )),
-            Ok(Err(error)) => Err(Failure::Passing(
-                TransferProblem::Connection(error.without_url()),
-                None,
-            )),
+            Ok(Err(error)) => {
+                if let Some(refusal) = self.clients.refusal(&bare, &error) {
+                    return Err(refused(refusal));
+                }
+                let is_final = error.is_builder();
+                let problem = TransferProblem::Connection(error.without_url());
+                Err(if is_final {
+                    Failure::Final(problem)
+                } else {
+                    Failure::Passing(problem, None)
+                })
+            }
         }
     }
 }

@@ -210,7 +210,16 @@ impl World {
     pub fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("start")).unwrap();
-        let mut policy = Policy::default();
+        // All of these servers are on this machine.
+        let mut policy = Policy {
+            network: network_policy::SourcePolicy::default()
+                .allow_host("127.0.0.1".parse().unwrap())
+                .allow_host("localhost".parse().unwrap())
+                .allow_insecure(true)
+                .allow_ssh(true)
+                .allow_files(true),
+            ..Policy::default()
+        };
         policy.http.backoff = Duration::from_millis(1);
         policy.http.max_backoff = Duration::from_secs(2);
         policy.http.attempts = 3;

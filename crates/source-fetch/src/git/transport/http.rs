@@ -17,6 +17,8 @@ const QUERY: &str = "service=git-upload-pack";
 pub(crate) struct HttpTransport {
     base: Url,
     authorization: Option<HeaderValue>,
+    /// A full commit id says what must come.
+    is_pinned: bool,
     reader: PacketReader,
     options: GitOptions,
     shown: String,
@@ -25,6 +27,7 @@ pub(crate) struct HttpTransport {
 impl HttpTransport {
     pub(super) async fn connect(
         url: &Url,
+        is_pinned: bool,
         shown: &str,
         options: &GitOptions,
     ) -> Result<Self, GitProblem> {
@@ -43,13 +46,14 @@ impl HttpTransport {
                     .as_ref()
                     .and_then(|c| c.authorization(&base, &first)),
             };
-            let request = options
-                .client
-                .get(info_refs(&base))
+            let asked = info_refs(&base);
+            let request = client(options, &asked, is_pinned, shown)
+                .await?
+                .get(asked.clone())
                 .header(ACCEPT, "*/*")
                 .header("Git-Protocol", "version=2")
                 .header("Pragma", "no-cache");
-            let response = send(request, authorization.as_ref(), shown, options).await?;
+            let response = send(request, &asked, authorization.as_ref(), shown, options).await?;
             if response.status().is_redirection() {
                 base = redirected(&base, &response, shown)?;
                 continue;
@@ -62,6 +66,7 @@ impl HttpTransport {
             return Ok(Self {
                 base,
                 authorization,
+                is_pinned,
                 reader: PacketReader::new(Body::Http(response), shown, options),
                 options: options.clone(),
                 shown: shown.to_owned(),
@@ -81,10 +86,9 @@ impl HttpTransport {
     pub(super) async fn post(&mut self, body: Vec<u8>, version_2: bool) -> Result<(), GitProblem> {
         let mut target = self.base.clone();
         target.set_path(&format!("{}/git-upload-pack", trimmed(&self.base)));
-        let mut request = self
-            .options
-            .client
-            .post(target)
+        let mut request = client(&self.options, &target, self.is_pinned, &self.shown)
+            .await?
+            .post(target.clone())
             .header(CONTENT_TYPE, "application/x-git-upload-pack-request")
             .header(ACCEPT, "application/x-git-upload-pack-result")
             .body(body);
@@ -93,6 +97,7 @@ impl HttpTransport {
         }
         let response = send(
             request,
+            &target,
             self.authorization.as_ref(),
             &self.shown,
             &self.options,
@@ -173,8 +178,24 @@ fn location(response: &Response) -> String {
     ))
 }
 
+async fn client<'a>(
+    options: &'a GitOptions,
+    url: &Url,
+    is_pinned: bool,
+    shown: &str,
+) -> Result<&'a reqwest::Client, GitProblem> {
+    let client = options.clients.client(url, is_pinned);
+    timeout(options.limits.idle, shown, client)
+        .await?
+        .map_err(|refusal| GitProblem::Refused {
+            url: shown.to_owned(),
+            refusal,
+        })
+}
+
 async fn send(
     request: RequestBuilder,
+    asked: &Url,
     authorization: Option<&HeaderValue>,
     shown: &str,
     options: &GitOptions,
@@ -185,9 +206,15 @@ async fn send(
     };
     timeout(options.limits.idle, shown, request.send())
         .await?
-        .map_err(|source| GitProblem::Http {
-            url: shown.to_owned(),
-            source: source.without_url(),
+        .map_err(|source| match options.clients.refusal(asked, &source) {
+            Some(refusal) => GitProblem::Refused {
+                url: shown.to_owned(),
+                refusal,
+            },
+            None => GitProblem::Http {
+                url: shown.to_owned(),
+                source: source.without_url(),
+            },
         })
 }
 

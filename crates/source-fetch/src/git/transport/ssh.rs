@@ -1,5 +1,6 @@
 //! `git+ssh` through the person's own `ssh` program, with its agent, configuration and known hosts.
 
+use std::net::IpAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -19,9 +20,8 @@ pub(crate) struct Process {
 }
 
 pub(super) fn spawn(
-    host: &str,
-    port: Option<u16>,
-    path: &str,
+    (host, port, path): (&str, Option<u16>, &str),
+    address: Option<IpAddr>,
     shown: &str,
     options: &GitOptions,
 ) -> Result<(Process, ChildStdin, ChildStdout), GitProblem> {
@@ -46,6 +46,18 @@ pub(super) fn spawn(
         .env_remove("SSH_ASKPASS_REQUIRE");
     if let Some(port) = port {
         command.args(["-p", &port.to_string()]);
+    }
+    if let Some(address) = address {
+        // The judged address and no other; its key is still that of the name.
+        let name = host.rsplit('@').next().unwrap_or(host);
+        let known_as = match port {
+            None | Some(22) => name.to_owned(),
+            Some(port) => format!("[{name}]:{port}"),
+        };
+        command
+            .args(["-o", &format!("HostName={address}")])
+            .args(["-o", &format!("HostKeyAlias={known_as}")])
+            .args(["-o", "CheckHostIP=no"]);
     }
     let mut child = command
         .args(["--", host])

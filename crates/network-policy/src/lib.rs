@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
+
+mod address;
+mod clients;
+mod policy;
+mod refusal;
+mod rule;
+
+pub use address::{AddressKind, kind_of};
+pub use clients::HttpClients;
+pub use policy::{Scheme, SourcePolicy};
+pub use policy::{is_loopback, may_carry_secrets};
+pub use refusal::Refusal;
+pub use rule::{HostRule, HostRuleError};
