@@ -68,6 +68,8 @@ impl Site {
         let mut config = Config::from_env();
         config.catalog_urls = vec![sample().catalog_url()];
         config.backend = Some(WorkerType::Cpu);
+        config.source_hosts = sample::source_hosts();
+        config.insecure_sources = true;
         config.bin_dir = Some(root.path().join("bin"));
         config.cache_dir = root.path().join("cache");
         config.data_dir = root.path().join("data");

@@ -30,6 +30,12 @@ const BIN_RECIPE: &str = include_str!("../fixtures/recipes/sample-worker-rbee-bi
 const V1_RECIPE: &str = include_str!("../fixtures/recipes/sample-worker-rbee-cpu.PKGBUILD");
 const SLOW_RECIPE: &str = include_str!("../fixtures/recipes/sample-worker-slow-git.PKGBUILD");
 
+/// The hosts that the sample recipes fetch from, for configurations and `--allow-source-host`.
+pub fn source_hosts() -> Vec<network_policy::HostRule> {
+    let own = url::Host::Ipv4(std::net::Ipv4Addr::LOCALHOST);
+    vec![network_policy::HostRule::new(own, None)]
+}
+
 /// How the sample world is set up.
 #[derive(Debug, Clone)]
 pub struct SampleOptions {

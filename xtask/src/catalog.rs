@@ -32,7 +32,7 @@ impl Catalog {
         println!("catalog, first generation:  {}", sample.v1_catalog_url());
         println!("workers: {}", sample.worker_ids().join(", "));
         println!(
-            "try: cargo xtask provision {} --catalog {}",
+            "try: cargo xtask provision {} --catalog {} --allow-source-host 127.0.0.1",
             e2e_tests::sample::WORKER,
             sample.catalog_url()
         );

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 
 use anyhow::{Context as _, Result, bail};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use network_policy::SourcePolicy;
 use pkgbuild_syntax::{Arch, Environment, Package, evaluate, parse};
 use serde_json::{Value, json};
 use source_fetch::{
@@ -17,6 +18,7 @@ use source_fetch::{
 };
 
 use crate::interrupt;
+use crate::sources::SourceSwitches;
 use crate::srcinfo::with_files;
 
 /// Fetch, verify and extract the sources of a recipe.
@@ -45,6 +47,8 @@ pub(crate) struct Fetch {
     /// Use the cache alone.
     #[arg(long)]
     offline: bool,
+    #[command(flatten)]
+    sources: SourceSwitches,
     /// One JSON event a line on standard output; the last line is the result or the error.
     #[arg(long)]
     json: bool,
@@ -59,7 +63,16 @@ impl Fetch {
             cache: self.cache()?,
             startdir: folder_of(&self.file).to_owned(),
         };
+        // A recipe of one's own may name one's own files.
+        let mut network = SourcePolicy::default()
+            .allow_files(true)
+            .allow_insecure(self.sources.allow_insecure_sources)
+            .allow_ssh(self.sources.allow_ssh_sources);
+        for rule in &self.sources.allow_source_host {
+            network = network.allow_host(rule.clone());
+        }
         let policy = Policy {
+            network,
             offline: self.offline,
             keyring: self.keyring.clone(),
             valid_pgp_keys,

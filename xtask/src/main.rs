@@ -13,6 +13,7 @@ mod lint;
 mod picture;
 mod provision;
 mod soak;
+mod sources;
 mod srcinfo;
 mod workers;
 

@@ -48,6 +48,11 @@ impl Picture {
                 "source",
             ])
             .args(["--catalog", &sample.catalog_url()])
+            .args([
+                "--allow-source-host",
+                "127.0.0.1",
+                "--allow-insecure-sources",
+            ])
             .arg("--bin-dir")
             .arg(home.join(".local/bin"))
             .arg("--cache-dir")

@@ -13,6 +13,7 @@ use worker_provisioner::{
     Verification, WorkerProvisioner,
 };
 
+use crate::sources::SourceSwitches;
 use crate::{display, interrupt};
 
 /// The exit codes, as `--help` tells them.
@@ -89,6 +90,8 @@ pub(crate) struct Provision {
     /// it that is stored already.
     #[arg(long)]
     replace: bool,
+    #[command(flatten)]
+    sources: SourceSwitches,
     /// Build again although nothing has changed, and replace a foreign file of that name.
     #[arg(long)]
     force: bool,
@@ -234,6 +237,11 @@ impl Provision {
         if self.skippgpcheck {
             config.signatures = SignaturePolicy::Skip;
         }
+        config
+            .source_hosts
+            .clone_from(&self.sources.allow_source_host);
+        config.insecure_sources = self.sources.allow_insecure_sources;
+        config.ssh_sources = self.sources.allow_ssh_sources;
         config.recipe_env.extend(self.set_env.iter().cloned());
         config
     }

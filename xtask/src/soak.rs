@@ -242,6 +242,8 @@ fn config(folder: &Path, catalog: &CatalogServer) -> Result<Config> {
     let mut config = Config::from_env();
     config.catalog_urls = vec![catalog.base_url()];
     config.catalog_token = None;
+    config.source_hosts = e2e_tests::sample::source_hosts();
+    config.insecure_sources = true;
     config.backend = Some(WorkerType::Cpu);
     config.bin_dir = Some(folder.join("bin"));
     config.cache_dir = folder.join("cache");

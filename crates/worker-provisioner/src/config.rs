@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use build_sandbox::{Isolation, IsolationChoice};
 use catalog_client::{Token, WorkerType};
+use network_policy::HostRule;
 
 use crate::receipt::Verification;
 
@@ -104,6 +105,7 @@ pub enum BackendPolicy {
 /// [`Config::new`] reads no environment; [`Config::from_env`] is the one function that does.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Config {
     /// Base URLs of the catalog and its mirrors, tried in order.
     pub catalog_urls: Vec<String>,
@@ -159,6 +161,15 @@ pub struct Config {
     pub minimum_isolation: Isolation,
     /// How a worker's entry and recipe must have come to be used.
     pub catalog_transport: TransportPolicy,
+    /// Hosts that recipes may fetch from whatever their address is, this machine's own and those of
+    /// its network included; the person's git configuration applies to them alone. The catalog's
+    /// own origin is always allowed.
+    pub source_hosts: Vec<HostRule>,
+    /// Whether recipes may fetch over `http` and `git` what no sha2 or blake2 digest and no full
+    /// commit id pins.
+    pub insecure_sources: bool,
+    /// Whether recipes may fetch over ssh, with the person's own keys and agent.
+    pub ssh_sources: bool,
     /// `OpenPGP` certificates, armoured or binary, that signatures are verified with; a recipe that
     /// asks for that needs them.
     pub keyring: Option<PathBuf>,
@@ -204,6 +215,9 @@ impl Config {
             minimum_verification: Verification::Nothing,
             minimum_isolation: Isolation::Group,
             catalog_transport: TransportPolicy::default(),
+            source_hosts: Vec::new(),
+            insecure_sources: false,
+            ssh_sources: false,
             keyring: None,
             signatures: SignaturePolicy::Verify,
             trial: true,

@@ -42,6 +42,7 @@ pub use contract::{Artifact, ArtifactCatalog, ArtifactProvisioner, ArtifactStatu
 pub use dependencies::MissingDependency;
 pub use error::{BinaryProblem, ProvisionError};
 pub use filesystem_catalog::FilesystemCatalog;
+pub use network_policy::HostRule;
 pub use progress::{
     BACKLOG, BACKLOG_BYTES, EVENT_VERSION, Happening, OutputStream, ProvisionEvent, ProvisionPhase,
     Reporter, Subscription, Unit,

@@ -8,6 +8,7 @@ use build_sandbox::{
     BuildFlags, BuildSpec, Declarations, Isolation, Mount, NetworkPolicy, Phase, Sandbox,
 };
 use catalog_client::{Answer, Architecture, CatalogConfig, Freshness};
+use network_policy::SourcePolicy;
 use pkgbuild_syntax::{Environment, Uname};
 use source_fetch::{
     Checksum, Directories, Expired, Fetched, GitReference, Location, Origin, Policy, Source,
@@ -252,11 +253,31 @@ pub(crate) fn directories(config: &Config, workspace: &Workspace) -> Directories
 pub(crate) fn fetch_policy(config: &Config, package: &EvaluatedPackage) -> Policy {
     Policy {
         offline: config.offline,
+        network: source_policy(config),
         keyring: config.keyring.clone(),
         valid_pgp_keys: package.resolved.validpgpkeys.clone(),
         skip_pgp_check: config.signatures == SignaturePolicy::Skip,
         ..Policy::default()
     }
+}
+
+/// What a recipe from the catalog may make this machine ask.
+fn source_policy(config: &Config) -> SourcePolicy {
+    let mut policy = SourcePolicy::default()
+        .allow_insecure(config.insecure_sources)
+        .allow_ssh(config.ssh_sources);
+    for rule in &config.source_hosts {
+        policy = policy.allow_host(rule.clone());
+    }
+    // One that is no URL is refused by the catalog's client.
+    for url in config
+        .catalog_urls
+        .iter()
+        .filter_map(|url| url.trim().parse().ok())
+    {
+        policy = policy.allow_origin(&url);
+    }
+    policy
 }
 
 /// What is told of a fetch.

@@ -10,6 +10,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 use build_sandbox::{BuildSpec, Event, Isolation, IsolationChoice, Network, Sandbox, Writable};
 use clap::{Args, Subcommand, ValueEnum};
+use network_policy::SourcePolicy;
 use source_fetch::{
     Checksum, Directories, ExtractLimits, HttpPolicy, Policy, SourceRequest, fetch_all,
 };
@@ -190,6 +191,12 @@ impl Fetch {
             startdir: self.root.clone(),
         };
         let policy = Policy {
+            // The bench's own servers.
+            network: e2e_tests::sample::source_hosts()
+                .into_iter()
+                .fold(SourcePolicy::default(), SourcePolicy::allow_host)
+                .allow_insecure(true)
+                .allow_files(true),
             http: HttpPolicy::default(),
             extract: ExtractLimits {
                 // The inputs are made up and pack better than what is met outside.

@@ -75,6 +75,8 @@ impl ProvisionCase {
         let mut config = Config::from_env();
         config.catalog_urls = vec![self.catalog.clone()];
         config.catalog_token = None;
+        config.source_hosts = e2e_tests::sample::source_hosts();
+        config.insecure_sources = true;
         config.backend = Some(WorkerType::Cpu);
         config.flavor = if self.source {
             FlavorPreference::Source

@@ -211,6 +211,8 @@ impl Scenario {
         let mut config = Config::from_env();
         config.catalog_urls = vec![self.catalog_url.clone()];
         config.catalog_token = None;
+        config.source_hosts = e2e_tests::sample::source_hosts();
+        config.insecure_sources = true;
         config.backend = Some(WorkerType::Cpu);
         config.flavor = self.flavor;
         config.bin_dir = Some(folder.join("bin"));

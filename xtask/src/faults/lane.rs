@@ -207,6 +207,11 @@ impl<'w> Lane<'w> {
         command
             .args(["--catalog", &url, "--from", flavor.argument()])
             .args(["--set-env", &format!("{name}={value}")])
+            .args([
+                "--allow-source-host",
+                "127.0.0.1",
+                "--allow-insecure-sources",
+            ])
             .arg("--bin-dir")
             .arg(self.site.folder("bin"))
             .arg("--cache-dir")
