@@ -4,7 +4,10 @@ use network_policy::HostRule;
 
 /// The switches of commands that fetch sources.
 #[derive(Debug, Clone, clap::Args)]
-#[allow(clippy::struct_field_names, reason = "they are the names of the switches")]
+#[allow(
+    clippy::struct_field_names,
+    reason = "they are the names of the switches"
+)]
 pub(crate) struct SourceSwitches {
     /// A host that sources may come from whatever its address is, such as 127.0.0.1:8080; may be
     /// repeated.

@@ -1,5 +1,6 @@
 //! The catalog's base URLs, with their credentials kept apart.
 
+use network_policy::may_carry_secrets;
 use url::{Origin, Url};
 
 use crate::config::{CatalogConfig, OtherOrigins, Token};
@@ -173,13 +174,31 @@ impl Bases {
         self.any || self.of(url).is_some() || self.others.contains(&url.origin())
     }
 
-    /// The `Authorization` header for a URL: only base URLs get one.
+    /// The base URL whose credentials go with a request for a URL: over TLS, or to this machine
+    /// itself. The token was given for the first base URL and is no mirror's.
+    fn trusted(&self, url: &Url) -> Option<&Base> {
+        let base = self.of(url).filter(|_| may_carry_secrets(url))?;
+        let is_given_for = base.basic.is_some() || base.url.origin() == self.first().url.origin();
+        is_given_for.then_some(base)
+    }
+
+    /// The base URLs that get no credentials although there are some.
+    pub(crate) fn withheld(&self) -> Vec<String> {
+        let has_some = |base: &&Base| self.token.is_some() || base.basic.is_some();
+        self.iter()
+            .filter(has_some)
+            .filter(|base| self.trusted(&base.url).is_none())
+            .map(Base::shown)
+            .collect()
+    }
+
+    /// The `Authorization` header for a URL: only trusted base URLs get one.
     pub(crate) fn authorize(
         &self,
         url: &Url,
         request: reqwest::RequestBuilder,
     ) -> reqwest::RequestBuilder {
-        match (self.of(url), &self.token) {
+        match (self.trusted(url), &self.token) {
             (
                 Some(Base {
                     basic: Some((user, password)),
@@ -194,7 +213,7 @@ impl Bases {
 
     /// What the answer for a URL may depend on beside the URL: the credentials sent with it.
     pub(crate) fn identity(&self, url: &Url) -> String {
-        match (self.of(url), &self.token) {
+        match (self.trusted(url), &self.token) {
             (
                 Some(Base {
                     basic: Some((user, password)),
@@ -252,6 +271,36 @@ mod tests {
         ] {
             let url = Url::parse(url).unwrap();
             assert!(bases.allows(&url));
+            let request = bases.authorize(&url, http.get(url.clone())).build();
+            let headers = request.unwrap().headers().clone();
+            assert_eq!(headers.contains_key("authorization"), sent, "{url}");
+            assert_eq!(bases.identity(&url).is_empty(), !sent, "{url}");
+        }
+    }
+
+    #[test]
+    fn secrets_go_neither_in_clear_nor_to_mirrors() {
+        let urls = [
+            "http://127.0.0.1:8787",
+            "https://mirror.example",
+            "http://user:secret@plain.example",
+            "https://user:secret@other.example",
+        ];
+        let with_token = bases(&CatalogConfig {
+            token: Some(Token::new("sesame")),
+            ..CatalogConfig::new([urls[0], urls[1]])
+        });
+        assert_eq!(with_token.withheld(), ["https://mirror.example"]);
+        let with_users = bases(&CatalogConfig::new(urls));
+        assert_eq!(with_users.withheld(), ["http://plain.example"]);
+        let http = reqwest::Client::new();
+        for (bases, url, sent) in [
+            (&with_token, "http://127.0.0.1:8787/x", true),
+            (&with_token, "https://mirror.example/x", false),
+            (&with_users, "http://plain.example/x", false),
+            (&with_users, "https://other.example/x", true),
+        ] {
+            let url = Url::parse(url).unwrap();
             let request = bases.authorize(&url, http.get(url.clone())).build();
             let headers = request.unwrap().headers().clone();
             assert_eq!(headers.contains_key("authorization"), sent, "{url}");

@@ -53,7 +53,7 @@ impl CatalogClient {
     /// work.
     pub fn new(config: CatalogConfig) -> Result<Self, CatalogError> {
         let bases = Bases::new(&config)?;
-        let http = transport::client(&config)?;
+        let (http, own) = transport::clients(&config)?;
         Ok(Self {
             fetcher: Arc::new(Fetcher {
                 store: config
@@ -63,6 +63,7 @@ impl CatalogClient {
                 offline: config.offline,
                 exchange: Exchange {
                     http,
+                    own,
                     bases,
                     limits: config.limits,
                     user_agent: config.user_agent,
@@ -81,6 +82,12 @@ impl CatalogClient {
         cancel: &CancellationToken,
     ) -> Result<Answer<WorkerList>, CatalogError> {
         unless_cancelled(cancel, self.fetch_list()).await
+    }
+
+    /// The base URLs that the configured secret is not sent to: it goes over TLS or to this machine
+    /// itself, and the token to the first base URL alone.
+    pub fn withheld(&self) -> Vec<String> {
+        self.fetcher.exchange.bases.withheld()
     }
 
     /// The list as it was last kept in the cache folder, however old; nobody is asked.

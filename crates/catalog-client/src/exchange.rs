@@ -4,6 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use network_policy::is_loopback;
 use reqwest::header::{self, HeaderMap};
 use url::Url;
 
@@ -19,6 +20,8 @@ const ERROR_BYTES: u64 = 64 << 10;
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) http: reqwest::Client,
+    /// For this machine itself: a proxy in between could read what is sent.
+    pub(crate) own: reqwest::Client,
     pub(crate) bases: Bases,
     pub(crate) limits: Limits,
     pub(crate) user_agent: String,
@@ -112,8 +115,9 @@ impl Exchange {
         // A redirect may carry a user name; it is not ours to send.
         let _ = clean.set_username("");
         let _ = clean.set_password(None);
-        let request = self
-            .http
+        let is_own = clean.host().is_some_and(|host| is_loopback(&host));
+        let client = if is_own { &self.own } else { &self.http };
+        let request = client
             .get(clean)
             .headers(headers.clone())
             .header(header::USER_AGENT, &self.user_agent);

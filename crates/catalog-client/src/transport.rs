@@ -6,7 +6,18 @@ use reqwest::redirect::Policy;
 use crate::config::{CatalogConfig, Proxy};
 use crate::error::CatalogError;
 
-pub(crate) fn client(config: &CatalogConfig) -> Result<reqwest::Client, CatalogError> {
+/// The client for everywhere, and the one for this machine itself, which goes through no proxy.
+pub(crate) fn clients(
+    config: &CatalogConfig,
+) -> Result<(reqwest::Client, reqwest::Client), CatalogError> {
+    let direct = CatalogConfig {
+        proxy: Proxy::None,
+        ..config.clone()
+    };
+    Ok((client(config)?, client(&direct)?))
+}
+
+fn client(config: &CatalogConfig) -> Result<reqwest::Client, CatalogError> {
     if HeaderValue::from_str(&config.user_agent).is_err() || config.user_agent.trim().is_empty() {
         return Err(CatalogError::Config {
             setting: "user_agent",

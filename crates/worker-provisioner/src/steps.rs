@@ -130,6 +130,13 @@ impl Run {
             .worker_id
             .parse()
             .map_err(|source| self.catalog_error(source))?;
+        for place in self.shared.catalog.withheld() {
+            let text = format!(
+                "the catalog's secret is not sent to `{place}`: it goes only where it was given \
+                 for, over TLS or to this machine"
+            );
+            self.emitter.warn(ProvisionPhase::Metadata, text);
+        }
         let answer = self.shared.catalog.get(&id, &self.cancel).await;
         let offered = &self.shared.offered;
         if let Err(CatalogError::NotFound { available, .. }) = &answer
