@@ -23,8 +23,8 @@ pub use evaluate::{
 };
 pub use lint::{Code, Diagnostic, Edit, Severity, fixed, lint};
 pub use package::{
-    Algorithm, Array, ArrayField, ArrayKey, Checksum, Metadata, Overrides, Package, PackageError,
-    ResolvedPackage, ResolvedSource, StringField, UnknownField, Value as FieldValue,
+    Algorithm, Array, ArrayField, ArrayKey, Checksum, FieldChange, Metadata, Overrides, Package,
+    PackageError, ResolvedPackage, ResolvedSource, StringField, UnknownField, Value as FieldValue,
 };
 pub use parse::{MAX_DEPTH, MAX_LENGTH, Parse, ParseWord, parse, parse_word};
 pub use span::{LineIndex, Place, Position, Span};

@@ -1,5 +1,6 @@
 //! The package model: what a recipe says, field by field.
 
+mod difference;
 mod error;
 mod extract;
 mod field;
@@ -10,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::difference::FieldChange;
 pub use self::error::PackageError;
 pub(crate) use self::extract::{Recipe, is_space};
 pub use self::field::{Algorithm, ArrayField, ArrayKey, StringField, UnknownField};

@@ -50,6 +50,20 @@ fn a_recipe_that_was_read_to_its_end_did_not_leave() {
 }
 
 #[test]
+fn a_value_knows_where_it_comes_from() {
+    let text = "v=(a)\nv=(b)\nw=1\nv+=(c)\nv[5]=d\nif true; then v+=(e); fi\ns=x\ns+=y\nu=1; u=2\n";
+    let evaluation = run(text);
+    let origins = |name: &str| -> Vec<&str> {
+        let spans = evaluation.origins(name);
+        spans.into_iter().map(|span| &text[span.range()]).collect()
+    };
+    assert_eq!(origins("v"), ["v=(b)", "v+=(c)", "v[5]=d", "v+=(e)"]);
+    assert_eq!(origins("s"), ["s=x", "s+=y"]);
+    assert_eq!(origins("u"), ["u=2"]);
+    assert!(origins("CARCH").is_empty());
+}
+
+#[test]
 fn the_architecture_brings_its_target() {
     for (carch, chost) in [
         ("aarch64", Some("aarch64-unknown-linux-gnu")),

@@ -59,6 +59,31 @@ fn a_replaced_list_is_that_of_every_architecture() {
 }
 
 #[test]
+fn packages_compare_whatever_they_were_read_from() {
+    let text = "pkgname=(a b)\npkgver=1\npkgrel=2\narch=(x86_64)\npkgdesc='a   b'\ndepends=(x)\n\
+                package_a() { depends+=(w); }\npackage_b() { url=u; }\n";
+    let old = package(text);
+    let read = Package::from_srcinfo(&old.srcinfo().unwrap()).unwrap();
+    assert_ne!(old, read);
+    assert_eq!(old.difference(&read), []);
+    let new = package(&text.replace("(w)", "(w v)").replace("pkgrel=2", "pkgrel=3"));
+    let found: Vec<_> = read
+        .difference(&new)
+        .into_iter()
+        .map(|change| (change.pkgname, change.field, change.after))
+        .collect();
+    let a = Some("a".to_owned());
+    let list = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    assert_eq!(
+        found,
+        [
+            (None, "pkgrel".to_owned(), list(&["3"])),
+            (a, "depends".to_owned(), list(&["x", "w", "v"])),
+        ]
+    );
+}
+
+#[test]
 fn srcinfo_may_lack_blanks_and_have_a_mark() {
     let read =
         Package::from_srcinfo("\u{feff}pkgbase=demo\n\tpkgver =1\n\tpkgrel= 2\npkgname=demo\n");

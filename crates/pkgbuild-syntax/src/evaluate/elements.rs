@@ -89,6 +89,7 @@ impl Shell {
     ) -> Result<(), Stop> {
         self.check_writable(name)?;
         let variable = self.slot(name);
+        let earlier = variable.origins().filter(|_| append);
         let attributes = variable.attributes;
         let content = match std::mem::take(&mut variable.content) {
             Content::Dynamic(reason) if append => {
@@ -115,7 +116,11 @@ impl Shell {
             self.slot(name).content = content;
             return Ok(());
         }
-        self.replace(name, content)
+        self.replace(name, content)?;
+        if let Some(earlier) = earlier {
+            self.slot(name).earlier = earlier;
+        }
+        Ok(())
     }
 
     fn array_content(

@@ -73,6 +73,19 @@ impl Evaluation {
             .map(|variable| variable.span)
     }
 
+    /// The commands whose assignments make what a variable holds, oldest first: the last plain one and
+    /// what added to it or set single elements since. Empty for a variable that the recipe did not
+    /// assign.
+    pub fn origins(&self, name: &str) -> Vec<Span> {
+        let assigned = self.variable(name).filter(|variable| !variable.inherited);
+        let Some(variable) = assigned else {
+            return Vec::new();
+        };
+        let mut spans = variable.earlier.clone();
+        spans.push(variable.span);
+        spans
+    }
+
     /// The names of all set variables that the recipe assigned, sorted.
     pub fn variables(&self) -> Vec<&str> {
         let variables = self.shell.state.scopes[0].variables.iter();

@@ -48,8 +48,37 @@ pub(crate) struct Variable {
     pub(crate) attributes: Attributes,
     /// The last assignment.
     pub(crate) span: Span,
+    /// The assignments that it adds to, oldest first.
+    pub(crate) earlier: Vec<Span>,
     /// Not assigned by the recipe.
     pub(crate) inherited: bool,
+}
+
+/// How many assignments to one variable are remembered.
+const MAX_ORIGINS: usize = 1_000;
+
+impl Variable {
+    /// Where it was assigned, when the recipe did.
+    pub(crate) fn origins(&self) -> Option<Vec<Span>> {
+        let was_set = !self.inherited && !matches!(self.content, Content::Unset);
+        was_set.then(|| {
+            let kept = self.earlier.iter().take(MAX_ORIGINS);
+            kept.copied().chain([self.span]).collect()
+        })
+    }
+
+    /// Notes where it is assigned; `adds` when what it holds stays in part.
+    pub(crate) fn assigned_at(&mut self, span: Span, adds: bool) {
+        let was_set = !self.inherited && !matches!(self.content, Content::Unset);
+        if adds && was_set {
+            if self.span != span && self.earlier.len() < MAX_ORIGINS {
+                self.earlier.push(self.span);
+            }
+        } else {
+            self.earlier.clear();
+        }
+        self.span = span;
+    }
 }
 
 /// An indexed array: ascending indices, so that a dense one is indexed directly.

@@ -111,7 +111,7 @@ impl Shell {
         let doubt = self.doubt.reason().cloned();
         let span = self.anchor.unwrap_or(self.span);
         let variable = self.slot(&name);
-        variable.span = span;
+        variable.assigned_at(span, append);
         let inherited = std::mem::take(&mut variable.inherited);
         if let Some(reason) = doubt {
             variable.content = match variable.content {
@@ -178,7 +178,7 @@ impl Shell {
         let doubt = self.doubt.reason().cloned();
         let span = self.anchor.unwrap_or(self.span);
         let variable = self.slot(&name);
-        variable.span = span;
+        variable.assigned_at(span, true);
         variable.inherited = false;
         if let Some(reason) = doubt {
             variable.content = Content::Dynamic(reason);
@@ -225,7 +225,7 @@ impl Shell {
         let doubt = self.doubt.reason().cloned();
         let span = self.anchor.unwrap_or(self.span);
         let variable = self.slot(name);
-        variable.span = span;
+        variable.assigned_at(span, false);
         variable.inherited = false;
         variable.content = match doubt {
             Some(reason) => Content::Dynamic(reason),
