@@ -35,5 +35,5 @@ pub use policy::{
 };
 pub use progress::{Event, Reporter, Silent, SourceId};
 pub use retry::Retry;
-pub use signature::{Expired, Signer};
+pub use signature::{Expired, Signer, Weakness};
 pub use source::{GitReference, GitSource, HttpUrl, Location, MAX_SOURCE_LENGTH, Source};

@@ -84,6 +84,10 @@ pub struct Policy {
     /// The recipe's `validpgpkeys`: full fingerprints of primary keys. No other key counts,
     /// as there is no web of trust here.
     pub valid_pgp_keys: Vec<String>,
+    /// Fingerprints of those primary keys of `keyring` that count, whatever a recipe lists; nothing,
+    /// as by default, means all, since the keyring is the caller's own. A recipe's
+    /// `valid_pgp_keys` can only choose among them.
+    pub accepted_keys: Option<Vec<String>>,
     /// Verify no signature, as makepkg's `--skippgpcheck`; told by [`Event::SignatureSkipped`].
     ///
     /// [`Event::SignatureSkipped`]: crate::Event::SignatureSkipped
@@ -103,6 +107,7 @@ impl Default for Policy {
             credentials: Credentials::default(),
             keyring: None,
             valid_pgp_keys: Vec::new(),
+            accepted_keys: None,
             skip_pgp_check: false,
         }
     }

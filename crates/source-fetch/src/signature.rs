@@ -6,6 +6,7 @@ mod keyring;
 mod packets;
 
 use std::cell::RefCell;
+use std::fmt;
 use std::io::{self, Read};
 use std::time::SystemTime;
 
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::SignatureProblem;
 use certificate::{Certificate, Component};
-pub(crate) use keyring::Keyring;
+pub(crate) use keyring::{Keyring, Keys};
 pub(crate) use packets::MAX_SIGNATURE_BYTES;
 
 /// Who has signed a source.
@@ -28,6 +29,43 @@ pub struct Signer {
     pub fingerprint: String,
     /// What has run out meanwhile. makepkg accepts that with a warning.
     pub expired: Option<Expired>,
+    /// What about the key is too weak for its signatures to prove much; each once. gpg accepts all
+    /// of it.
+    pub weak: Vec<Weakness>,
+}
+
+impl Signer {
+    /// Tells whether nothing has expired and nothing is weak.
+    pub fn is_sound(&self) -> bool {
+        self.expired.is_none() && self.weak.is_empty()
+    }
+}
+
+/// Why a good signature proves little.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Weakness {
+    /// The key that signed, or its primary key, is RSA of fewer than 2048 bits, which NIST SP 800-131A
+    /// disallows.
+    ShortKey {
+        /// Its bits.
+        bits: u16,
+    },
+    /// The key that signed, or its primary key, is DSA, which FIPS 186-5 no longer approves.
+    Dsa,
+    /// What the key says about itself is signed over SHA-1 or less, on 2019-01-19 or later: since
+    /// then `GnuPG` takes no such signature of another key (2.2.18, "What's New").
+    Hash,
+}
+
+impl fmt::Display for Weakness {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ShortKey { bits } => write!(formatter, "an RSA key of {bits} bits"),
+            Self::Dsa => formatter.write_str("a DSA key"),
+            Self::Hash => formatter.write_str("a key bound by SHA-1"),
+        }
+    }
 }
 
 /// What about a good signature has run out: makepkg, `integrity/verify_signature.sh`.
@@ -108,7 +146,7 @@ fn severity(problem: &SignatureProblem) -> u8 {
         SignatureProblem::Revoked { .. } => 0,
         SignatureProblem::WeakHash { .. } => 1,
         SignatureProblem::UnusableKey { .. } => 2,
-        SignatureProblem::NotValidKey { .. } => 3,
+        SignatureProblem::NotAccepted { .. } | SignatureProblem::NotValidKey { .. } => 3,
         SignatureProblem::UnknownKey { .. } => 4,
         _ => 5,
     }
@@ -136,7 +174,7 @@ fn judge(
         .into());
     }
     let now = Timestamp::try_from(SystemTime::now()).unwrap_or_default();
-    let expired = certificate.judge(&component, signature, now)?;
+    let (expired, weak) = certificate.judge(&component, signature, now)?;
     let failure = RefCell::new(None);
     let content = Watched {
         inner: open().map_err(Refusal::Content)?,
@@ -157,6 +195,7 @@ fn judge(
         Ok(()) => Ok(Some(Signer {
             fingerprint,
             expired,
+            weak,
         })),
         Err(Error::Unsupported { message, .. } | Error::Unimplemented { message, .. }) => {
             Err(SignatureProblem::Unsupported { what: message }.into())
@@ -252,6 +291,11 @@ fn find<'a>(
     };
     if let Some(found) = issuers.iter().find_map(|issuer| keyring.listed(issuer)) {
         return Ok(found);
+    }
+    if let Some(fingerprint) = issuers.iter().find_map(|issuer| keyring.unaccepted(issuer)) {
+        return Err(SignatureProblem::NotAccepted {
+            fingerprint: fingerprint.to_owned(),
+        });
     }
     if let Some(fingerprint) = issuers.iter().find_map(|issuer| keyring.unlisted(issuer)) {
         return Err(SignatureProblem::NotValidKey {

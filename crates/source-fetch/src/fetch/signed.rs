@@ -13,7 +13,7 @@ use crate::git::SignedObject;
 use crate::plan::{self, Signed};
 use crate::policy::{Policy, SourceRequest};
 use crate::progress::{Event, SourceId};
-use crate::signature::{self, Keyring, MAX_SIGNATURE_BYTES, Refusal, Signer};
+use crate::signature::{self, Keyring, Keys, MAX_SIGNATURE_BYTES, Refusal, Signer};
 
 /// What there is to verify in one fetch.
 #[derive(Debug, Default)]
@@ -41,8 +41,11 @@ impl Signatures {
         let Some(path) = policy.keyring.clone() else {
             return Ok(Self::default());
         };
-        let valid = policy.valid_pgp_keys.clone();
-        let keyring = blocking::run(token, move || Keyring::read(&path, &valid)).await?;
+        let keys = Keys {
+            valid: policy.valid_pgp_keys.clone(),
+            accepted: policy.accepted_keys.clone(),
+        };
+        let keyring = blocking::run(token, move || Keyring::read(&path, &keys)).await?;
         Ok(Self {
             files,
             keyring: Some(Arc::new(keyring)),

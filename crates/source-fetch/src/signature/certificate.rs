@@ -3,12 +3,18 @@
 use pgp::composed::{SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{PublicKey, Signature, SignatureType, SubpacketData};
+use pgp::ser::Serialize;
 use pgp::types::{
     EcdsaPublicParams, EddsaLegacyPublicParams, KeyDetails, PublicParams, Tag, Timestamp,
 };
 
-use super::Expired;
+use super::{Expired, Weakness};
 use crate::error::SignatureProblem;
+
+/// Fewest bits of an RSA key that is not weak.
+const RSA_BITS: u16 = 2048;
+/// 2019-01-19, in seconds since 1970: from then on SHA-1 under a key's own signature is weak.
+const HASH_FROM: u32 = 1_547_856_000;
 
 /// A certificate whose own signatures are not verified until it is asked.
 #[derive(Debug)]
@@ -66,7 +72,7 @@ impl Certificate {
         }
     }
 
-    /// Whether `component` may have made `signature`, and what has expired at `now`.
+    /// Whether `component` may have made `signature`, what has expired at `now`, and what is weak.
     ///
     /// As with gpg, any revocation counts from the beginning, and an expiry even for signatures
     /// that were made before it.
@@ -75,7 +81,7 @@ impl Certificate {
         component: &Component<'_>,
         signature: &Signature,
         now: Timestamp,
-    ) -> Result<Option<Expired>, SignatureProblem> {
+    ) -> Result<(Option<Expired>, Vec<Weakness>), SignatureProblem> {
         let fingerprint = self.fingerprint();
         let unusable = |reason| SignatureProblem::UnusableKey {
             fingerprint: fingerprint.clone(),
@@ -92,7 +98,7 @@ impl Certificate {
         if let Component::Subkey(subkey) = component {
             keys.push(subkey.key.public_params());
         }
-        if keys.into_iter().any(is_of_unknown_kind) {
+        if keys.iter().copied().any(is_of_unknown_kind) {
             return Err(SignatureProblem::Unsupported {
                 what: format!("the kind of key `{fingerprint}`"),
             });
@@ -100,6 +106,8 @@ impl Certificate {
         let own = self
             .self_signature()
             .ok_or_else(|| unusable("no valid self-signature is on it"))?;
+        let mut weak: Vec<Weakness> = keys.into_iter().filter_map(weakness).collect();
+        weak.extend(weak_hash(own));
         let mut key_ends = ends(primary.created_at(), own.key_expiration_time());
         let created = match component {
             Component::Primary(key) => {
@@ -115,6 +123,7 @@ impl Certificate {
                 let binding = self
                     .binding(subkey)
                     .ok_or_else(|| unusable("its subkey is not bound to it for signing"))?;
+                weak.extend(weak_hash(binding));
                 let end = ends(subkey.key.created_at(), binding.key_expiration_time());
                 key_ends = key_ends.into_iter().chain(end).min();
                 subkey.key.created_at()
@@ -128,13 +137,14 @@ impl Certificate {
         if made < created {
             return Err(unusable("it is younger than the signature"));
         }
+        weak.sort_unstable();
+        weak.dedup();
         let now = u64::from(now.as_secs());
         if ends(made, signature.signature_expiration_time()).is_some_and(|end| end <= now) {
-            return Ok(Some(Expired::Signature));
+            return Ok((Some(Expired::Signature), weak));
         }
-        Ok(key_ends
-            .is_some_and(|end| end <= now)
-            .then_some(Expired::Key))
+        let is_over = key_ends.is_some_and(|end| end <= now);
+        Ok((is_over.then_some(Expired::Key), weak))
     }
 
     fn is_revoked(&self) -> bool {
@@ -205,6 +215,31 @@ impl Certificate {
         });
         (may_sign(newest, false) && confirmed).then_some(newest)
     }
+}
+
+/// What is weak about a key by its kind and size.
+fn weakness(params: &PublicParams) -> Option<Weakness> {
+    match params {
+        // The modulus comes first, as its bits and then its bytes: RFC 9580, 3.2.
+        PublicParams::RSA(rsa) => {
+            let bytes = rsa.to_bytes().unwrap_or_default();
+            let bits = bytes
+                .first_chunk()
+                .map_or(0, |two| u16::from_be_bytes(*two));
+            (bits < RSA_BITS).then_some(Weakness::ShortKey { bits })
+        }
+        PublicParams::DSA(_) => Some(Weakness::Dsa),
+        _ => None,
+    }
+}
+
+/// Whether a key's own signature is over a weak hash although it is recent.
+fn weak_hash(signature: &Signature) -> Option<Weakness> {
+    let is_weak = signature.hash_alg().is_none_or(super::is_weak);
+    let is_recent = signature
+        .created()
+        .is_none_or(|created| created.as_secs() >= HASH_FROM);
+    (is_weak && is_recent).then_some(Weakness::Hash)
 }
 
 /// Curves and algorithms that no signature can be verified with.

@@ -17,6 +17,27 @@ const MAX_KEYRING_BYTES: u64 = 64 << 20;
 /// Where gpg writes its own format: `kbx/keybox-blob.c`.
 const KEYBOX: std::ops::Range<usize> = 8..12;
 
+/// Which keys count: fingerprints of primary keys.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Keys {
+    /// Those that the recipe lists.
+    pub(crate) valid: Vec<String>,
+    /// Those that the caller accepts; nothing means all.
+    pub(crate) accepted: Option<Vec<String>>,
+}
+
+impl Keys {
+    fn is_accepted(&self, fingerprint: &str) -> bool {
+        let accepted = self.accepted.as_deref();
+        accepted.is_none_or(|accepted| is_among(accepted, fingerprint))
+    }
+}
+
+fn is_among(fingerprints: &[String], fingerprint: &str) -> bool {
+    let same = |one: &String| one.eq_ignore_ascii_case(fingerprint);
+    fingerprints.iter().any(same)
+}
+
 /// The certificates of a file, as far as one recipe is concerned.
 #[derive(Debug)]
 pub(crate) struct Keyring {
@@ -25,14 +46,16 @@ pub(crate) struct Keyring {
     listed: Vec<Certificate>,
     /// Fingerprint or key id of every other key, and the fingerprint of its primary key.
     unlisted: HashMap<Vec<u8>, String>,
+    /// The same of those that the caller does not accept.
+    unaccepted: HashMap<Vec<u8>, String>,
 }
 
 impl Keyring {
-    /// Reads the certificates at `path`; `valid` are fingerprints of primary keys. Blocks.
+    /// Reads the certificates at `path`; `keys` says which of them count. Blocks.
     ///
     /// # Errors
     /// [`FetchError::Keyring`].
-    pub(crate) fn read(path: &Path, valid: &[String]) -> Result<Self, FetchError> {
+    pub(crate) fn read(path: &Path, keys: &Keys) -> Result<Self, FetchError> {
         let failed = |problem| FetchError::Keyring {
             path: path.to_owned(),
             problem,
@@ -41,10 +64,10 @@ impl Keyring {
         File::open(path)
             .and_then(|file| file.take(MAX_KEYRING_BYTES + 1).read_to_end(&mut data))
             .map_err(|error| failed(KeyringProblem::Read(error)))?;
-        Self::parse(path, &data, valid).map_err(failed)
+        Self::parse(path, &data, keys).map_err(failed)
     }
 
-    fn parse(path: &Path, data: &[u8], valid: &[String]) -> Result<Self, KeyringProblem> {
+    fn parse(path: &Path, data: &[u8], keys: &Keys) -> Result<Self, KeyringProblem> {
         if data.len() as u64 > MAX_KEYRING_BYTES {
             return Err(KeyringProblem::TooLarge {
                 limit: MAX_KEYRING_BYTES,
@@ -57,15 +80,16 @@ impl Keyring {
             path: path.to_owned(),
             listed: Vec::new(),
             unlisted: HashMap::new(),
+            unaccepted: HashMap::new(),
         };
         let mut found = 0;
         if armor::is_binary(data) {
-            found += keyring.add(data, valid)?;
+            found += keyring.add(data, keys)?;
         } else {
             let blocks = armor::decode(data, "PUBLIC KEY BLOCK")
                 .map_err(|reason| KeyringProblem::Malformed { reason })?;
             for block in blocks {
-                found += keyring.add(&block, valid)?;
+                found += keyring.add(&block, keys)?;
             }
         }
         if found == 0 {
@@ -75,7 +99,7 @@ impl Keyring {
     }
 
     /// Takes in what is usable: one key of an unknown kind must not shut out all others.
-    fn add(&mut self, packets: &[u8], valid: &[String]) -> Result<usize, KeyringProblem> {
+    fn add(&mut self, packets: &[u8], keys: &Keys) -> Result<usize, KeyringProblem> {
         let malformed = |error: pgp::errors::Error| KeyringProblem::Malformed {
             reason: error.to_string(),
         };
@@ -84,7 +108,7 @@ impl Keyring {
             match parsed {
                 Ok(key) => {
                     found += 1;
-                    self.insert(key, valid);
+                    self.insert(key, keys);
                 }
                 Err(error) => tracing::debug!(%error, "leaving out a key of the keyring"),
             }
@@ -92,18 +116,22 @@ impl Keyring {
         Ok(found)
     }
 
-    fn insert(&mut self, key: SignedPublicKey, valid: &[String]) {
+    fn insert(&mut self, key: SignedPublicKey, keys: &Keys) {
         let fingerprint = hex::encode_upper(key.fingerprint());
-        if !valid
-            .iter()
-            .any(|valid| valid.eq_ignore_ascii_case(&fingerprint))
-        {
+        let others = if !keys.is_accepted(&fingerprint) {
+            Some(&mut self.unaccepted)
+        } else if !is_among(&keys.valid, &fingerprint) {
+            Some(&mut self.unlisted)
+        } else {
+            None
+        };
+        if let Some(others) = others {
             let subkeys = key
                 .public_subkeys
                 .iter()
                 .flat_map(|subkey| names(&subkey.key));
             for name in names(&key.primary_key).into_iter().chain(subkeys) {
-                self.unlisted.insert(name, fingerprint.clone());
+                others.insert(name, fingerprint.clone());
             }
             return;
         }
@@ -127,6 +155,11 @@ impl Keyring {
             let component = certificate.component(issuer)?;
             Some((certificate, component))
         })
+    }
+
+    /// The fingerprint of the primary key of a key that is here and not accepted.
+    pub(super) fn unaccepted(&self, issuer: &[u8]) -> Option<&str> {
+        self.unaccepted.get(issuer).map(String::as_str)
     }
 
     /// The fingerprint of the primary key of a key that is here and not listed.

@@ -16,6 +16,7 @@ mod good;
 mod keyring;
 mod name;
 mod refused;
+mod weak;
 
 use source_fetch::{Event, Expired, FetchError, SignatureProblem, Signer};
 use support::{World, chain, skipped};
