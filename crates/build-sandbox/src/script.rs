@@ -36,7 +36,8 @@ fn path(path: &Path) -> &[u8] {
 }
 
 /// Directories and the sourcing of the recipe, as makepkg does it: extglob is off while the recipe
-/// is read and on while its functions run.
+/// is read and on while its functions run. Its path is its one argument, as in makepkg's
+/// `source_safe`.
 fn opening(spec: &BuildSpec, replaced: bool) -> Vec<u8> {
     let mut script = PRELUDE.as_bytes().to_vec();
     for (name, value) in recipe_variables(spec) {
@@ -45,9 +46,9 @@ fn opening(spec: &BuildSpec, replaced: bool) -> Vec<u8> {
     script.extend_from_slice(b"readonly BUILDSCRIPT\n");
     script.extend_from_slice(b"cd \"$startdir\" || exit 1\nshopt -u extglob\n");
     if replaced {
-        script.extend_from_slice(b"source /dev/fd/4 3>&- || exit 1\nexec 4<&-\n");
+        script.extend_from_slice(b"source /dev/fd/4 \"$BUILDFILE\" 3>&- || exit 1\nexec 4<&-\n");
     } else {
-        script.extend_from_slice(b"source \"$BUILDFILE\" 3>&- || exit 1\n");
+        script.extend_from_slice(b"source \"$BUILDFILE\" \"$BUILDFILE\" 3>&- || exit 1\n");
     }
     script.extend_from_slice(b"shopt -s extglob\n");
     script

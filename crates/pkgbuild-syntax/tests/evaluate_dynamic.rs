@@ -185,7 +185,7 @@ fn reasons_are_for_people() {
 fn the_environment_answers() {
     let uname = Uname {
         system: "Linux".into(),
-        node: "host".into(),
+        node: Some("host".into()),
         release: "6.1".into(),
         version: "#1".into(),
         machine: "x86_64".into(),

@@ -16,6 +16,7 @@ use source_fetch::{
 };
 
 use crate::activate;
+use crate::backend::Kernel;
 use crate::config::{CheckPolicy, Config, EvaluationPolicy, SignaturePolicy, TransportPolicy};
 use crate::error::ProvisionError;
 use crate::package::{Declared, EvaluatedPackage, line_of};
@@ -59,21 +60,45 @@ pub(crate) fn staleness<T>(answer: &Answer<T>) -> Option<String> {
 
 /// What the recipe may know of its surroundings; its functions will see the same.
 pub(crate) fn environment(config: &Config, choice: &Choice) -> Environment {
-    let machine = choice.architecture.to_string();
+    let variables = recipe_variables(config, choice);
+    let kernel = choice.kernel.as_ref();
+    facts(config, choice.architecture, kernel, &variables).with_commands(Arc::clone(&choice.shown))
+}
+
+/// What is known of the shell that reads a recipe in the sandbox. Each variable that the sandbox sets
+/// has its value here or is unknown; a test compares them all.
+fn facts(
+    config: &Config,
+    architecture: Architecture,
+    kernel: Option<&Kernel>,
+    variables: &BTreeMap<String, String>,
+) -> Environment {
+    let machine = architecture.to_string();
     let system = if cfg!(target_os = "macos") {
         "Darwin"
     } else {
         "Linux"
     };
-    let mut environment = Environment::default()
+    let mut environment = Environment::default();
+    let mut spec = BuildSpec::new("/", "undecided");
+    values(&mut spec, config, architecture, variables.clone());
+    let exported = build_sandbox::recipe_environment(&spec).unwrap_or_default();
+    let names = exported
+        .into_keys()
+        .chain(build_sandbox::recipe_variables(&spec).into_keys());
+    for name in names.filter(|name| !MADE_BY_MAKEPKG.contains(&name.as_str())) {
+        environment = environment.with_unknown_variable(name);
+    }
+    environment = environment
         .with_carch(&machine)
-        .with_chost(chost(choice.architecture))
-        .with_commands(Arc::clone(&choice.shown))
+        .with_chost(chost(architecture))
+        .with_variable("LC_ALL", "C.UTF-8")
         .with_nproc(jobs(config));
-    if let Some(kernel) = &choice.kernel {
+    if let Some(kernel) = kernel {
         environment = environment.with_uname(Uname {
             system: system.to_owned(),
-            node: "localhost".to_owned(),
+            // It differs between the tiers of isolation.
+            node: None,
             release: kernel.release.clone(),
             version: kernel.version.clone(),
             operating_system: if cfg!(target_os = "macos") {
@@ -93,11 +118,14 @@ pub(crate) fn environment(config: &Config, choice: &Choice) -> Environment {
     ] {
         environment = environment.with_variable(name, value);
     }
-    for (name, value) in recipe_variables(config, choice) {
+    for (name, value) in variables {
         environment = environment.with_variable(name, value);
     }
     environment
 }
+
+/// What the evaluator knows of makepkg by itself.
+const MADE_BY_MAKEPKG: [&str; 3] = ["BUILDSCRIPT", "COMMAND_MODE", "TEXTDOMAIN"];
 
 /// The variable that names the chosen backend, and the one that may name what is built in.
 pub(crate) const BACKEND_VARIABLE: &str = "RBEE_BACKEND";
@@ -380,15 +408,12 @@ pub(crate) fn build_spec(
 
 /// What every function of a recipe finds around it.
 fn surroundings(spec: &mut BuildSpec, config: &Config, choice: &Choice, view: &HostView) {
-    spec.carch = choice.architecture.to_string();
-    spec.chost = chost(choice.architecture);
-    spec.flags = BuildFlags {
-        cflags: C_FLAGS.to_owned(),
-        cxxflags: C_FLAGS.to_owned(),
-        ..BuildFlags::default()
-    };
-    spec.makeflags = format!("-j{}", jobs(config));
-    spec.environment = recipe_variables(config, choice);
+    values(
+        spec,
+        config,
+        choice.architecture,
+        recipe_variables(config, choice),
+    );
     spec.path.clone_from(&view.path);
     spec.mounts = tool_mounts(config);
     spec.mounts.extend(view.covers.iter().cloned());
@@ -399,6 +424,24 @@ fn surroundings(spec: &mut BuildSpec, config: &Config, choice: &Choice, view: &H
     spec.limits.wall = config.phase_timeout;
     spec.isolation = config.isolation;
     spec.minimum = config.minimum_isolation;
+}
+
+/// What of the variables of a build does not depend on where it happens.
+fn values(
+    spec: &mut BuildSpec,
+    config: &Config,
+    architecture: Architecture,
+    variables: BTreeMap<String, String>,
+) {
+    spec.carch = architecture.to_string();
+    spec.chost = chost(architecture);
+    spec.flags = BuildFlags {
+        cflags: C_FLAGS.to_owned(),
+        cxxflags: C_FLAGS.to_owned(),
+        ..BuildFlags::default()
+    };
+    spec.makeflags = format!("-j{}", jobs(config));
+    spec.environment = variables;
 }
 
 fn tool_mounts(config: &Config) -> Vec<Mount> {
@@ -474,3 +517,6 @@ pub(crate) fn sandbox_happening(event: &build_sandbox::Event<'_>) -> Option<Happ
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests;

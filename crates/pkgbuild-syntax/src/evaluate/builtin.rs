@@ -135,7 +135,7 @@ static TABLE: &[(&str, Entry)] = &[
     ("exit", silent(control::exit)),
     ("export", prints(declare::export)),
     ("false", silent(control::fail)),
-    ("hash", silent(names::hash)),
+    ("hash", prints(names::hash)),
     ("let", silent(control::arithmetic)),
     ("local", prints(declare::local)),
     ("mapfile", silent(reading::mapfile)),

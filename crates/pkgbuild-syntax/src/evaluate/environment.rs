@@ -33,6 +33,7 @@ pub(crate) struct Facts {
     pub(crate) commands: Arc<BTreeSet<String>>,
     pub(crate) files: BTreeMap<String, Vec<u8>>,
     pub(crate) missing: BTreeSet<String>,
+    pub(crate) unknown: BTreeSet<String>,
     pub(crate) directory: Option<String>,
     pub(crate) uname: Option<Uname>,
     pub(crate) nproc: Option<u32>,
@@ -47,8 +48,9 @@ pub(crate) struct Facts {
 pub struct Uname {
     /// `uname -s`, for example `Linux`.
     pub system: String,
-    /// `uname -n`, the host name.
-    pub node: String,
+    /// `uname -n`, the host name; `None` makes it dynamic, as where it depends on how a recipe is
+    /// isolated when it runs.
+    pub node: Option<String>,
     /// `uname -r`, the kernel release.
     pub release: String,
     /// `uname -v`, the kernel version.
@@ -104,6 +106,7 @@ impl Default for Environment {
                 ),
                 files: BTreeMap::new(),
                 missing: BTreeSet::new(),
+                unknown: BTreeSet::new(),
                 directory: None,
                 uname: None,
                 nproc: None,
@@ -200,7 +203,21 @@ impl Environment {
             if name == "SOURCE_DATE_EPOCH" {
                 facts.epoch = value.parse().ok();
             }
+            facts.unknown.remove(&name);
             facts.variables.insert(name, value);
+        })
+    }
+
+    /// Tells that a variable is set to something that is not known here, or may be set: what
+    /// depends on it is dynamic. For every variable that the shell which runs the recipe finds and
+    /// [`with_variable`](Self::with_variable) does not give; otherwise a name that neither bash nor
+    /// makepkg sets counts as unset.
+    #[must_use]
+    pub fn with_unknown_variable(self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        let environment = self.without_variable(&name);
+        environment.change(|facts| {
+            facts.unknown.insert(name);
         })
     }
 

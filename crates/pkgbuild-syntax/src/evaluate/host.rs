@@ -16,15 +16,15 @@ pub(crate) enum Inherited {
     },
 }
 
-/// Set by makepkg to the same value in every version and on every host.
-const FIXED: &[(&str, &str)] = &[
-    ("BUILDSCRIPT", "PKGBUILD"),
-    ("COMMAND_MODE", "legacy"),
-    ("IFS", " \t\n"),
-    ("OPTERR", "1"),
-    ("OPTIND", "1"),
-    ("PS4", "+ "),
-    ("TEXTDOMAIN", "pacman-scripts"),
+/// Set by bash or makepkg to the same value in every version and on every host, and whether exported.
+const FIXED: &[(&str, &str, bool)] = &[
+    ("BUILDSCRIPT", "PKGBUILD", false),
+    ("COMMAND_MODE", "legacy", true),
+    ("IFS", " \t\n", false),
+    ("OPTERR", "1", false),
+    ("OPTIND", "1", false),
+    ("PS4", "+ ", false),
+    ("TEXTDOMAIN", "pacman-scripts", true),
 ];
 
 /// Set by bash, the login, makepkg or `makepkg.conf` to what host, version or moment decide.
@@ -157,6 +157,7 @@ const HOST: &[&str] = &[
     "PACMAN_OPTS",
     "PACMAN_PATH",
     "PATH",
+    "PIPESTATUS",
     "PKGDEST",
     "PKGEXT",
     "PKGFUNC",
@@ -233,6 +234,9 @@ const HOST: &[&str] = &[
     "using_ccache",
 ];
 
+/// What names of variables begin with that makepkg or one version or another of bash sets.
+const PREFIXES: &[&str] = &["BASH_", "COMP_", "LIBMAKEPKG_"];
+
 /// bash or makepkg has made these readonly.
 const READONLY: &[&str] = &[
     "BASHOPTS",
@@ -288,6 +292,13 @@ pub(crate) fn is_volatile(name: &str) -> bool {
 /// Looks a name up among the variables that exist before the recipe is read.
 pub(crate) fn inherited(name: &str, environment: &Environment) -> Option<Inherited> {
     let readonly = READONLY.binary_search(&name).is_ok();
+    let unknown = || Inherited::Unknown {
+        kind: DynamicKind::Host(name.to_owned()),
+        readonly,
+    };
+    if environment.facts.unknown.contains(name) {
+        return Some(unknown());
+    }
     if let Some(value) = environment.variable(name) {
         return Some(Inherited::Text {
             value: value.to_owned(),
@@ -305,20 +316,17 @@ pub(crate) fn inherited(name: &str, environment: &Environment) -> Option<Inherit
             readonly,
         });
     }
-    if let Some((_, value)) = FIXED.iter().find(|(fixed, _)| *fixed == name) {
+    if let Some((_, value, exported)) = FIXED.iter().find(|(fixed, ..)| *fixed == name) {
         return Some(Inherited::Text {
             value: (*value).to_owned(),
-            exported: false,
+            exported: *exported,
             readonly,
         });
     }
+    // `BASH_REMATCH` is set by `[[ =~ ]]` alone, which is followed.
     let host = HOST.binary_search(&name).is_ok()
-        || name.starts_with("LIBMAKEPKG_")
-        || name.starts_with("BASH_FUNC_");
-    host.then(|| Inherited::Unknown {
-        kind: DynamicKind::Host(name.to_owned()),
-        readonly,
-    })
+        || (name != "BASH_REMATCH" && PREFIXES.iter().any(|prefix| name.starts_with(prefix)));
+    host.then(unknown)
 }
 
 /// Whether a name exists before the recipe is read, for `${!prefix*}`.
@@ -326,14 +334,23 @@ pub(crate) fn inherited_names<'a>(
     prefix: &'a str,
     environment: &'a Environment,
 ) -> (Vec<String>, Field) {
-    let fixed = FIXED.iter().map(|(name, _)| *name);
+    let fixed = FIXED.iter().map(|(name, ..)| *name);
     let given = environment.facts.variables.keys().map(String::as_str);
     let names = fixed
         .chain(given)
         .filter(|name| name.starts_with(prefix))
         .map(str::to_owned);
     // Which of the host's variables are set is not known either.
-    let certain = HOST.iter().all(|name| !name.starts_with(prefix));
+    let certain = HOST
+        .iter()
+        .chain(PREFIXES)
+        .all(|name| !name.starts_with(prefix))
+        && !PREFIXES.iter().any(|name| prefix.starts_with(name))
+        && !environment
+            .facts
+            .unknown
+            .iter()
+            .any(|name| name.starts_with(prefix));
     (
         names.collect(),
         if certain {

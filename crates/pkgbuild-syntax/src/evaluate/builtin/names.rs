@@ -130,9 +130,16 @@ fn run_without_functions(
 
 pub(super) fn hash(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> {
     let mut status = 0;
-    for name in call.texts()? {
-        if name.starts_with('-') {
+    let names = call.texts()?;
+    if names.is_empty() {
+        return Err(shell.unsupported("hash", "it lists what was found"));
+    }
+    for name in names {
+        if name == "-r" {
             continue;
+        }
+        if name.starts_with('-') {
+            return Err(shell.unsupported("hash", name));
         }
         if matches!(find(shell, name)?, Found::Nothing | Found::Keyword) {
             shell.complain();

@@ -60,6 +60,9 @@ pub(super) fn shopt(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop>
             None => names.push(arg.to_owned()),
         }
     }
+    if names.is_empty() {
+        return Err(shell.unsupported("shopt", "it lists all settings"));
+    }
     let doubt = shell.doubt.reason().cloned();
     let mut status = 0;
     for name in names {

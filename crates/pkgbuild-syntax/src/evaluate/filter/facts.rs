@@ -39,9 +39,14 @@ pub(super) fn uname(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
     if let Some(other) = wanted.chars().find(|c| !"snrvmo".contains(*c)) {
         return Err(shell.unsupported("uname", format!("-{other}")));
     }
+    if wanted.contains('n') && uname.node.is_none() {
+        let kind = DynamicKind::Host("uname -n".to_owned());
+        return Err(shell.reason(kind).into());
+    }
+    let node = uname.node.clone().unwrap_or_default();
     let parts: Vec<&str> = [
         ('s', &uname.system),
-        ('n', &uname.node),
+        ('n', &node),
         ('r', &uname.release),
         ('v', &uname.version),
         ('m', &uname.machine),

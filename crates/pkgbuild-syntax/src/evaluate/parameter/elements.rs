@@ -67,6 +67,11 @@ impl Shell {
     /// The elements of an array in order; a scalar is an array of one.
     pub(crate) fn elements(&mut self, name: &str) -> Result<Vec<Field>, Stop> {
         if name == "PIPESTATUS" {
+            // Something has run before the recipe, whatever it was.
+            if self.pipe_status.is_empty() {
+                let status = self.status.clone();
+                return Ok(vec![status.map(|status| status.to_string())]);
+            }
             let all = self.pipe_status.iter();
             return Ok(all
                 .map(|status| status.clone().map(|s| s.to_string()))

@@ -24,6 +24,8 @@ impl Shell {
                 attributes: Attributes {
                     readonly,
                     exported,
+                    // bash counts with it.
+                    integer: name == "OPTIND",
                     ..Attributes::default()
                 },
                 ..Variable::default()
