@@ -113,29 +113,30 @@ impl<'a> Walk<'a> {
     /// [`TreeError::Cancelled`], [`TreeError::Limit`], [`TreeError::Changed`], [`TreeError::Io`].
     #[allow(clippy::should_implement_trait)] // Its items are used together with the walk itself.
     pub fn next(&mut self) -> Result<Option<Visit>, TreeError> {
-        if (self.cancelled)() {
-            return Err(TreeError::Cancelled);
-        }
-        match self.read() {
-            Ok(Some((name, kind))) => {
-                self.entries += 1;
-                if self.entries > self.limits.entries {
-                    return Err(self.limit("entries", self.limits.entries));
-                }
-                let kind = match kind {
-                    FileType::Unknown => match self.stat(&name) {
-                        Ok(stat) => Kind::of(file_type(&stat)),
-                        // Gone since.
-                        Err(Errno::NOENT) => return self.next(),
-                        Err(errno) => return Err(self.failed("look at", &name, errno)),
-                    },
-                    kind => Kind::of(kind),
-                };
-                Ok(Some(Visit::Entry(Entry { name, kind })))
+        loop {
+            if (self.cancelled)() {
+                return Err(TreeError::Cancelled);
             }
-            Ok(None) if self.chain.len() == 1 => Ok(None),
-            Ok(None) => self.leave().map(Some),
-            Err(errno) => Err(TreeError::io("list", self.directory_path())(errno)),
+            let (name, kind) = match self.read() {
+                Ok(Some(read)) => read,
+                Ok(None) if self.chain.len() == 1 => return Ok(None),
+                Ok(None) => return self.leave().map(Some),
+                Err(errno) => return Err(TreeError::io("list", self.directory_path())(errno)),
+            };
+            self.entries += 1;
+            if self.entries > self.limits.entries {
+                return Err(self.limit("entries", self.limits.entries));
+            }
+            let kind = match kind {
+                FileType::Unknown => match self.stat(&name) {
+                    Ok(stat) => Kind::of(file_type(&stat)),
+                    // Gone since.
+                    Err(Errno::NOENT) => continue,
+                    Err(errno) => return Err(self.failed("look at", &name, errno)),
+                },
+                kind => Kind::of(kind),
+            };
+            return Ok(Some(Visit::Entry(Entry { name, kind })));
         }
     }
 

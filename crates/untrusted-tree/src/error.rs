@@ -27,6 +27,12 @@ pub enum TreeError {
         /// The path.
         path: PathBuf,
     },
+    /// A link of the tree leads out of it.
+    #[error("`{}` leads out of its tree", path.display())]
+    LeadsOutside {
+        /// The path that was resolved.
+        path: PathBuf,
+    },
     /// Another file system, or another part of the same one, is mounted inside the tree.
     #[error("something is mounted at `{}`; unmount it first", path.display())]
     MountPoint {

@@ -18,6 +18,37 @@ const PIECE: usize = 8 << 20;
 /// Where the kernel cannot copy by itself.
 const BUFFER: usize = 256 << 10;
 
+/// Opens the regular file at `path` for reading. Its last component must not be a link; a pipe or
+/// device is not waited for.
+///
+/// # Errors
+/// [`TreeError::NotAFile`] for anything but a regular file, [`TreeError::Io`].
+pub fn open_file(path: impl AsRef<Path>) -> Result<File, TreeError> {
+    open_regular_path(path.as_ref())
+}
+
+/// Copies what the regular file `from` holds to the empty file `to`, both of which are open:
+/// as [`copy_file`] does. `path` is that of `to`, for messages.
+///
+/// # Errors
+/// [`TreeError::NotAFile`] when `from` is something else, [`TreeError::Io`],
+/// [`TreeError::Cancelled`].
+pub fn copy_contents(
+    from: &File,
+    to: &File,
+    path: impl AsRef<Path>,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<u64, TreeError> {
+    let path = path.as_ref();
+    let stat = fstat(from).map_err(TreeError::io("look at", path))?;
+    if file_type(&stat) != FileType::RegularFile {
+        return Err(TreeError::NotAFile {
+            path: path.to_owned(),
+        });
+    }
+    copy_data(from, to, u64::MAX, cancelled).map_err(|problem| problem.at(path))
+}
+
 /// Copies the regular file at `from` to the new file `to`, which must not exist, with the
 /// permission bits `mode`; returns the bytes of data.
 ///

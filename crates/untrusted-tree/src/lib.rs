@@ -9,13 +9,14 @@ mod file;
 mod limits;
 mod owner;
 mod remove;
+mod resolve;
 mod tree;
 mod usage;
 
 pub use copy::{Copied, copy};
 pub use cursor::{Entry, Kind, Visit, Walk};
 pub use error::TreeError;
-pub use file::{copy_file, copy_open_file};
+pub use file::{copy_contents, copy_file, copy_open_file, open_file};
 pub use limits::Limits;
 pub use owner::change_owner;
 pub use remove::{remove, remove_patiently};
