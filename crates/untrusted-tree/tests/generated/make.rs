@@ -14,8 +14,8 @@ use rustix::fs::{
 use untrusted_tree::Kind;
 
 /// More levels than a walk keeps open.
-const MAX_DEPTH: usize = 120;
-const MAX_NODES: usize = 400;
+const MAX_DEPTH: usize = 48;
+const MAX_NODES: usize = 150;
 
 /// Names that somebody may have trouble with.
 const NAMES: [&[u8]; 16] = [
@@ -126,7 +126,7 @@ pub(super) fn make(bytes: &[u8], roots: [&Path; 2], outside: &Path) -> [Made; 2]
             }
             4 => {
                 let name = bytes.name();
-                let end = 1_u64 << (bytes.any() % 40);
+                let end = 1_u64 << (4 + bytes.any() % 36);
                 let pieces = (0..bytes.any() % 4).map(|index| {
                     let offset = end / 4 * u64::from(index);
                     (offset, vec![bytes.any() | 1; 1])
