@@ -11,27 +11,14 @@ pub(crate) struct Usage {
     pub(crate) largest: u64,
 }
 
-/// Adds up what is below `roots`. Files that vanish while it looks are skipped, links are not
-/// followed, and an inode with several names counts for each: the answer is an upper bound.
+/// Adds up what is below `roots`, at whatever depth. Files that vanish while it looks are skipped,
+/// links are not followed, holes take no space, and a file with several names counts once.
 pub(crate) fn measure(roots: &[PathBuf]) -> Usage {
     let mut usage = Usage::default();
-    let mut pending: Vec<PathBuf> = roots.to_vec();
-    while let Some(directory) = pending.pop() {
-        let Ok(entries) = std::fs::read_dir(&directory) else {
-            continue;
-        };
-        for entry in entries.flatten() {
-            let Ok(metadata) = entry.metadata() else {
-                continue;
-            };
-            if metadata.is_dir() {
-                pending.push(entry.path());
-            } else {
-                use std::os::unix::fs::MetadataExt;
-                usage.disk += metadata.blocks() * 512;
-                usage.largest = usage.largest.max(metadata.len());
-            }
-        }
+    for root in roots {
+        let found = untrusted_tree::usage_at_least(root, &|| false);
+        usage.disk = usage.disk.saturating_add(found.bytes);
+        usage.largest = usage.largest.max(found.largest);
     }
     usage
 }
@@ -47,4 +34,44 @@ pub(crate) fn outermost(roots: &[&Path]) -> Vec<PathBuf> {
         }
     }
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs::{self, File};
+    use std::os::fd::OwnedFd;
+
+    use nix::fcntl::{OFlag, openat};
+    use nix::sys::stat::{Mode, mkdirat};
+
+    use super::*;
+
+    #[test]
+    fn deep_directories_count_and_holes_and_second_names_do_not() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().join("root");
+        fs::create_dir(&root).unwrap();
+        let huge = File::create(root.join("huge")).unwrap();
+        huge.set_len(64 << 30).unwrap();
+        fs::write(root.join("one"), vec![1; 1 << 20]).unwrap();
+        fs::hard_link(root.join("one"), root.join("two")).unwrap();
+        let before = measure(std::slice::from_ref(&root));
+        assert_eq!(before.largest, 64 << 30);
+        assert!((1 << 20..2 << 20).contains(&before.disk), "{before:?}");
+
+        // Below what any path can name.
+        let mut here: OwnedFd = File::open(&root).unwrap().into();
+        for _ in 0..3000 {
+            mkdirat(&here, "dd", Mode::S_IRWXU).unwrap();
+            here = openat(&here, "dd", OFlag::O_DIRECTORY, Mode::empty()).unwrap();
+        }
+        let flags = OFlag::O_CREAT | OFlag::O_WRONLY;
+        let file = File::from(openat(&here, "file", flags, Mode::S_IRWXU).unwrap());
+        std::io::Write::write_all(&mut &file, &vec![1; 8 << 20]).unwrap();
+        let after = measure(std::slice::from_ref(&root));
+        assert!(after.disk >= before.disk + (8 << 20), "{after:?}");
+        untrusted_tree::remove(&root, &|| false).unwrap();
+    }
 }

@@ -21,4 +21,4 @@ pub use limits::Limits;
 pub use owner::change_owner;
 pub use remove::{remove, remove_patiently};
 pub use tree::Tree;
-pub use usage::{Usage, usage};
+pub use usage::{Usage, usage, usage_at_least};
