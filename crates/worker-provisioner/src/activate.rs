@@ -52,10 +52,13 @@ pub(crate) fn activate(
     let plain = place.judge()?;
     let before = store.installed(&worker_id, backend).ok();
     let program = version.program();
-    let content = if binary::needs_its_tree(&version.tree(), &program) {
+    // Opened once: what is looked at is what is installed.
+    let path = &version.receipt.program;
+    let file = binary::open(&version.tree(), path)?;
+    let content = if binary::needs_its_tree(&version.tree(), path, &file) {
         Content::Launcher(&program)
     } else {
-        Content::Program(&program)
+        Content::Program(&file)
     };
     let is_ours = |digest: &str| place.is_ours(digest);
     let prepared = install::prepare(&content, target.bin_dir, &names.own, target.force, is_ours)?;

@@ -1,9 +1,9 @@
 //! Finds the worker's binary in a package tree and checks what it is.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read as _, Seek as _};
 use std::ops::Range;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use memchr::memmem;
@@ -11,27 +11,15 @@ use object::elf::FileHeader64;
 use object::read::elf::{FileHeader as _, ProgramHeader as _, SectionHeader as _};
 use object::read::{Object as _, ReadCache};
 use object::{BinaryFormat, Endianness, FileKind, ObjectKind};
+use untrusted_tree::{Kind, Limits, Tree, TreeError, Visit};
 
 use crate::error::{BinaryProblem, ProvisionError};
 
 /// Where a package puts programs, in the order of preference.
 const PROGRAM_FOLDERS: [&str; 3] = ["usr/local/bin", "usr/bin", "bin"];
 
-/// A program in a package tree.
-#[derive(Debug)]
-pub(crate) struct Found {
-    /// The package tree.
-    pkgdir: PathBuf,
-    /// The program in it.
-    path: PathBuf,
-}
-
-impl Found {
-    /// The program's path relative to the root of its package tree.
-    pub(crate) fn relative_path(&self) -> PathBuf {
-        relative(&self.pkgdir, &self.path)
-    }
-}
+/// How many programs are named where there are several.
+const MAX_CANDIDATES: usize = 1000;
 
 /// The names the binary may have, best first, without repeats or anything but a plain file name.
 pub(crate) fn candidate_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
@@ -50,32 +38,38 @@ fn is_file_name(name: &str) -> bool {
     !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\0'])
 }
 
-/// Finds the one program of the packages: by name first, else the only executable there is.
-pub(crate) fn find(pkgdirs: &[PathBuf], names: &[&str]) -> Result<Found, ProvisionError> {
+/// Finds the one program of a package tree, by name first, else the only executable there is;
+/// returns its path relative to `root`.
+///
+/// Directories that are links are followed as long as they stay in the tree.
+pub(crate) fn find(root: &Path, names: &[&str]) -> Result<PathBuf, ProvisionError> {
+    let tree = Tree::open(root).map_err(|source| ProvisionError::tree("read", root, source))?;
+    let mut real = Vec::new();
+    let mut directories = Vec::new();
+    for name in PROGRAM_FOLDERS {
+        if let Ok(resolved) = tree.resolve(name)
+            && !real.contains(&resolved)
+            && let Ok(directory) = tree.open_below(&resolved)
+        {
+            real.push(resolved);
+            directories.push((Path::new(name), directory));
+        }
+    }
     for name in names {
-        for pkgdir in pkgdirs {
-            for folder in PROGRAM_FOLDERS {
-                let path = pkgdir.join(folder).join(name);
-                if path.symlink_metadata().is_ok() {
-                    return Ok(Found {
-                        pkgdir: pkgdir.clone(),
-                        path,
-                    });
-                }
+        for (path, directory) in &directories {
+            if directory.contains(name) {
+                return Ok(path.join(name));
             }
         }
     }
-    let mut executables: Vec<Found> = pkgdirs
-        .iter()
-        .flat_map(|pkgdir| executables(pkgdir))
-        .collect();
-    if executables.len() == 1 {
-        return Ok(executables.remove(0));
+    let mut candidates = Vec::new();
+    for (path, directory) in &directories {
+        executables(directory, path, &mut candidates)
+            .map_err(|source| ProvisionError::tree("read", &root.join(path), source))?;
     }
-    let mut candidates: Vec<PathBuf> = executables
-        .iter()
-        .map(|found| relative(&found.pkgdir, &found.path))
-        .collect();
+    if let [only] = &mut *candidates {
+        return Ok(std::mem::take(only));
+    }
     candidates.sort();
     Err(ProvisionError::BinaryNotFound {
         names: names.iter().map(|name| (*name).to_owned()).collect(),
@@ -83,46 +77,52 @@ pub(crate) fn find(pkgdirs: &[PathBuf], names: &[&str]) -> Result<Found, Provisi
     })
 }
 
-fn executables(pkgdir: &Path) -> Vec<Found> {
-    let folders = PROGRAM_FOLDERS
-        .iter()
-        .filter_map(|folder| fs::read_dir(pkgdir.join(folder)).ok());
-    folders
-        .flatten()
-        .flatten()
-        .filter(|entry| {
-            entry.metadata().is_ok_and(|metadata| {
-                metadata.is_file() && metadata.permissions().mode() & 0o111 != 0
-            })
-        })
-        .map(|entry| Found {
-            pkgdir: pkgdir.to_owned(),
-            path: entry.path(),
-        })
-        .collect()
+fn executables(directory: &Tree, path: &Path, found: &mut Vec<PathBuf>) -> Result<(), TreeError> {
+    let carry_on = || false;
+    let mut walk = directory.walk(&Limits::default(), &carry_on)?;
+    while let Some(visit) = walk.next()? {
+        if let Visit::Entry(entry) = visit
+            && entry.kind == Kind::File
+            && walk.mode(&entry)? & 0o111 != 0
+            && found.len() < MAX_CANDIDATES
+        {
+            found.push(path.join(entry.name()));
+        }
+    }
+    Ok(())
 }
 
-fn relative(pkgdir: &Path, path: &Path) -> PathBuf {
-    path.strip_prefix(pkgdir).unwrap_or(path).to_owned()
-}
-
-/// Checks that a program is for this machine and lies inside its package tree.
-pub(crate) fn check(found: &Found) -> Result<(), ProvisionError> {
-    let Found { pkgdir, path, .. } = found;
+/// Opens the program at `path` of a package tree. Links are followed inside the tree only.
+///
+/// # Errors
+/// [`ProvisionError::UnusableBinary`], [`ProvisionError::Io`].
+pub(crate) fn open(root: &Path, path: &Path) -> Result<File, ProvisionError> {
+    let opened = Tree::open(root).and_then(|tree| {
+        let resolved = tree.resolve(path)?;
+        tree.open_file(resolved)
+    });
     let refuse = |problem| ProvisionError::UnusableBinary {
-        path: relative(pkgdir, path),
+        path: path.to_owned(),
         problem,
     };
-    let failed = |source| ProvisionError::io("read", path, source);
-    let inside = path.canonicalize().map_err(failed)?;
-    if !inside.starts_with(pkgdir.canonicalize().map_err(failed)?) {
-        return Err(refuse(BinaryProblem::OutsidePackage));
-    }
-    let mut file = File::open(&inside).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(refuse(BinaryProblem::NotAFile));
-    }
+    opened.map_err(|source| match source {
+        TreeError::LeadsOutside { .. } => refuse(BinaryProblem::OutsidePackage),
+        TreeError::NotAFile { .. } | TreeError::NotADirectory { .. } => {
+            refuse(BinaryProblem::NotAFile)
+        }
+        source => ProvisionError::tree("read", &root.join(path), source),
+    })
+}
+
+/// Checks that a program is for this machine; `path` is for messages.
+pub(crate) fn check(file: &File, path: &Path) -> Result<(), ProvisionError> {
+    let refuse = |problem| ProvisionError::UnusableBinary {
+        path: path.to_owned(),
+        problem,
+    };
+    let metadata = file
+        .metadata()
+        .map_err(|source| ProvisionError::io("read", path, source))?;
     if metadata.mode() & 0o6000 != 0 {
         return Err(refuse(BinaryProblem::SetUserId));
     }
@@ -130,13 +130,11 @@ pub(crate) fn check(found: &Found) -> Result<(), ProvisionError> {
         return Err(refuse(BinaryProblem::NotExecutable));
     }
     let mut magic = [0; 2];
-    let is_script = match file.read_exact(&mut magic) {
-        Ok(()) => magic == *b"#!",
-        Err(_) => return Err(refuse(BinaryProblem::UnknownFormat)),
-    };
-    file.rewind().map_err(failed)?;
-    if !is_script {
-        check_header(&file).map_err(refuse)?;
+    if file.read_exact_at(&mut magic, 0).is_err() {
+        return Err(refuse(BinaryProblem::UnknownFormat));
+    }
+    if magic != *b"#!" {
+        check_header(file).map_err(refuse)?;
     }
     Ok(())
 }
@@ -145,7 +143,8 @@ pub(crate) fn check(found: &Found) -> Result<(), ProvisionError> {
 /// scripts"), or its dynamic loader (elf(5), `PT_INTERP`).
 pub(crate) fn interpreter(program: &Path) -> Option<String> {
     let mut head = Vec::new();
-    let file = File::open(program).ok()?;
+    // It has been tried meanwhile, and may have become anything.
+    let file = untrusted_tree::open_file(program).ok()?;
     file.take(4 << 10).read_to_end(&mut head).ok()?;
     let name = if let Some(line) = head.strip_prefix(b"#!") {
         let line = line.split(|byte| *byte == b'\n').next()?.trim_ascii_start();
@@ -163,22 +162,20 @@ pub(crate) fn interpreter(program: &Path) -> Option<String> {
 ///
 /// A program that looks for libraries relative to itself (ld.so(8), "$ORIGIN"; dyld(1),
 /// "@`loader_path`") does, and so may a script with files of its own beside it.
-pub(crate) fn needs_its_tree(tree: &Path, program: &Path) -> bool {
-    let Ok(mut file) = File::open(program) else {
-        return false;
-    };
+pub(crate) fn needs_its_tree(root: &Path, program: &Path, file: &File) -> bool {
     let mut magic = [0; 2];
-    if (&file).read_exact(&mut magic).is_ok() && magic == *b"#!" {
-        return has_other_files(tree, program);
+    if file.read_exact_at(&mut magic, 0).is_ok() && magic == *b"#!" {
+        return has_other_files(root, program);
     }
-    if let Some(strings) = dynamic_strings(&file) {
+    if let Some(strings) = dynamic_strings(file) {
         return memmem::find(&strings, b"$ORIGIN").is_some();
     }
     let mut head = Vec::new();
     // Load commands of Mach-O stand at the beginning.
+    let mut file = file;
     let read = file
         .rewind()
-        .and_then(|()| (&file).take(256 << 10).read_to_end(&mut head));
+        .and_then(|()| file.take(256 << 10).read_to_end(&mut head));
     read.is_ok()
         && matches!(
             FileKind::parse(&*head),
@@ -207,25 +204,27 @@ fn dynamic_strings(file: &File) -> Option<Vec<u8>> {
 }
 
 /// Whether a tree has files beyond the program that are not there for people to read.
-fn has_other_files(tree: &Path, program: &Path) -> bool {
-    let for_people =
-        ["usr/share/licenses", "usr/share/doc", "usr/share/man"].map(|path| tree.join(path));
-    let mut pending = vec![tree.to_owned()];
-    while let Some(folder) = pending.pop() {
-        let Ok(entries) = fs::read_dir(&folder) else {
-            continue;
-        };
-        for path in entries.flatten().map(|entry| entry.path()) {
-            if path.is_dir() && !path.is_symlink() {
-                if !for_people.contains(&path) {
-                    pending.push(path);
-                }
-            } else if path != program {
-                return true;
+fn has_other_files(root: &Path, program: &Path) -> bool {
+    find_other_file(root, program).unwrap_or(true)
+}
+
+fn find_other_file(root: &Path, program: &Path) -> Result<bool, TreeError> {
+    let for_people = ["usr/share/licenses", "usr/share/doc", "usr/share/man"].map(Path::new);
+    let carry_on = || false;
+    let tree = Tree::open(root)?;
+    let mut walk = tree.walk(&Limits::default(), &carry_on)?;
+    while let Some(visit) = walk.next()? {
+        let Visit::Entry(entry) = visit else { continue };
+        let path = walk.relative_path(&entry);
+        if entry.kind != Kind::Directory {
+            if path != program {
+                return Ok(true);
             }
+        } else if !for_people.contains(&&*path) {
+            walk.descend(&entry)?;
         }
     }
-    false
+    Ok(false)
 }
 
 fn check_header(file: &File) -> Result<(), BinaryProblem> {
@@ -276,6 +275,9 @@ fn check_header(file: &File) -> Result<(), BinaryProblem> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
     use super::*;
 
     fn package(files: &[(&str, &[u8], u32)]) -> tempfile::TempDir {
@@ -291,8 +293,13 @@ mod tests {
 
     const SCRIPT: &[u8] = b"#!/bin/sh\n";
 
-    fn find_in(tree: &tempfile::TempDir, names: &[&str]) -> Result<Found, ProvisionError> {
-        find(&[tree.path().to_owned()], names)
+    fn find_in(tree: &tempfile::TempDir, names: &[&str]) -> Result<PathBuf, ProvisionError> {
+        find(tree.path(), names)
+    }
+
+    fn check_in(tree: &tempfile::TempDir) -> Result<(), ProvisionError> {
+        let path = find_in(tree, &["w"])?;
+        check(&open(tree.path(), &path)?, &path)
     }
 
     #[test]
@@ -308,8 +315,8 @@ mod tests {
             ("usr/local/bin/w", SCRIPT, 0o755),
         ]);
         assert_eq!(
-            find_in(&tree, &["x", "w"]).unwrap().path,
-            tree.path().join("usr/local/bin/w")
+            find_in(&tree, &["x", "w"]).unwrap(),
+            Path::new("usr/local/bin/w")
         );
     }
 
@@ -319,10 +326,7 @@ mod tests {
             ("usr/bin/only", SCRIPT, 0o755),
             ("usr/bin/data", b"x", 0o644),
         ]);
-        assert_eq!(
-            find_in(&tree, &["w"]).unwrap().relative_path(),
-            Path::new("usr/bin/only")
-        );
+        assert_eq!(find_in(&tree, &["w"]).unwrap(), Path::new("usr/bin/only"));
         let tree = package(&[("usr/bin/a", SCRIPT, 0o755), ("bin/b", SCRIPT, 0o755)]);
         let Err(ProvisionError::BinaryNotFound { candidates, .. }) = find_in(&tree, &["w"]) else {
             panic!("two programs are ambiguous");
@@ -343,7 +347,7 @@ mod tests {
         ];
         for (bytes, mode, expected) in cases {
             let tree = package(&[("bin/w", bytes, mode)]);
-            let error = check(&find_in(&tree, &["w"]).unwrap()).unwrap_err();
+            let error = check_in(&tree).unwrap_err();
             assert!(
                 matches!(&error, ProvisionError::UnusableBinary { problem, .. } if *problem == expected),
                 "{error}"
@@ -356,11 +360,11 @@ mod tests {
     fn a_program_for_another_processor_is_refused() {
         let mut elf = fs::read(std::env::current_exe().unwrap()).unwrap();
         let tree = package(&[("bin/w", &elf, 0o755)]);
-        check(&find_in(&tree, &["w"]).unwrap()).unwrap();
+        check_in(&tree).unwrap();
         // `e_machine`: 8 is MIPS, which this test never runs on.
         elf[18..20].copy_from_slice(&[8, 0]);
         let tree = package(&[("bin/w", &elf, 0o755)]);
-        let error = check(&find_in(&tree, &["w"]).unwrap()).unwrap_err();
+        let error = check_in(&tree).unwrap_err();
         assert!(error.chain().contains("mips"), "{}", error.chain());
     }
 
@@ -379,15 +383,16 @@ mod tests {
         let file = File::options().write(true).open(&path).unwrap();
         file.set_len(1 << 40).unwrap();
         check_header(&File::open(&path).unwrap()).unwrap();
-        assert!(!needs_its_tree(tree.path(), &path));
+        let file = File::open(&path).unwrap();
+        assert!(!needs_its_tree(tree.path(), &path, &file));
         assert_eq!(dynamic_strings(&File::open(&path).unwrap()), None);
     }
 
     #[test]
     fn a_link_out_of_the_package_is_refused() {
         let tree = package(&[("bin/keep", SCRIPT, 0o755)]);
-        std::os::unix::fs::symlink("/bin/sh", tree.path().join("bin/w")).unwrap();
-        let error = check(&find_in(&tree, &["w"]).unwrap()).unwrap_err();
+        symlink("/bin/sh", tree.path().join("bin/w")).unwrap();
+        let error = check_in(&tree).unwrap_err();
         assert!(matches!(
             error,
             ProvisionError::UnusableBinary {
@@ -395,5 +400,61 @@ mod tests {
                 ..
             }
         ));
+    }
+
+    #[test]
+    fn links_are_followed_inside_and_nowhere_else() {
+        let tree = package(&[("usr/lib/w/real", SCRIPT, 0o755)]);
+        fs::create_dir(tree.path().join("usr/bin")).unwrap();
+        symlink("../lib/w/real", tree.path().join("usr/bin/w")).unwrap();
+        symlink("usr/bin", tree.path().join("bin")).unwrap();
+        assert_eq!(find_in(&tree, &["w"]).unwrap(), Path::new("usr/bin/w"));
+        check_in(&tree).unwrap();
+
+        // Whatever is outside is neither found nor named.
+        let host = package(&[("w", SCRIPT, 0o755), ("host", SCRIPT, 0o755)]);
+        for target in [host.path().to_owned(), PathBuf::from("../../..")] {
+            let tree = tempfile::tempdir().unwrap();
+            symlink(&target, tree.path().join("bin")).unwrap();
+            let Err(ProvisionError::BinaryNotFound { candidates, .. }) = find_in(&tree, &["w"])
+            else {
+                panic!("nothing is in the tree");
+            };
+            assert_eq!(candidates, Vec::<PathBuf>::new());
+        }
+    }
+
+    #[test]
+    fn pipes_and_devices_are_neither_opened_nor_waited_for() {
+        let tree = tempfile::tempdir().unwrap();
+        fs::create_dir(tree.path().join("bin")).unwrap();
+        let path = tree.path().join("bin/w");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let error = check_in(&tree).unwrap_err();
+        assert!(
+            matches!(
+                &error,
+                ProvisionError::UnusableBinary {
+                    problem: BinaryProblem::NotAFile,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        assert_eq!(interpreter(&path), None);
+    }
+
+    #[test]
+    fn files_for_people_are_no_other_files() {
+        let tree = package(&[
+            ("usr/bin/w", SCRIPT, 0o755),
+            ("usr/share/doc/w/README", b"x", 0o644),
+        ]);
+        let path = Path::new("usr/bin/w");
+        let needs = || needs_its_tree(tree.path(), path, &open(tree.path(), path).unwrap());
+        assert!(!needs());
+        fs::create_dir_all(tree.path().join("usr/lib")).unwrap();
+        symlink("nowhere", tree.path().join("usr/lib/w")).unwrap();
+        assert!(needs());
     }
 }

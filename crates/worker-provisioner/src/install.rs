@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use crate::error::ProvisionError;
-use crate::store::sha256_of;
+use crate::store::{sha256_of, sha256_of_open};
 use crate::temporary;
 
 /// The prefix of the temporary file that becomes the binary by rename.
@@ -78,22 +78,25 @@ fn try_out(folder: &Path) -> io::Result<()> {
 /// What is put in place.
 #[derive(Debug)]
 pub(crate) enum Content<'a> {
-    /// The program itself.
-    Program(&'a Path),
+    /// The program itself, open so that it stays what was checked.
+    Program(&'a File),
     /// A script that starts the program in its package tree, whose other files it needs.
     Launcher(&'a Path),
 }
 
 impl Content<'_> {
-    fn write_to(&self, target: &mut File) -> io::Result<u64> {
+    /// Writes it to the empty file `target`, which is at `path`.
+    fn write_to(&self, target: &mut File, path: &Path) -> io::Result<()> {
         match self {
-            Self::Program(path) => io::copy(&mut File::open(path)?, target),
+            Self::Program(program) => {
+                untrusted_tree::copy_contents(program, target, path, &|| false)?;
+                Ok(())
+            }
             Self::Launcher(path) => {
                 let mut text = b"#!/bin/sh\nexec ".to_vec();
                 text.extend(build_sandbox::quote(path.as_os_str().as_encoded_bytes()));
                 text.extend(b" \"$@\"\n");
-                target.write_all(&text)?;
-                Ok(text.len() as u64)
+                target.write_all(&text)
             }
         }
     }
@@ -135,13 +138,17 @@ pub(crate) fn prepare(
         Err(source) => return Err(failed(source)),
     }
     let mut temporary = temporary::create(bin_dir, TEMPORARY_PREFIX).map_err(failed)?;
-    let size = content.write_to(temporary.as_file_mut()).map_err(failed)?;
+    let path = temporary.path().to_owned();
+    content
+        .write_to(temporary.as_file_mut(), &path)
+        .map_err(failed)?;
     temporary
         .as_file()
         .set_permissions(Permissions::from_mode(0o755))
         .map_err(failed)?;
     temporary.as_file().sync_all().map_err(failed)?;
-    let sha256 = sha256_of(temporary.path()).map_err(failed)?;
+    let size = temporary.as_file().metadata().map_err(failed)?.len();
+    let sha256 = sha256_of_open(temporary.as_file()).map_err(failed)?;
     Ok(Prepared {
         temporary,
         target,
@@ -195,7 +202,7 @@ mod tests {
     fn install(text: &str, folder: &Path, force: bool) -> Result<PathBuf, ProvisionError> {
         let file = program(text);
         let ours = |digest: &str| digest == sha256_of(program("one").path()).unwrap();
-        let prepared = prepare(&Content::Program(file.path()), folder, "w", force, ours)?;
+        let prepared = prepare(&Content::Program(file.as_file()), folder, "w", force, ours)?;
         let target = prepared.target().to_owned();
         prepared.commit()?;
         Ok(target)
@@ -302,5 +309,29 @@ mod tests {
                 .hint,
             None
         );
+    }
+
+    #[test]
+    fn the_open_program_is_installed_with_its_holes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, bin) = (folder.path().join("w"), folder.path().join("bin"));
+        fs::create_dir(&bin).unwrap();
+        fs::write(&source, "#!/bin/sh\n").unwrap();
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .open(&source)
+            .unwrap();
+        file.set_len(8 << 20).unwrap();
+        // Whatever its name leads to by now.
+        fs::remove_file(&source).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &source).unwrap();
+        let prepared = prepare(&Content::Program(&file), &bin, "w", false, |_| false).unwrap();
+        assert_eq!(prepared.size, 8 << 20);
+        prepared.commit().unwrap();
+        let installed = fs::metadata(bin.join("w")).unwrap();
+        assert_eq!(installed.len(), 8 << 20);
+        let blocks = std::os::unix::fs::MetadataExt::blocks(&installed);
+        assert!(blocks < 2048, "{blocks} blocks");
     }
 }

@@ -27,7 +27,7 @@ pub(crate) use history::Change;
 use history::History;
 use holders::lock_key;
 pub(crate) use holders::{Holder, stem};
-pub(crate) use tree::sha256_of;
+pub(crate) use tree::{sha256_of, sha256_of_open};
 use unfinished::Unfinished;
 
 /// A larger receipt is not one that this store wrote.
@@ -137,6 +137,10 @@ impl Store {
             match sha256_of(path) {
                 Ok(found) if found == *expected => {}
                 Ok(_) => problems.push(format!("`{}` was changed", path.display())),
+                // Not even a file any more.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                    problems.push(format!("`{}` was changed", path.display()));
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     problems.push(format!("`{}` is missing", path.display()));
                 }

@@ -92,7 +92,7 @@ pub(crate) async fn git(session: &mut Session) -> Result<Vec<Row>> {
             create,
         ],
     )?;
-    fs::remove_dir_all(&folder)?;
+    untrusted_tree::remove(&folder, &|| false)?;
     let gits = [shallow_git, full_git, update_git];
     git_rows(&size, [shallow, full], gits, &create)
 }
@@ -177,9 +177,9 @@ pub(crate) async fn tarball(session: &mut Session) -> Result<Vec<Row>> {
         session.add(rows)?;
         fs::remove_file(archive)?;
     }
-    fs::remove_dir_all(folder.join("tree"))?;
+    untrusted_tree::remove(folder.join("tree"), &|| false)?;
     let rows = eight_files(session, &folder).await?;
-    fs::remove_dir_all(&folder)?;
+    untrusted_tree::remove(&folder, &|| false)?;
     Ok(rows)
 }
 
@@ -302,12 +302,12 @@ pub(crate) fn fresh(folder: &Path, name: &str, round: usize) -> Result<PathBuf> 
     if let Some(before) = round.checked_sub(1) {
         let before = folder.join(format!("{name}-{before}"));
         if before.exists() {
-            fs::remove_dir_all(before)?;
+            untrusted_tree::remove(before, &|| false)?;
         }
     }
     let path = folder.join(format!("{name}-{round}"));
     if path.exists() {
-        fs::remove_dir_all(&path)?;
+        untrusted_tree::remove(&path, &|| false)?;
     }
     apart_from_others(folder, name, round)
 }

@@ -195,13 +195,7 @@ fn walk(folder: &Path) -> Result<Vec<PathBuf>> {
 
 fn empty(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            fs::remove_dir_all(entry.path())
-        } else {
-            fs::remove_file(entry.path())
-        }
-        .with_context(|| format!("remove {}", entry.path().display()))?;
+        untrusted_tree::remove(entry?.path(), &|| false)?;
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ const BRANCH: &str = "refs/heads/makepkg";
 /// A checkout that is whole but not yet in its place; removed when dropped.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    directory: tempfile::TempDir,
+    directory: Unfinished,
     destination: PathBuf,
     pub(super) files: u64,
     pub(super) bytes: u64,
@@ -44,7 +44,8 @@ impl Prepared {
         // `rename` would silently take the place of an empty directory, which is as good as none.
         match fs::rename(directory.path(), &destination) {
             Ok(()) => {
-                let _ = directory.keep();
+                // Nothing is left there to be removed.
+                directory.forget();
                 Ok(())
             }
             Err(error) if destination.exists() => {
@@ -52,6 +53,31 @@ impl Prepared {
                 Err(GitProblem::Exists { path: destination })
             }
             Err(error) => Err(io_problem("create", destination)(error)),
+        }
+    }
+}
+
+/// A checkout that is removed when dropped, however deep its directories are.
+#[derive(Debug)]
+struct Unfinished(PathBuf);
+
+impl Unfinished {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn forget(mut self) {
+        self.0 = PathBuf::new();
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if self.0.as_os_str().is_empty() {
+            return;
+        }
+        if let Err(error) = untrusted_tree::remove(&self.0, &|| false) {
+            tracing::warn!(%error, "an unfinished checkout was not removed");
         }
     }
 }
@@ -97,6 +123,7 @@ pub(super) fn prepare(plan: &Plan<'_>, destination: &Path) -> Result<Prepared, G
         .permissions(Permissions::from_mode(0o777))
         .tempdir_in(parent)
         .map_err(io_problem("create a directory in", parent))?;
+    let directory = Unfinished(directory.keep());
 
     let listing = Listing {
         repository: plan.mirror.repository(),
@@ -249,5 +276,25 @@ pub(super) fn read_shallow(git_directory: &Path) -> Result<Vec<Oid>, GitProblem>
         Ok(text) => Ok(text.lines().filter_map(|line| line.parse().ok()).collect()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(io_problem("read", path)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn an_unfinished_checkout_is_removed_at_any_depth() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = Unfinished(root.path().join("work"));
+        // Past the descriptors of most processes, within the longest path.
+        let deep: PathBuf = std::iter::repeat_n("d", 1700).collect();
+        fs::create_dir_all(directory.path().join(deep)).unwrap();
+        let read_only = Permissions::from_mode(0o500);
+        fs::set_permissions(directory.path().join("d/d"), read_only).unwrap();
+        drop(directory);
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
     }
 }

@@ -82,9 +82,8 @@ impl Run {
                     .chain(packaged)
                     .chain(package.provides()),
             );
-            let found = binary::find(&[staged.tree().to_owned()], &names)?;
-            binary::check(&found)?;
-            let program = found.relative_path();
+            let program = binary::find(staged.tree(), &names)?;
+            binary::check(&binary::open(staged.tree(), &program)?, &program)?;
             let holder = packages
                 .iter()
                 .find(|package| package.has(&program))

@@ -1,7 +1,7 @@
 //! A package tree as a list of files with their digests.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -105,8 +105,19 @@ pub(super) fn size(file: &FileRecord) -> u64 {
 }
 
 /// The sha256 of the regular file at `path` in lower-case hexadecimal.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidInput`] for a link or anything else, which is neither followed nor
+/// waited for.
 pub(crate) fn sha256_of(path: &Path) -> io::Result<String> {
-    sha256(File::open(path)?, &|| false)
+    sha256(untrusted_tree::open_file(path)?, &|| false)
+}
+
+/// The sha256 of an open file from its beginning, whatever its name leads to by now.
+pub(crate) fn sha256_of_open(file: &File) -> io::Result<String> {
+    let mut file = file.try_clone()?;
+    file.rewind()?;
+    sha256(file, &|| false)
 }
 
 fn sha256(mut file: File, cancelled: &dyn Fn() -> bool) -> io::Result<String> {
