@@ -8,9 +8,10 @@ use crate::isolation::Isolation;
 pub struct Config {
     /// The bash that runs recipes. Default `/bin/bash`.
     pub shell: PathBuf,
-    /// Directories that [`Isolation::Namespaces`] covers with an empty one; missing ones are
-    /// skipped. Default: `/home`, `/root`, `/run`, `/tmp`, `/var/tmp` and the home directory of
-    /// the caller's user. Build directories and mounts below them stay visible.
+    /// Directories of persons and of the moment: what a `PATH` names below them is shown by a mount
+    /// only. Default: `/home`, `/root`, `/run`, `/tmp`, `/var/tmp` and the home directory of the
+    /// caller's user. They are not shown in any case unless a mount or a directory of the build is
+    /// below them.
     pub hidden: Vec<PathBuf>,
     /// The ids of users and groups for the builds of a caller that is root: each build gets one of
     /// its own, as user and as group, for as long as its [`BuildSpec::startdir`] is in use, and no

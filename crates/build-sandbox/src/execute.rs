@@ -89,7 +89,8 @@ impl Sandbox {
         }
         let (tier, abi) = self.tier(spec, reporter).await?;
         let (mut owned, config) = (spec.clone(), self.config.clone());
-        let (users, cancelled) = (Arc::clone(&self.users), token.clone());
+        let (users, systems) = (Arc::clone(&self.users), Arc::clone(&self.systems));
+        let cancelled = token.clone();
         let Call {
             what,
             arguments,
@@ -135,8 +136,9 @@ impl Sandbox {
                 result,
                 recipe,
                 group: group.as_ref().map(ControlGroup::files).transpose()?,
+                system: systems.get(&config, &owned.path),
             };
-            let plan = prepare::plan(&owned, &config, tier, abi, &directories, &identity, request)?;
+            let plan = prepare::plan(&owned, tier, abi, &directories, &identity, request)?;
             let running =
                 sys::spawn(&plan).map_err(|(step, source)| SandboxError::Start { step, source })?;
             Ok::<_, SandboxError>((running, directories, identity, warnings, group))

@@ -19,9 +19,11 @@ use crate::spec::{Access, BuildSpec, Network, Rights, invalid};
 use crate::users::{self, Lease, Users};
 
 mod plan;
+mod system;
 mod view;
 
 pub(crate) use plan::{plan, probe};
+pub(crate) use system::{System, Systems};
 
 /// What is to run, and how.
 #[derive(Debug)]
@@ -35,6 +37,7 @@ pub(crate) struct Request {
     pub(crate) result: bool,
     pub(crate) recipe: Option<OwnedFd>,
     pub(crate) group: Option<GroupFiles>,
+    pub(crate) system: Arc<System>,
 }
 
 /// How the build's user differs from the caller's.

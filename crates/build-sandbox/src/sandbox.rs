@@ -15,6 +15,7 @@ use crate::judge::{judge, printed_version};
 use crate::limits::Limits;
 use crate::outcome::{CommandOutcome, PhaseOutcome, PhaseStatus};
 use crate::phase::Phase;
+use crate::prepare::Systems;
 use crate::progress::{Event, Reporter};
 use crate::recipe::recipe_text;
 use crate::spec::{BuildSpec, CheckPolicy, Network, Rights, Writable, check_name, invalid};
@@ -30,6 +31,7 @@ const EVALUATE_LIMIT: Duration = Duration::from_secs(20);
 pub struct Sandbox {
     pub(crate) config: Config,
     pub(crate) users: Arc<Users>,
+    pub(crate) systems: Arc<Systems>,
     capabilities: OnceCell<Capabilities>,
 }
 
@@ -39,6 +41,7 @@ impl Sandbox {
         Self {
             config,
             users: Arc::default(),
+            systems: Arc::default(),
             capabilities: OnceCell::new(),
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use nix::unistd::Uid;
 
 use super::view::view;
-use super::{Directories, Identity, Request, path_text, text};
+use super::{Directories, Identity, Request, System, path_text, text};
 use crate::config::Config;
 use crate::environment;
 use crate::error::SandboxError;
@@ -17,21 +17,16 @@ use crate::limits::Limits;
 use crate::seccomp::{self, Choice, Sockets};
 use crate::spec::{Access, BuildSpec, Network, Rights, invalid};
 use crate::sys::plan::{
-    CORE, FSIZE, Instruction, LandlockPlan, LandlockRule, NOFILE, NPROC, Plan, Watch,
+    CORE, FSIZE, Instruction, LandlockPlan, LandlockRule, NOFILE, NPROC, Plan, Right, Watch,
 };
 use crate::users::{self, Lease};
 
 /// `CHOWN`, `DAC_OVERRIDE`, `FOWNER` and `FSETID`, in a namespace that owns nothing but the build's
 /// files.
 const PACKAGING_CAPABILITIES: u64 = 0b1_1011;
-const READABLE_BELOW_ROOT: &[&str] = &[
-    "usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "etc", "opt", "nix", "gnu", "sys",
-];
-
 /// Makes the plan of one run.
 pub(crate) fn plan(
     spec: &BuildSpec,
-    config: &Config,
     tier: Isolation,
     landlock_abi: u32,
     directories: &Directories,
@@ -44,8 +39,8 @@ pub(crate) fn plan(
         .collect::<Result<Vec<_>, _>>()?;
     let arguments = request
         .arguments
-        .into_iter()
-        .map(text)
+        .iter()
+        .map(|argument| text(argument.as_slice()))
         .collect::<Result<Vec<_>, _>>()?;
     let Some(program) = arguments.first().cloned() else {
         return Err(invalid("command", "is empty", ""));
@@ -53,17 +48,7 @@ pub(crate) fn plan(
     let writable = writable(spec, directories, request.rights);
     let private_network = request.network == Network::None;
     let namespaces = (tier == Isolation::Namespaces)
-        .then(|| {
-            view(
-                spec,
-                config,
-                directories,
-                &writable,
-                identity,
-                private_network,
-                request.root,
-            )
-        })
+        .then(|| view(spec, directories, &writable, identity, &request))
         .transpose()?;
     if namespaces.is_none()
         && let Some(mount) = spec
@@ -84,7 +69,7 @@ pub(crate) fn plan(
                 abi: landlock_abi,
                 files: tier >= Isolation::Landlock,
                 refuse_tcp: tier == Isolation::Landlock && private_network,
-                rules: rules(spec, directories, &writable, inside, private_network)?,
+                rules: rules(spec, directories, &writable, inside, &request.system)?,
             })
         })
         .transpose()?;
@@ -201,46 +186,49 @@ fn rules(
     directories: &Directories,
     writable: &Writable,
     inside: bool,
-    private_network: bool,
+    system: &System,
 ) -> Result<Vec<LandlockRule>, SandboxError> {
-    let mut paths: Vec<(PathBuf, bool)> = Vec::new();
+    let read = |path: &Path| (path.to_owned(), Right::Read);
+    let mut paths: Vec<(PathBuf, Right)> = Vec::new();
     if inside {
-        paths.push(("/".into(), false));
-        paths.extend(["/tmp", "/var/tmp", "/dev", "/proc"].map(|path| (path.into(), true)));
+        paths.push(read(Path::new("/")));
+        paths.extend(["/tmp", "/dev", "/proc"].map(|path| (path.into(), Right::Write)));
     } else {
-        let below_root = READABLE_BELOW_ROOT
-            .iter()
-            .map(|name| Path::new("/").join(name));
-        paths.extend(below_root.map(|path| (path, false)));
-        paths.extend(
-            ["/proc", "/var/lib", "/dev/random", "/dev/urandom"].map(|path| (path.into(), false)),
-        );
-        paths.extend(
-            ["/dev/null", "/dev/zero", "/dev/full", "/dev/tty"].map(|path| (path.into(), true)),
-        );
-        if !private_network && let Ok(resolver) = fs::canonicalize("/etc/resolv.conf") {
-            paths.push((resolver, false));
+        let system = system.allowed().into_iter();
+        paths.extend(system.map(|(path, names)| {
+            let right = if names { Right::List } else { Right::Read };
+            (path, right)
+        }));
+        for path in ["/proc", "/dev/random", "/dev/urandom"] {
+            paths.push(read(Path::new(path)));
         }
-        paths.push((
-            fs::canonicalize(&spec.recipe).unwrap_or_else(|_| spec.recipe.clone()),
-            false,
-        ));
+        for path in ["/dev/null", "/dev/zero", "/dev/full", "/dev/tty"] {
+            paths.push((path.into(), Right::Write));
+        }
+        if let Ok(resolver) = fs::canonicalize("/etc/resolv.conf") {
+            paths.push(read(&resolver));
+        }
+        let recipe = fs::canonicalize(&spec.recipe);
+        paths.push(read(recipe.as_deref().unwrap_or(&spec.recipe)));
     }
-    paths.push((directories.startdir.clone(), false));
-    paths.extend(directories.own.iter().map(|path| (path.clone(), false)));
+    paths.push(read(&directories.startdir));
+    paths.extend(directories.own.iter().map(|path| read(path)));
     for mount in &spec.mounts {
-        paths.push((
-            mount.target.clone(),
-            mount.access == Access::Writable && writable.mounts,
-        ));
+        let right = if mount.access == Access::Writable && writable.mounts {
+            Right::Write
+        } else {
+            Right::Read
+        };
+        paths.push((mount.target.clone(), right));
     }
-    paths.extend(writable.paths.iter().map(|path| (path.clone(), true)));
+    let writable = writable.paths.iter();
+    paths.extend(writable.map(|path| (path.clone(), Right::Write)));
     paths
         .into_iter()
-        .map(|(path, write)| {
+        .map(|(path, right)| {
             Ok(LandlockRule {
                 path: path_text(&path)?,
-                write,
+                right,
             })
         })
         .collect()
@@ -279,16 +267,9 @@ pub(crate) fn probe(
         result: false,
         recipe: None,
         group: None,
+        system: Arc::new(System::read(config, &[])),
     };
-    let mut plan = plan(
-        &spec,
-        config,
-        tier,
-        landlock_abi,
-        &directories,
-        &identity,
-        request,
-    )?;
+    let mut plan = plan(&spec, tier, landlock_abi, &directories, &identity, request)?;
     plan.probe = true;
     Ok(plan)
 }
@@ -304,7 +285,7 @@ fn hard_limit(resource: i32) -> u64 {
     getrlimit(resource).map_or(u64::MAX, |(_, hard)| hard)
 }
 
-fn physical_memory() -> u64 {
+pub(super) fn physical_memory() -> u64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());

@@ -6,21 +6,19 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Gid, Uid};
 
 use super::plan::Writable;
-use super::{Directories, Identity, directory, io_error, path_text, text};
-use crate::config::Config;
+use super::plan::physical_memory;
+use super::{Directories, Identity, Request, System, directory, io_error, path_text, text};
 use crate::error::SandboxError;
-use crate::spec::{Access, BuildSpec, invalid};
-use crate::sys::plan::{Bind, Hidden, NamespacePlan};
+use crate::spec::{Access, BuildSpec, Network, invalid};
+use crate::sys::plan::{Bind, NamespacePlan};
 
 /// The plan of the private file system view.
 pub(super) fn view(
     spec: &BuildSpec,
-    config: &Config,
     directories: &Directories,
     writable: &Writable,
     identity: &Identity,
-    private_network: bool,
-    root: bool,
+    request: &Request,
 ) -> Result<NamespacePlan, SandboxError> {
     let (outer_uid, outer_gid, inner_uid, inner_gid) = if let Some(id) = identity.dropped() {
         (id, id, 1000, 1000)
@@ -28,80 +26,97 @@ pub(super) fn view(
         let (uid, gid) = (Uid::effective().as_raw(), Gid::effective().as_raw());
         (uid, gid, uid, gid)
     };
-    let mut covered: Vec<PathBuf> = config
-        .hidden
-        .iter()
-        .filter_map(|path| fs::canonicalize(path).ok())
-        .filter(|path| path.is_dir() && path.parent().is_some())
-        .collect();
-    covered.sort();
-    covered.dedup();
-    let temporary: Vec<PathBuf> = ["/tmp", "/var/tmp"]
-        .iter()
-        .filter_map(|path| fs::canonicalize(path).ok())
-        .collect();
-    // One inside another is gone with it.
-    let outer: Vec<PathBuf> =
-        crate::watch::outermost(&covered.iter().map(PathBuf::as_path).collect::<Vec<_>>());
-    let mut hidden = vec![Hidden {
-        path: text("/dev")?,
-        options: text("mode=755")?,
-        writable: true,
-    }];
-    for path in &outer {
-        let writable = temporary.contains(path);
-        let options = if writable { "mode=1777" } else { "mode=755" };
-        hidden.push(Hidden {
-            path: path_text(path)?,
-            options: text(options)?,
-            writable,
-        });
+    let mut shown = binds(spec, directories, writable, &request.system)?;
+    shown.sort_by_key(|shown| shown.target.components().count());
+    if shown.len() > crate::sys::MOUNTS_MAX {
+        return Err(invalid("mounts", "are more than 100", spec.mounts.len()));
     }
-
-    let mut binds = binds(spec, directories, writable, &outer, private_network)?;
-    binds.sort_by_key(|(_, target, _, _)| target.components().count());
-    if binds.len() > crate::sys::MOUNTS_MAX {
-        return Err(invalid("mounts", "are more than 100", binds.len()));
-    }
-    let mut made: Vec<PathBuf> = Vec::new();
+    let mut made: Vec<PathBuf> = EMPTY.iter().map(PathBuf::from).collect();
     let mut mounts = Vec::new();
-    for (source, target, write, optional) in &binds {
-        let is_directory = source.is_dir();
+    for bind in &shown {
+        let is_directory = bind.source.is_dir();
         let deepest = if is_directory {
-            Some(target.as_path())
+            Some(bind.target.as_path())
         } else {
-            target.parent()
+            bind.target.parent()
         };
-        made.extend(
-            deepest
-                .into_iter()
-                .flat_map(Path::ancestors)
-                .map(Path::to_owned),
-        );
+        made.extend(deepest.map(Path::to_owned));
         mounts.push(Bind {
-            source: path_text(source)?,
-            target: path_text(target)?,
-            writable: *write,
-            device: is_device(source),
+            source: path_text(&bind.source)?,
+            target: path_text(&bind.target)?,
+            writable: bind.writable,
+            device: is_device(&bind.source),
             is_directory,
-            optional: *optional,
+            optional: bind.optional,
         });
     }
-    made.sort();
-    made.dedup();
-    made.retain(|path| path.parent().is_some() && !path.starts_with("/dev"));
+    let files = request.system.files.iter().map(|(path, _)| path);
+    let links = request.system.links.iter().map(|(_, path)| path);
+    made.extend(
+        files
+            .chain(links)
+            .filter_map(|path| path.parent())
+            .map(Path::to_owned),
+    );
+    // Not below what is mounted afterwards: there a mount point has to exist already.
+    let covers: Vec<&Path> = shown.iter().map(|bind| bind.target.as_path()).collect();
+    let mut directories: Vec<PathBuf> = made
+        .iter()
+        .flat_map(|path| path.ancestors())
+        .filter(|path| path.parent().is_some() && !path.starts_with("/proc"))
+        .filter(|path| {
+            !covers
+                .iter()
+                .any(|cover| *path != *cover && path.starts_with(cover))
+        })
+        .map(Path::to_owned)
+        .collect();
+    directories.sort();
+    directories.dedup();
     Ok(NamespacePlan {
-        private_network,
-        uid: (if root { 0 } else { inner_uid }, outer_uid),
-        gid: (if root { 0 } else { inner_gid }, outer_gid),
+        private_network: request.network == Network::None,
+        uid: (if request.root { 0 } else { inner_uid }, outer_uid),
+        gid: (if request.root { 0 } else { inner_gid }, outer_gid),
         drop_groups: matches!(identity, Identity::Dropped(_)),
-        hidden,
-        directories: made
+        temporary: text(format!("mode=1777,size={}", temporary_size(spec)))?,
+        directories: directories
             .iter()
             .map(|path| path_text(path))
             .collect::<Result<_, _>>()?,
+        links: request
+            .system
+            .links
+            .iter()
+            .map(|(target, path)| Ok((path_text(target)?, path_text(path)?)))
+            .collect::<Result<_, SandboxError>>()?,
+        files: request
+            .system
+            .files
+            .iter()
+            .map(|(path, text)| Ok((path_text(path)?, text.clone())))
+            .collect::<Result<_, SandboxError>>()?,
         mounts,
+        masks: request
+            .system
+            .masked
+            .iter()
+            .filter(|path| path.is_dir())
+            .map(|path| path_text(path))
+            .collect::<Result<_, _>>()?,
     })
+}
+
+/// Directories that are there and empty.
+const EMPTY: &[&str] = &[
+    "/dev", "/etc", "/home", "/mnt", "/opt", "/proc", "/root", "/run", "/sys", "/tmp", "/var",
+];
+
+/// Bytes that `/tmp` and `/dev/shm` may hold, each.
+fn temporary_size(spec: &BuildSpec) -> u64 {
+    spec.limits
+        .memory
+        .unwrap_or_else(physical_memory)
+        .max(1 << 20)
 }
 
 fn is_device(path: &Path) -> bool {
@@ -110,21 +125,38 @@ fn is_device(path: &Path) -> bool {
         .is_ok_and(|m| m.file_type().is_char_device() || m.file_type().is_block_device())
 }
 
-/// Source, target, whether it may be written, and whether it may be missing.
-type Shown = (PathBuf, PathBuf, bool, bool);
+/// A path of the host, and where and how it is seen.
+struct Shown {
+    source: PathBuf,
+    target: PathBuf,
+    writable: bool,
+    /// Whether it may be missing.
+    optional: bool,
+}
 
-/// What is shown besides the root file system.
+/// All that is shown.
 fn binds(
     spec: &BuildSpec,
     directories: &Directories,
     writable: &Writable,
-    outer: &[PathBuf],
-    private_network: bool,
+    system: &System,
 ) -> Result<Vec<Shown>, SandboxError> {
     let mut binds: Vec<Shown> = Vec::new();
-    let mut show = |source: &Path, target: &Path, write: bool, optional: bool| {
-        binds.push((source.to_owned(), target.to_owned(), write, optional));
+    let mut show = |source: &Path, target: &Path, writable: bool, optional: bool| {
+        binds.push(Shown {
+            source: source.to_owned(),
+            target: target.to_owned(),
+            writable,
+            optional,
+        });
     };
+    for (source, target) in &system.shown {
+        show(source, target, false, true);
+    }
+    let null = Path::new("/dev/null");
+    for path in system.masked.iter().filter(|path| !path.is_dir()) {
+        show(null, path, false, true);
+    }
     for device in ["null", "zero", "full", "random", "urandom", "tty"] {
         let path = Path::new("/dev").join(device);
         show(&path, &path, true, true);
@@ -175,11 +207,11 @@ fn binds(
             false,
         );
     }
-    if !private_network && let Ok(resolver) = fs::canonicalize("/etc/resolv.conf") {
-        // Often a link into a hidden directory.
-        if outer.iter().any(|path| resolver.starts_with(path)) {
-            show(&resolver, &resolver, false, true);
-        }
+    if let Ok(resolver) = fs::canonicalize("/etc/resolv.conf")
+        && resolver != Path::new("/etc/resolv.conf")
+    {
+        // Often a link into `/run`.
+        show(&resolver, &resolver, false, true);
     }
     let home = directories.private.as_ref();
     let home = home.map_or(directories.own[2].as_path(), |private| private.path());
@@ -190,7 +222,7 @@ fn binds(
         (&spec.pkgdir, &directories.own[1]),
         (&spec.homedir, home),
     ] {
-        if spelled != real && outer.iter().any(|path| spelled.starts_with(path)) && real.exists() {
+        if spelled != real && real.exists() {
             show(
                 real,
                 spelled,

@@ -5,7 +5,7 @@
 use nix::libc;
 
 use super::call::{self, Result, raw};
-use super::plan::LandlockPlan;
+use super::plan::{LandlockPlan, Right};
 
 const EXECUTE: u64 = 1;
 const WRITE_FILE: u64 = 1 << 1;
@@ -94,10 +94,10 @@ pub(super) fn restrict(plan: &LandlockPlan) -> Result<()> {
             let Ok(parent) = call::open_at(libc::AT_FDCWD, &rule.path, flags, 0) else {
                 continue;
             };
-            let wanted = if rule.write {
-                files
-            } else {
-                (EXECUTE | READ_FILE | READ_DIR) & files
+            let wanted = match rule.right {
+                Right::Write => files,
+                Right::Read => (EXECUTE | READ_FILE | READ_DIR) & files,
+                Right::List => READ_DIR & files,
             };
             let mut beneath = PathBeneath {
                 allowed: wanted,

@@ -43,7 +43,7 @@ mod supervise;
 mod walk;
 
 /// Mounts that a plan can have: the child holds them in an array on its stack.
-pub(crate) const MOUNTS_MAX: usize = 128;
+pub(crate) const MOUNTS_MAX: usize = 256;
 
 pub(crate) mod plan;
 pub(crate) mod status;

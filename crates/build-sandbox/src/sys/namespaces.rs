@@ -1,8 +1,7 @@
 //! The private view of the file system, built by the first process of the namespaces.
 //!
-//! The root file system is not copied or pivoted: in the new mount namespace all of it is made
-//! read-only with one recursive `mount_setattr` (Linux 5.12) and directories are covered. Sources
-//! of mounts are taken hold of before, so that they can come from below covered directories.
+//! The root is a new, empty file system, in which only what the plan names is mounted (Linux 5.12 for
+//! `mount_setattr`). All sources are taken hold of before, so that they may lie anywhere.
 
 use nix::libc;
 
@@ -115,33 +114,80 @@ pub(super) fn enter(plan: &NamespacePlan) -> std::result::Result<(), Failure> {
         call::drop_groups().map_err(at(Step::Identity))?;
     }
     call::become_user(plan.uid.0, plan.gid.0).map_err(at(Step::Identity))?;
-    let quiet = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV;
-    set_attributes(libc::AT_FDCWD, c"/", AT_RECURSIVE, quiet).map_err(at(Step::ReadOnlyRoot))?;
-    for hidden in &plan.hidden {
-        mount(c"tmpfs", &hidden.path, NOSUID | NODEV, &hidden.options).map_err(at(Step::Hide))?;
-    }
-    mount(c"proc", c"/proc", NOSUID | NODEV | NOEXEC, c"").map_err(at(Step::Proc))?;
-    devices().map_err(at(Step::Dev))?;
+    new_root().map_err(at(Step::Root))?;
     for directory in &plan.directories {
-        // Existing ones and those on the read-only root are fine; a missing mount point is told
-        // by the mount that needs it.
+        // A missing mount point is told by the mount that needs it.
         let _ = call::make_directory(directory, 0o755);
+    }
+    mount(c"tmpfs", c"/tmp", NOSUID | NODEV, &plan.temporary).map_err(at(Step::Temporary))?;
+    // While the host's is in sight: the kernel makes a new one only for who sees one already.
+    mount(c"proc", c"/proc", NOSUID | NODEV | NOEXEC, c"").map_err(at(Step::Proc))?;
+    devices(&plan.temporary).map_err(at(Step::Dev))?;
+    for directory in &plan.directories {
+        // Those below `/tmp`.
+        let _ = call::make_directory(directory, 0o755);
+    }
+    for (target, path) in &plan.links {
+        let _ = call::symlink(target, path);
+    }
+    for (path, text) in &plan.files {
+        write_file(path, text).map_err(at(Step::Root))?;
     }
     for (index, (bind, &fd)) in plan.mounts.iter().zip(&held).enumerate() {
         if fd >= 0 {
             place(bind, fd).map_err(|errno| (Step::Place, errno, index))?;
         }
     }
-    for hidden in plan.hidden.iter().filter(|hidden| !hidden.writable) {
-        set_attributes(libc::AT_FDCWD, &hidden.path, 0, quiet).map_err(at(Step::Hide))?;
+    let quiet = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV;
+    for mask in &plan.masks {
+        mount(c"tmpfs", mask, NOSUID | NODEV, c"mode=0,size=4k").map_err(at(Step::Hide))?;
     }
-    set_attributes(libc::AT_FDCWD, c"/dev", 0, ATTR_RDONLY).map_err(at(Step::Dev))?;
+    leave_old_root().map_err(at(Step::Root))?;
+    set_attributes(libc::AT_FDCWD, c"/", 0, quiet).map_err(at(Step::ReadOnlyRoot))?;
 
     let name = crate::environment::HOST_NAME;
     check(raw!(libc::SYS_sethostname, name.as_ptr(), name.len())).map_err(at(Step::HostName))?;
     if plan.private_network {
         loopback_up().map_err(at(Step::Loopback))?;
     }
+    Ok(())
+}
+
+/// Makes an empty file system the root, with the host's at `/.host`.
+fn new_root() -> Result<()> {
+    mount(c"tmpfs", c"/tmp", NOSUID | NODEV, c"mode=755")?;
+    call::make_directory(c"/tmp/.host", 0o700)?;
+    call::change_directory(c"/tmp")?;
+    check(raw!(libc::SYS_pivot_root, c".".as_ptr(), c".host".as_ptr()))?;
+    call::change_directory(c"/")
+}
+
+fn leave_old_root() -> Result<()> {
+    check(raw!(
+        libc::SYS_umount2,
+        c"/.host".as_ptr(),
+        libc::MNT_DETACH
+    ))?;
+    check(raw!(
+        libc::SYS_unlinkat,
+        libc::AT_FDCWD,
+        c"/.host".as_ptr(),
+        libc::AT_REMOVEDIR
+    ))
+    .map(drop)
+}
+
+fn write_file(path: &std::ffi::CStr, mut text: &[u8]) -> Result<()> {
+    let flags = libc::O_CREAT | libc::O_WRONLY | libc::O_NOFOLLOW | libc::O_EXCL;
+    let fd = match call::open_at(libc::AT_FDCWD, path, flags, 0o644) {
+        Err(libc::EEXIST) => return Ok(()),
+        other => other?,
+    };
+    while !text.is_empty() {
+        let written = call::write(fd, text)?;
+        text = text.get(written..).unwrap_or_default();
+    }
+    call::close(fd);
     Ok(())
 }
 
@@ -174,7 +220,7 @@ fn place(bind: &Bind, fd: i32) -> Result<()> {
 }
 
 /// What `/dev` has besides the device nodes, which are mounts of the plan.
-fn devices() -> Result<()> {
+fn devices(temporary: &std::ffi::CStr) -> Result<()> {
     for (target, path) in [
         (c"/proc/self/fd", c"/dev/fd"),
         (c"/proc/self/fd/0", c"/dev/stdin"),
@@ -186,7 +232,8 @@ fn devices() -> Result<()> {
     }
     call::make_directory(c"/dev/pts", 0o755)?;
     call::make_directory(c"/dev/shm", 0o1777)?;
-    mount(c"tmpfs", c"/dev/shm", NOSUID | NODEV, c"mode=1777")?;
+    mount(c"tmpfs", c"/dev/shm", NOSUID | NODEV, temporary)?;
+    call::symlink(c"../tmp", c"/var/tmp")?;
     mount(
         c"devpts",
         c"/dev/pts",

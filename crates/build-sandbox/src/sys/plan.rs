@@ -85,23 +85,18 @@ pub(crate) struct NamespacePlan {
     pub(crate) gid: (u32, u32),
     /// Whether supplementary groups can be given up: only with privileges on the host.
     pub(crate) drop_groups: bool,
-    /// Directories covered by an empty file system, outer before inner, with mount options.
-    pub(crate) hidden: Vec<Hidden>,
-    /// Directories to make before mounts are placed, outer before inner.
+    /// Options of the file systems at `/tmp` and `/dev/shm`, such as `mode=1777`.
+    pub(crate) temporary: CString,
+    /// Directories to make in the new root, outer before inner.
     pub(crate) directories: Vec<CString>,
+    /// Symbolic links to make there: what they hold, and where.
+    pub(crate) links: Vec<(CString, CString)>,
+    /// Files to write there.
+    pub(crate) files: Vec<(CString, Vec<u8>)>,
     /// Mounts, outer before inner.
     pub(crate) mounts: Vec<Bind>,
-}
-
-/// A directory covered by a tmpfs.
-#[derive(Debug)]
-#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
-pub(crate) struct Hidden {
-    pub(crate) path: CString,
-    /// tmpfs options such as `mode=755`.
-    pub(crate) options: CString,
-    /// Whether the build may write there.
-    pub(crate) writable: bool,
+    /// Directories below mounts to cover with an empty one.
+    pub(crate) masks: Vec<CString>,
 }
 
 /// A path of the host shown inside.
@@ -142,7 +137,19 @@ pub(crate) struct LandlockPlan {
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 pub(crate) struct LandlockRule {
     pub(crate) path: CString,
-    pub(crate) write: bool,
+    pub(crate) right: Right,
+}
+
+/// What may be done below a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+pub(crate) enum Right {
+    /// Listing names.
+    List,
+    /// Reading and executing.
+    Read,
+    /// Everything.
+    Write,
 }
 
 /// The names of resources whose type differs between C libraries.

@@ -7,7 +7,9 @@ pub(crate) const SIZE: usize = 32;
 pub(crate) const STEPS: &[&str] = &[
     "make mounts private",
     "take hold of a mount source",
+    "make a root file system",
     "make the root file system read-only",
+    "mount /tmp",
     "hide a directory",
     "mount /proc",
     "make /dev",
@@ -33,7 +35,9 @@ pub(crate) const STEPS: &[&str] = &[
 pub(crate) enum Step {
     Private,
     Grab,
+    Root,
     ReadOnlyRoot,
+    Temporary,
     Hide,
     Proc,
     Dev,
