@@ -17,6 +17,8 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 pub(crate) enum Sockets {
     /// Unix, IPv4, IPv6 and netlink.
     Usual,
+    /// Not Unix either: one by path leads to a service of the host.
+    NoUnix,
     /// None but `socketpair`: the tier has no network namespace to cut off.
     None,
 }
@@ -100,7 +102,26 @@ pub(crate) struct Choice {
     pub(crate) plain_ownership: bool,
     /// Refuse to change extended attributes.
     pub(crate) refuse_attributes: bool,
+    /// Whether processes and System V objects of the host can be named: no namespaces hide them.
+    pub(crate) shared_host: bool,
 }
+
+/// Objects of the host's IPC namespace.
+const SHARED_MEMORY: &[i64] = &[
+    libc::SYS_shmget,
+    libc::SYS_shmat,
+    libc::SYS_shmctl,
+    libc::SYS_semget,
+    libc::SYS_semop,
+    libc::SYS_semtimedop,
+    libc::SYS_semctl,
+    libc::SYS_msgget,
+    libc::SYS_msgsnd,
+    libc::SYS_msgrcv,
+    libc::SYS_msgctl,
+    libc::SYS_mq_open,
+    libc::SYS_mq_unlink,
+];
 
 /// Compiles the programs, in the order in which they are applied.
 pub(crate) fn compile(choice: Choice) -> Vec<Vec<Instruction>> {
@@ -120,7 +141,10 @@ pub(crate) fn compile(choice: Choice) -> Vec<Vec<Instruction>> {
         add(whole(ATTRIBUTES), libc::EOPNOTSUPP);
     }
     add(whole(UNKNOWN), libc::ENOSYS);
-    add(denied(choice.sockets), libc::EPERM);
+    if choice.shared_host {
+        add(whole(SHARED_MEMORY), libc::EPERM);
+    }
+    add(denied(choice.sockets, choice.shared_host), libc::EPERM);
     programs
 }
 
@@ -196,7 +220,7 @@ fn rule(conditions: &[(u8, Op, u64)]) -> Option<SeccompRule> {
     SeccompRule::new(conditions).ok()
 }
 
-fn denied(sockets: Sockets) -> Rules {
+fn denied(sockets: Sockets, shared_host: bool) -> Rules {
     let mut rules: Rules = DENIED.iter().map(|call| (*call, Vec::new())).collect();
     #[cfg(target_arch = "x86_64")]
     for call in [
@@ -235,6 +259,29 @@ fn denied(sockets: Sockets) -> Rules {
     );
     // Limits of another process: the supervisor has the same user.
     when(libc::SYS_prlimit64, &[&[(0, Op::Ne, 0)]]);
+    // Priorities of all processes of a user, and where they are in sight, of any other process.
+    let by_user: &[(u8, Op, u64)] = &[(0, Op::Eq, 2)];
+    if shared_host {
+        when(
+            libc::SYS_setpriority,
+            &[&[(0, Op::Ne, 0)], &[(1, Op::Ne, 0)]],
+        );
+        when(
+            libc::SYS_ioprio_set,
+            &[&[(0, Op::Ne, 1)], &[(1, Op::Ne, 0)]],
+        );
+        for call in [
+            libc::SYS_sched_setscheduler,
+            libc::SYS_sched_setparam,
+            libc::SYS_sched_setattr,
+            libc::SYS_sched_setaffinity,
+        ] {
+            when(call, &[&[(0, Op::Ne, 0)]]);
+        }
+    } else {
+        when(libc::SYS_setpriority, &[by_user]);
+        when(libc::SYS_ioprio_set, &[&[(0, Op::Eq, 3)]]);
+    }
     let families = |except: &[i32]| -> Vec<(u8, Op, u64)> {
         except
             .iter()
@@ -243,13 +290,12 @@ fn denied(sockets: Sockets) -> Rules {
     };
     match sockets {
         Sockets::None => when(libc::SYS_socket, &[&[(0, Op::Ge, 0)]]),
-        Sockets::Usual => {
-            let usual = families(&[
-                libc::AF_UNIX,
-                libc::AF_INET,
-                libc::AF_INET6,
-                libc::AF_NETLINK,
-            ]);
+        Sockets::Usual | Sockets::NoUnix => {
+            let mut allowed = vec![libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+            if sockets == Sockets::Usual {
+                allowed.push(libc::AF_UNIX);
+            }
+            let usual = families(&allowed);
             let raw = |family: i32| {
                 [
                     (0, Op::Eq, u64::from(family.cast_unsigned())),
@@ -308,12 +354,13 @@ mod tests {
 
     #[test]
     fn every_program_compiles() {
-        let programs = if cfg!(target_arch = "x86_64") { 5 } else { 4 };
-        for sockets in [Sockets::Usual, Sockets::None] {
+        let programs = if cfg!(target_arch = "x86_64") { 6 } else { 5 };
+        for sockets in [Sockets::Usual, Sockets::NoUnix, Sockets::None] {
             let compiled = compile(Choice {
                 sockets,
                 plain_ownership: true,
                 refuse_attributes: true,
+                shared_host: true,
             });
             assert_eq!(compiled.len(), programs);
             assert!(compiled.iter().all(|program| program.len() < 4096));

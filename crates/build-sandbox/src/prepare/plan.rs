@@ -168,11 +168,12 @@ fn filters(tier: Isolation, private_network: bool, root: bool) -> Vec<Vec<Instru
         return Vec::new();
     }
     seccomp::compile(Choice {
-        sockets: if private_network && tier != Isolation::Namespaces {
-            Sockets::None
-        } else {
-            Sockets::Usual
+        sockets: match tier {
+            Isolation::Landlock | Isolation::Group if private_network => Sockets::None,
+            Isolation::Landlock => Sockets::NoUnix,
+            Isolation::Namespaces | Isolation::Group => Sockets::Usual,
         },
+        shared_host: tier != Isolation::Namespaces,
         // Where root-owned files are seen, `chown` to root is no change.
         plain_ownership: root,
         refuse_attributes: tier == Isolation::Landlock,

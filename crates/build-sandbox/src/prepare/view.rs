@@ -63,7 +63,10 @@ pub(super) fn view(
     let mut directories: Vec<PathBuf> = made
         .iter()
         .flat_map(|path| path.ancestors())
-        .filter(|path| path.parent().is_some() && !path.starts_with("/proc"))
+        .filter(|path| {
+            path.parent()
+                .is_some_and(|parent| !parent.starts_with("/proc"))
+        })
         .filter(|path| {
             !covers
                 .iter()

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
@@ -185,6 +185,7 @@ pub(crate) fn spawn(plan: &Plan) -> Result<Running, StartError> {
         null: null.as_raw_fd(),
         group_join: number(&group_join),
         group_kill: number(&group_kill),
+        memory: own_arguments(),
         arguments: arguments.as_ptr(),
         environment: environment.as_ptr(),
     };
@@ -205,6 +206,24 @@ pub(crate) fn spawn(plan: &Plan) -> Result<Running, StartError> {
         stdout,
         stderr,
         result,
+    })
+}
+
+/// Where the arguments and the environment of this program begin, and their length together.
+/// Source: proc(5), `/proc/pid/stat`, `arg_start` and `env_end`.
+fn own_arguments() -> (usize, usize) {
+    static PLACE: OnceLock<(usize, usize)> = OnceLock::new();
+    *PLACE.get_or_init(|| {
+        let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        // The name in parentheses may hold blanks; after it comes the third field.
+        let rest = text.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let field = |number: usize| -> Option<usize> {
+            rest.split_whitespace().nth(number - 3)?.parse().ok()
+        };
+        match (field(48), field(51)) {
+            (Some(start), Some(end)) if start > 0 => (start, end.saturating_sub(start)),
+            _ => (0, 0),
+        }
     })
 }
 

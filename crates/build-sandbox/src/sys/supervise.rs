@@ -24,6 +24,8 @@ pub(super) struct Descriptors {
     pub(super) null: i32,
     pub(super) group_join: i32,
     pub(super) group_kill: i32,
+    /// Where this program's arguments and environment are, and their length.
+    pub(super) memory: (usize, usize),
     pub(super) arguments: *const *const c_char,
     pub(super) environment: *const *const c_char,
 }
@@ -46,6 +48,7 @@ pub(super) fn run(plan: &Plan, fds: &Descriptors) -> ! {
     if call::read(fds.control, &mut byte) != Ok(1) || byte != [GO] {
         call::exit(0);
     }
+    forget_arguments(fds);
     let namespaced = plan.namespaces.is_some();
     call::new_session();
     if let Some(view) = &plan.namespaces {
@@ -98,6 +101,19 @@ pub(super) fn run(plan: &Plan, fds: &Descriptors) -> ! {
         None => call::write(fds.status, &finished),
     };
     call::exit(0)
+}
+
+/// Overwrites what `/proc/pid/cmdline` and `/proc/pid/environ` show: the host program's.
+fn forget_arguments(fds: &Descriptors) {
+    let _ = call::control(libc::PR_SET_NAME, c"supervisor".as_ptr() as u64);
+    let (start, length) = fds.memory;
+    if length > 0
+        && let Ok(zero) = call::open_at(libc::AT_FDCWD, c"/dev/zero", libc::O_RDONLY, 0)
+    {
+        // The kernel writes: where the memory is not as expected that is an error, not a fault.
+        call::raw!(libc::SYS_read, zero, start, length);
+        call::close(zero);
+    }
 }
 
 fn close_foreign(fds: &Descriptors) {

@@ -6,11 +6,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use super::attempt::Attempt;
-use super::host::{Host, as_ordinary_user};
+use super::host::{Host, Privates, as_ordinary_user};
 use super::support;
 
 /// Whether each attempt works.
-pub(crate) fn run(host: &Host, all: &[&Attempt]) -> Vec<bool> {
+pub(crate) fn run(host: &Host, privates: &Privates, all: &[&Attempt]) -> Vec<bool> {
     let work = tempfile::tempdir().unwrap();
     let marker = format!("control-{}", std::process::id());
     let [(_, outs), (_, opens), ..] = host.variables();
@@ -38,6 +38,7 @@ pub(crate) fn run(host: &Host, all: &[&Attempt]) -> Vec<bool> {
                 .env("srcdir", home.join("src"))
                 .env("pkgdir", home.join("pkg"))
                 .env("HOST_SECRET", "secret")
+                .env(Privates::VARIABLE, privates.names())
                 .env(support::MARKER, &marker)
                 .stdin(Stdio::null())
                 .stdout(Stdio::piped())

@@ -191,4 +191,39 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
         L,
         "perl -e '@a = (\"$ENV{OPEN}/target\", \"user.x\", \"y\"); exit(syscall(188, @a, 1, 0) < 0)'",
     ),
+    (
+        "read a private file of the user in /etc: not shown or covered",
+        L,
+        "set -- $PRIVATES; grep secret ${1:-/nothing}",
+    ),
+    (
+        "read a private file of the user in /srv: not shown or covered",
+        L,
+        "set -- $PRIVATES; grep secret ${2:-/nothing}",
+    ),
+    (
+        "read a private file of the user in /opt: not shown or covered",
+        L,
+        "set -- $PRIVATES; grep secret ${3:-/nothing}",
+    ),
+    (
+        "read a private file of the user in /var/lib: not shown or covered",
+        L,
+        "set -- $PRIVATES; grep secret ${4:-/nothing}",
+    ),
+    (
+        "read a private file of the user in /usr/local: not shown or covered",
+        L,
+        "set -- $PRIVATES; grep secret ${5:-/nothing}",
+    ),
+    (
+        "read a file of the user elsewhere: not shown or denied",
+        L,
+        "grep secret $OPEN/secret",
+    ),
+    (
+        "read which host this is: not shown or denied",
+        L,
+        "cat /etc/hostname /etc/machine-id /etc/fstab | grep .",
+    ),
 ];

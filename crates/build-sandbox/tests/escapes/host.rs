@@ -6,7 +6,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -26,6 +26,7 @@ pub(crate) struct Host {
     _abstract: UnixListener,
     _by_path: Vec<UnixListener>,
     _leaked: fs::File,
+    segment: String,
     count: usize,
 }
 
@@ -94,6 +95,8 @@ impl Host {
         let leaked = fs::File::open(outs.path().join("0/secret")).unwrap();
         fcntl(&leaked, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let segment = format!("0x{:x}", 0x4000_0000 + std::process::id() * 16 + number);
+        shared_memory(&segment);
         let abstract_name = format!("build-sandbox-test-{}-{number}", std::process::id());
         let address = SocketAddr::from_abstract_name(&abstract_name).unwrap();
         Self {
@@ -106,11 +109,12 @@ impl Host {
             abstract_name,
             _by_path: by_path,
             _leaked: leaked,
+            segment,
             count,
         }
     }
 
-    pub(crate) fn variables(&self) -> [(String, String); 6] {
+    pub(crate) fn variables(&self) -> [(String, String); 7] {
         let opens = self.opens.as_ref().unwrap_or(&self.outs);
         [
             ("OUTS", self.outs.path().display().to_string()),
@@ -118,6 +122,7 @@ impl Host {
             ("HOST", self.program.id().to_string()),
             ("TCP", self.tcp.local_addr().unwrap().port().to_string()),
             ("UDP", self.udp.local_addr().unwrap().port().to_string()),
+            ("SEGMENT", self.segment.clone()),
             ("ABSTRACT", self.abstract_name.clone()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
@@ -137,8 +142,56 @@ impl Host {
     }
 }
 
+/// Files that only an ordinary user may read, one in each place where services keep theirs.
+pub(crate) struct Privates(Vec<PathBuf>, String);
+
+impl Privates {
+    /// The user's own: only root can make them, for a test that it runs as that user.
+    pub(crate) fn new() -> Self {
+        if let Ok(names) = std::env::var(Self::VARIABLE) {
+            return Self(Vec::new(), names);
+        }
+        let mut made = Vec::new();
+        for parent in ["/etc", "/srv", "/opt", "/var/lib", "/usr/local/share"] {
+            let path =
+                Path::new(parent).join(format!("build-sandbox-private-{}", std::process::id()));
+            if nix::unistd::Uid::effective().is_root() && fs::write(&path, "secret\n").is_ok() {
+                open_to_all(&path, 0o600);
+                std::os::unix::fs::chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
+                made.push(path);
+            }
+        }
+        let names: Vec<_> = made.iter().map(|path| path.display().to_string()).collect();
+        Self(made, names.join(" "))
+    }
+
+    pub(crate) const VARIABLE: &str = "PRIVATES";
+
+    pub(crate) fn names(&self) -> &str {
+        &self.1
+    }
+}
+
+impl Drop for Privates {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+fn shared_memory(key: &str) {
+    let script = "shmget(hex($ARGV[0]), 4096, 01666) // die $!";
+    let mut perl = Command::new("perl");
+    let status = as_ordinary_user(perl.args(["-e", script, key]))
+        .current_dir("/")
+        .status();
+    assert!(status.unwrap().success());
+}
+
 impl Drop for Host {
     fn drop(&mut self) {
+        let _ = Command::new("ipcrm").args(["-M", &self.segment]).status();
         let _ = self.program.kill();
         let _ = self.program.wait();
     }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use attempt::Attempt;
 use build_sandbox::{Isolation, NetworkPolicy, Phase, Sandbox};
-use host::Host;
+use host::{Host, Privates};
 use support::{Recorder, build, chain, have, sandbox, tiers};
 use tokio_util::sync::CancellationToken;
 
@@ -38,7 +38,13 @@ fn attempts() -> Vec<&'static Attempt> {
 }
 
 /// Whether each attempt worked in this tier.
-async fn inside(sandbox: &Sandbox, tier: Isolation, host: &Host, all: &[&Attempt]) -> Vec<bool> {
+async fn inside(
+    sandbox: &Sandbox,
+    tier: Isolation,
+    host: &Host,
+    privates: &Privates,
+    all: &[&Attempt],
+) -> Vec<bool> {
     let mut body = String::from("export PARENT=$PPID\nset +e\ntop=$PWD pkgtop=$pkgdir\n");
     for (index, (_, _, attempt)) in all.iter().enumerate() {
         let _ = writeln!(
@@ -50,6 +56,8 @@ async fn inside(sandbox: &Sandbox, tier: Isolation, host: &Host, all: &[&Attempt
     build.spec.network = NetworkPolicy::NONE;
     build.spec.limits.wall = Duration::from_mins(2);
     build.spec.environment.extend(host.variables());
+    let privates = (Privates::VARIABLE.to_owned(), privates.names().to_owned());
+    build.spec.environment.extend([privates]);
     let recorder = Recorder::default();
     let token = CancellationToken::new();
     let outcome = sandbox
@@ -75,6 +83,8 @@ fn again_as_ordinary_user(test: &str) -> bool {
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--nocapture"]);
     command.current_dir("/");
+    let privates = Privates::new();
+    command.env(Privates::VARIABLE, privates.names());
     let output = host::as_ordinary_user(&mut command).output().unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -105,9 +115,10 @@ async fn check() {
         return;
     }
     let all = attempts();
+    let privates = Privates::new();
     let control = {
         let host = Host::new(all.len());
-        control::run(&host, &all)
+        control::run(&host, &privates, &all)
     };
     let sandbox = sandbox();
     let abi = sandbox.probe().await.landlock_abi;
@@ -116,7 +127,7 @@ async fn check() {
     let mut columns = Vec::new();
     for &tier in &tiers {
         let host = Host::new(all.len());
-        let worked = inside(&sandbox, tier, &host, &all).await;
+        let worked = inside(&sandbox, tier, &host, &privates, &all).await;
         for (attempt, worked) in all.iter().zip(&worked) {
             if *worked && attempt.1.refused_in(tier, abi) {
                 escaped.push(format!("{tier}: {}", attempt.0));

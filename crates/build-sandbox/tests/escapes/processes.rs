@@ -120,4 +120,49 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
         G,
         "perl -e 'exit(syscall(312, getppid, getppid, 0, 0, 0) < 0)'",
     ),
+    (
+        "read the supervisor's command line: overwritten",
+        G,
+        "tr -d '\\0' < /proc/$PPID/cmdline | grep .",
+    ),
+    (
+        "read the first process's command line: the supervisor's, overwritten",
+        N,
+        "tr -d '\\0' < /proc/1/cmdline | grep .",
+    ),
+    (
+        "read the host program's command line: invisible",
+        N,
+        "grep -a sleep /proc/$HOST/cmdline",
+    ),
+    (
+        "shared memory of the user: own IPC namespace or refused by seccomp",
+        G,
+        "perl -e 'exit !defined shmget(hex($ENV{SEGMENT}), 0, 0)'",
+    ),
+    (
+        "priority of the host program: invisible or refused by seccomp",
+        G,
+        "renice -n 19 -p $HOST",
+    ),
+    (
+        "priority of all processes of the user: refused by seccomp",
+        G,
+        "perl -e 'exit(syscall(141, 2, 0, 19) < 0)'",
+    ),
+    (
+        "priority of the host program's input and output: invisible or refused by seccomp",
+        G,
+        "ionice -c 3 -p $HOST",
+    ),
+    (
+        "scheduler of the host program: invisible or refused by seccomp",
+        G,
+        "chrt -b -p 0 $HOST",
+    ),
+    (
+        "processors of the host program: invisible or refused by seccomp",
+        G,
+        "taskset -p 1 $HOST",
+    ),
 ];
