@@ -11,6 +11,8 @@ use seccompiler::{
 use crate::sys::plan::{Filter, Instruction};
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+/// Conditions that must all hold.
+type Case<'a> = &'a [(u8, Op, u64)];
 
 /// Which sockets a build may open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -259,29 +261,6 @@ fn denied(sockets: Sockets, shared_host: bool) -> Rules {
     );
     // Limits of another process: the supervisor has the same user.
     when(libc::SYS_prlimit64, &[&[(0, Op::Ne, 0)]]);
-    // Priorities of all processes of a user, and where they are in sight, of any other process.
-    let by_user: &[(u8, Op, u64)] = &[(0, Op::Eq, 2)];
-    if shared_host {
-        when(
-            libc::SYS_setpriority,
-            &[&[(0, Op::Ne, 0)], &[(1, Op::Ne, 0)]],
-        );
-        when(
-            libc::SYS_ioprio_set,
-            &[&[(0, Op::Ne, 1)], &[(1, Op::Ne, 0)]],
-        );
-        for call in [
-            libc::SYS_sched_setscheduler,
-            libc::SYS_sched_setparam,
-            libc::SYS_sched_setattr,
-            libc::SYS_sched_setaffinity,
-        ] {
-            when(call, &[&[(0, Op::Ne, 0)]]);
-        }
-    } else {
-        when(libc::SYS_setpriority, &[by_user]);
-        when(libc::SYS_ioprio_set, &[&[(0, Op::Eq, 3)]]);
-    }
     let families = |except: &[i32]| -> Vec<(u8, Op, u64)> {
         except
             .iter()
@@ -340,7 +319,38 @@ fn denied(sockets: Sockets, shared_host: bool) -> Rules {
         mode_at(libc::SYS_mknod, 1, None);
         mode_at(libc::SYS_open, 2, Some((1, Op::MaskedEq(creates), creates)));
     }
+    rules.extend(priorities(shared_host));
     rules
+}
+
+/// Priorities of all processes of a user, and where they are in sight, of any other process.
+fn priorities(shared_host: bool) -> Rules {
+    let other: &[Case<'_>] = &[&[(0, Op::Ne, 0)]];
+    let cases: &[(i64, &[Case<'_>])] = if shared_host {
+        &[
+            (
+                libc::SYS_setpriority,
+                &[&[(0, Op::Ne, 0)], &[(1, Op::Ne, 0)]],
+            ),
+            (
+                libc::SYS_ioprio_set,
+                &[&[(0, Op::Ne, 1)], &[(1, Op::Ne, 0)]],
+            ),
+            (libc::SYS_sched_setscheduler, other),
+            (libc::SYS_sched_setparam, other),
+            (libc::SYS_sched_setattr, other),
+            (libc::SYS_sched_setaffinity, other),
+        ]
+    } else {
+        &[
+            (libc::SYS_setpriority, &[&[(0, Op::Eq, 2)]]),
+            (libc::SYS_ioprio_set, &[&[(0, Op::Eq, 3)]]),
+        ]
+    };
+    cases
+        .iter()
+        .map(|(call, cases)| (*call, cases.iter().filter_map(|case| rule(case)).collect()))
+        .collect()
 }
 
 /// Too new for some C libraries' headers; the same number on every architecture.

@@ -132,24 +132,35 @@ pub(crate) struct System {
 }
 
 /// How long what was read of the host is used again.
-const FRESH: Duration = Duration::from_secs(60);
+const FRESH: Duration = Duration::from_mins(1);
 
-/// The last answer of [`System::read`], with its question.
+/// The last answer of [`System::read`].
 #[derive(Debug, Default)]
-pub(crate) struct Systems(Mutex<Option<(Instant, Vec<PathBuf>, Arc<System>)>>);
+pub(crate) struct Systems(Mutex<Option<Answer>>);
+
+#[derive(Debug)]
+struct Answer {
+    read: Instant,
+    path: Vec<PathBuf>,
+    system: Arc<System>,
+}
 
 impl Systems {
     /// What is shown of the host, at most a minute old.
     pub(crate) fn get(&self, config: &Config, path: &[PathBuf]) -> Arc<System> {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((read, asked, system)) = &*last
-            && read.elapsed() < FRESH
-            && asked == path
+        if let Some(answer) = &*last
+            && answer.read.elapsed() < FRESH
+            && answer.path == path
         {
-            return Arc::clone(system);
+            return Arc::clone(&answer.system);
         }
         let system = Arc::new(System::read(config, path));
-        *last = Some((Instant::now(), path.to_vec(), Arc::clone(&system)));
+        *last = Some(Answer {
+            read: Instant::now(),
+            path: path.to_vec(),
+            system: Arc::clone(&system),
+        });
         system
     }
 }
