@@ -14,6 +14,7 @@ mod lifecycle;
 mod mismatch;
 mod policy;
 mod progress;
+mod proof;
 mod repair;
 mod side_by_side;
 mod signed;

@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result};
 use catalog_client::WorkerType;
 use clap::{Args, ValueEnum};
 use worker_provisioner::{
-    BackendPolicy, Config, DependencyPolicy, EvaluationPolicy, FlavorPreference, Isolation,
-    IsolationChoice, ProvisionError, ProvisionRequest, SignaturePolicy, TransportPolicy,
+    BackendPolicy, Config, DependencyPolicy, EvaluationPolicy, ExpiredSignatures, FlavorPreference,
+    Isolation, IsolationChoice, ProvisionError, ProvisionRequest, SignaturePolicy, TransportPolicy,
     Verification, WorkerProvisioner,
 };
 
@@ -61,6 +61,12 @@ pub(crate) struct Provision {
     /// `$WORKER_KEYRING`].
     #[arg(long, value_name = "FILE")]
     keyring: Option<PathBuf>,
+    /// A fingerprint whose signatures count; may be repeated [default: every key of the keyring].
+    #[arg(long = "signer", value_name = "FINGERPRINT")]
+    signers: Vec<String>,
+    /// Let a good signature count that has expired, or whose key has.
+    #[arg(long)]
+    allow_expired_signatures: bool,
     /// Verify no signature, as makepkg does when told so.
     #[arg(long)]
     skippgpcheck: bool,
@@ -80,7 +86,9 @@ pub(crate) struct Provision {
     /// The weakest isolation to build in; where the host allows less, nothing runs.
     #[arg(long, value_name = "TIER", default_value = "group")]
     min_isolation: TierArg,
-    /// The least verification of every source, below which nothing is installed.
+    /// The least verification of every source, below which nothing is installed: `weak` is CRC, MD5
+    /// or SHA-1, `checksum` is SHA-2, BLAKE2 or a full commit id, `signature` is by a key of the
+    /// keyring.
     #[arg(long, value_name = "LEVEL", default_value = "nothing")]
     min_verification: VerificationArg,
     /// Use nothing that the catalog does not send over TLS.
@@ -161,6 +169,7 @@ enum TierArg {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum VerificationArg {
     Nothing,
+    Weak,
     Checksum,
     Signature,
 }
@@ -216,6 +225,7 @@ impl Provision {
         };
         config.minimum_verification = match self.min_verification {
             VerificationArg::Nothing => Verification::Nothing,
+            VerificationArg::Weak => Verification::Weak,
             VerificationArg::Checksum => Verification::Checksum,
             VerificationArg::Signature => Verification::Signature,
         };
@@ -233,6 +243,10 @@ impl Provision {
         }
         if self.keyring.is_some() {
             config.keyring.clone_from(&self.keyring);
+        }
+        config.accepted_signers.clone_from(&self.signers);
+        if self.allow_expired_signatures {
+            config.expired_signatures = ExpiredSignatures::Accept;
         }
         if self.skippgpcheck {
             config.signatures = SignaturePolicy::Skip;

@@ -62,6 +62,18 @@ pub enum SignaturePolicy {
     Skip,
 }
 
+/// Whether a good signature counts that has expired, or whose key has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ExpiredSignatures {
+    /// It is no [`Verification::Signature`]; the receipt records it as expired.
+    #[default]
+    Refuse,
+    /// It counts for [`Config::minimum_verification`]; the receipt records it as expired all the
+    /// same.
+    Accept,
+}
+
 /// What to do about a recipe some of whose values only a shell can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -153,8 +165,8 @@ pub struct Config {
     pub jobs: Option<u32>,
     /// How many workers are built at once; others wait for a slot.
     pub parallel_builds: usize,
-    /// The least verification a worker must have to be installed; a recipe that says `SKIP` has
-    /// none.
+    /// The least verification every source of a worker must have for it to be installed; a source
+    /// of `SKIP`, or of a branch or tag, has none.
     pub minimum_verification: Verification,
     /// The weakest isolation a worker may be built in; on a host that allows less nothing of a recipe
     /// runs, and what was built in less before is built again.
@@ -173,6 +185,12 @@ pub struct Config {
     /// `OpenPGP` certificates, armoured or binary, that signatures are verified with; a recipe that
     /// asks for that needs them.
     pub keyring: Option<PathBuf>,
+    /// Fingerprints of the keys whose signatures count as [`Verification::Signature`], in
+    /// hexadecimal of either case; when empty all keys of [`Config::keyring`] do. A recipe names
+    /// which key of the keyring signs it: this is the operator's word on which keys may.
+    pub accepted_signers: Vec<String>,
+    /// Whether a good signature counts that has expired, or whose key has.
+    pub expired_signatures: ExpiredSignatures,
     /// What to do with the signatures a recipe brings.
     pub signatures: SignaturePolicy,
     /// Whether a new binary must run (`--version`, else `--help`) before it replaces an old one.
@@ -219,6 +237,8 @@ impl Config {
             insecure_sources: false,
             ssh_sources: false,
             keyring: None,
+            accepted_signers: Vec::new(),
+            expired_signatures: ExpiredSignatures::default(),
             signatures: SignaturePolicy::Verify,
             trial: true,
             grace: Duration::from_millis(500),
@@ -271,6 +291,15 @@ impl Config {
         }
         config.home = home;
         config
+    }
+
+    /// Whether signatures by the key of that fingerprint count.
+    pub(crate) fn accepts_signer(&self, fingerprint: &str) -> bool {
+        let same = |accepted: &String| {
+            let accepted = accepted.replace(' ', "");
+            accepted.eq_ignore_ascii_case(fingerprint)
+        };
+        self.accepted_signers.is_empty() || self.accepted_signers.iter().any(same)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::dependencies::MissingDependency;
 use crate::progress::ProvisionPhase;
 use crate::receipt::Verification;
 pub use problem::BinaryProblem;
-use text::{ambiguity, each, hint, list, named_sources, place, values};
+use text::{ambiguity, each, hint, list, named_sources, place, unverified, values};
 
 /// Why a worker was not provisioned, or a catalog not read.
 /// Cheap to clone, since callers that join one provision share its outcome.
@@ -312,7 +312,10 @@ pub enum ProvisionError {
     },
 
     /// The worker is less verified than the policy demands; it was not installed.
-    #[error("`{id}` is verified by {found}, and the policy demands {required}")]
+    #[error(
+        "`{id}` is verified by {found}, and the policy demands {required}: {}; have the recipe name a stronger proof, or lower `--min-verification`",
+        unverified(.sources)
+    )]
     BelowPolicy {
         /// The worker's id.
         id: String,
@@ -320,6 +323,8 @@ pub enum ProvisionError {
         found: Verification,
         /// How far it would have to be.
         required: Verification,
+        /// The sources that are to blame, each with what it rests on.
+        sources: Vec<String>,
     },
 
     /// Builds would be less isolated than the policy demands; nothing of the recipe was run.

@@ -36,7 +36,7 @@ pub use build_sandbox::{Isolation, IsolationChoice};
 pub use catalog_client::{Flavor, Platform, Token, WorkerType};
 pub use config::{
     BackendPolicy, CheckPolicy, Config, DEFAULT_CATALOG_URL, DependencyPolicy, EvaluationPolicy,
-    FlavorPreference, SignaturePolicy, TransportPolicy,
+    ExpiredSignatures, FlavorPreference, SignaturePolicy, TransportPolicy,
 };
 pub use contract::{Artifact, ArtifactCatalog, ArtifactProvisioner, ArtifactStatus, VendorSource};
 pub use dependencies::MissingDependency;
@@ -48,5 +48,7 @@ pub use progress::{
     Reporter, Subscription, Unit,
 };
 pub use provisioner::{ProvisionRequest, Provisioned, WorkerProvisioner};
-pub use receipt::{FileContent, FileRecord, RECEIPT_VERSION, Receipt, SourceRecord, Verification};
+pub use receipt::{
+    FileContent, FileRecord, RECEIPT_VERSION, Receipt, SignatureState, SourceRecord, Verification,
+};
 pub use store::{Collected, Store};

@@ -11,17 +11,18 @@ use catalog_client::{Answer, Architecture, CatalogConfig, Freshness};
 use network_policy::SourcePolicy;
 use pkgbuild_syntax::{Environment, Uname};
 use source_fetch::{
-    Checksum, Directories, Expired, Fetched, GitReference, Location, Origin, Policy, Source,
-    SourceRequest,
+    Checksum, Directories, Expired, Fetched, Origin, Policy, Signer, Source, SourceRequest,
 };
 
 use crate::activate;
 use crate::backend::Kernel;
-use crate::config::{CheckPolicy, Config, EvaluationPolicy, SignaturePolicy, TransportPolicy};
+use crate::config::{
+    CheckPolicy, Config, EvaluationPolicy, ExpiredSignatures, SignaturePolicy, TransportPolicy,
+};
 use crate::error::ProvisionError;
 use crate::package::{Declared, EvaluatedPackage, line_of};
 use crate::progress::{Happening, OutputStream, ProvisionPhase, Unit};
-use crate::receipt::{Receipt, SourceRecord, Verification};
+use crate::receipt::{self, Receipt, SignatureState, SourceRecord, Verification};
 use crate::steps::Choice;
 use crate::view::HostView;
 use crate::workspace::Workspace;
@@ -227,34 +228,40 @@ pub(crate) fn build_key(config: &Config, recipe: &str, choice: &Choice) -> Strin
 }
 
 /// What is kept of a fetched source.
-pub(crate) fn source_record(fetched: &Fetched) -> SourceRecord {
+pub(crate) fn source_record(config: &Config, fetched: &Fetched) -> SourceRecord {
     let proof = &fetched.verification;
     let (commit, tls) = match &fetched.origin {
         Origin::Git { commit } => (Some(commit.clone()), None),
         Origin::Http { tls, .. } => (None, Some(*tls)),
         _ => (None, None),
     };
-    let pinned = matches!(
-        fetched.source.location(),
-        Location::Git(git) if matches!(git.reference(), GitReference::Commit(_))
-    );
-    SourceRecord {
+    let signer = proof.signed_by.as_ref();
+    let mut record = SourceRecord {
         name: fetched.source.file_name().to_owned(),
-        verification: if proof.signed_by.is_some() {
-            Verification::Signature
-        } else if pinned || !proof.digests.is_empty() {
-            Verification::Checksum
-        } else {
-            Verification::Nothing
-        },
+        verification: Verification::Nothing,
         digests: proof
             .digests
             .iter()
             .map(|digest| digest.name().to_owned())
             .collect(),
-        signed_by: proof.signed_by.as_ref().map(|by| by.fingerprint.clone()),
+        signed_by: signer.map(|by| by.fingerprint.clone()),
+        signature: signer.map(|by| signature_state(config, by)),
         commit,
+        pinned: proof.pinned,
         tls,
+    };
+    record.verification = record.amounts_to(ExpiredSignatures::Refuse);
+    record
+}
+
+fn signature_state(config: &Config, signer: &Signer) -> SignatureState {
+    if !config.accepts_signer(&signer.fingerprint) {
+        return SignatureState::OtherKey;
+    }
+    match signer.expired {
+        None => SignatureState::Current,
+        Some(Expired::Signature) => SignatureState::ExpiredSignature,
+        Some(Expired::Key) => SignatureState::ExpiredKey,
     }
 }
 
@@ -263,7 +270,14 @@ pub(crate) fn meets(config: &Config, receipt: &Receipt) -> bool {
     let isolation = Isolation::ALL
         .into_iter()
         .find(|tier| tier.name() == receipt.isolation);
-    receipt.verification() >= config.minimum_verification
+    // The keys that count may be others than when it was built.
+    let signers_are_accepted = receipt
+        .sources
+        .iter()
+        .filter_map(|source| source.signed_by.as_deref())
+        .all(|by| config.accepts_signer(by));
+    receipt::weakest(&receipt.sources, config.expired_signatures) >= config.minimum_verification
+        && (signers_are_accepted || config.minimum_verification < Verification::Signature)
         && (receipt.catalog_tls || config.catalog_transport == TransportPolicy::Any)
         && isolation >= Some(config.minimum_isolation)
 }

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use catalog_client::{Flavor, WorkerType};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use source_fetch::Algorithm;
 
 use crate::artifact::WorkerBinary;
+use crate::config::ExpiredSignatures;
 
 /// The version of [`Receipt`]'s serialised form.
 pub const RECEIPT_VERSION: u32 = 1;
@@ -17,12 +19,17 @@ pub const RECEIPT_VERSION: u32 = 1;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Verification {
-    /// Nobody vouches for the content: the recipe says `SKIP`.
+    /// Nobody vouches for the content: the recipe says `SKIP`, or names a commit by anything but
+    /// its full id.
     #[default]
     Nothing,
-    /// The content is what the recipe declares: a digest matched, or a git commit id names it.
+    /// Only a digest matched that can be forged: CRC, MD5 or SHA-1.
+    Weak,
+    /// The content is what the recipe declares: a digest of SHA-2 or BLAKE2 matched, or a full git
+    /// commit id names it.
     Checksum,
-    /// A key that the recipe names has signed it.
+    /// A key that the recipe names and the operator accepts has signed it, and neither key nor
+    /// signature has expired.
     Signature,
 }
 
@@ -30,10 +37,26 @@ impl fmt::Display for Verification {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(match self {
             Self::Nothing => "nothing",
+            Self::Weak => "weak",
             Self::Checksum => "checksum",
             Self::Signature => "signature",
         })
     }
+}
+
+/// What became of a good signature since it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum SignatureState {
+    /// It holds, and so does the key.
+    Current,
+    /// The signature has expired.
+    ExpiredSignature,
+    /// The key that made it has expired.
+    ExpiredKey,
+    /// The key is none that the operator has named.
+    OtherKey,
 }
 
 /// One source of an installed worker.
@@ -43,7 +66,7 @@ impl fmt::Display for Verification {
 pub struct SourceRecord {
     /// The name in `srcdir`.
     pub name: String,
-    /// How far it was verified.
+    /// How far it was verified: what the fields below amount to.
     pub verification: Verification,
     /// The digest kinds that matched, such as `sha256`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -51,6 +74,13 @@ pub struct SourceRecord {
     /// The fingerprint of the key whose signature was good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_by: Option<String>,
+    /// Whether that signature is still current and by a key the operator accepts; absent in
+    /// receipts of versions that did not look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<SignatureState>,
+    /// Whether the recipe names the commit by its full id.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
     /// The commit that was checked out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
@@ -142,19 +172,132 @@ pub struct Receipt {
     pub installed_sha256: Option<String>,
 }
 
+impl SourceRecord {
+    /// What the record amounts to, with signatures that have expired or without them.
+    ///
+    /// The strongest of several proofs counts. What an older version has recorded without saying on
+    /// what it rests counts for nothing.
+    pub(crate) fn amounts_to(&self, expired: ExpiredSignatures) -> Verification {
+        let counts = match self.signature {
+            Some(SignatureState::Current) => true,
+            Some(SignatureState::ExpiredSignature | SignatureState::ExpiredKey) => {
+                expired == ExpiredSignatures::Accept
+            }
+            Some(SignatureState::OtherKey) | None => false,
+        };
+        if counts && self.signed_by.is_some() {
+            return Verification::Signature;
+        }
+        let pinned = (self.pinned && self.commit.is_some()).then_some(Verification::Checksum);
+        let digests = self.digests.iter().filter_map(|name| {
+            let weak = Algorithm::from_name(name)?.is_weak();
+            Some(if weak {
+                Verification::Weak
+            } else {
+                Verification::Checksum
+            })
+        });
+        digests.chain(pinned).max().unwrap_or_default()
+    }
+
+    /// What it rests on, for people.
+    pub(crate) fn rests_on(&self) -> String {
+        let mut grounds = self.digests.clone();
+        if self.pinned {
+            grounds.push("its full commit id".to_owned());
+        } else if self.commit.is_some() {
+            grounds.push("a reference that can move".to_owned());
+        }
+        if self.signed_by.is_some() {
+            grounds.push(
+                match self.signature {
+                    Some(SignatureState::Current) => "a signature",
+                    Some(SignatureState::ExpiredSignature) => "an expired signature",
+                    Some(SignatureState::ExpiredKey) => "a signature by an expired key",
+                    Some(SignatureState::OtherKey) => "a signature by a key that is not accepted",
+                    None => "a signature that was not judged",
+                }
+                .to_owned(),
+            );
+        }
+        if grounds.is_empty() {
+            grounds.push("nothing".to_owned());
+        }
+        grounds.join(" and ")
+    }
+}
+
 impl Receipt {
     /// How far the worker is verified: as far as the least verified of its sources. A recipe
     /// without sources brings its content itself, so nobody vouches for it.
+    ///
+    /// A recorded level counts only as far as what it rests on is recorded too.
     pub fn verification(&self) -> Verification {
-        weakest(&self.sources)
+        let levels = self.sources.iter();
+        let levels = levels.map(|source| {
+            let amounts_to = source.amounts_to(ExpiredSignatures::Refuse);
+            source.verification.min(amounts_to)
+        });
+        levels.min().unwrap_or_default()
+    }
+
+    /// Lowers recorded levels to what they rest on, as those of older versions were judged more
+    /// kindly.
+    pub(crate) fn judged_anew(mut self) -> Self {
+        for source in &mut self.sources {
+            let amounts_to = source.amounts_to(ExpiredSignatures::Refuse);
+            source.verification = source.verification.min(amounts_to);
+        }
+        self
     }
 }
 
 /// How far the least verified of `sources` is verified.
-pub(crate) fn weakest(sources: &[SourceRecord]) -> Verification {
-    sources
-        .iter()
-        .map(|source| source.verification)
-        .min()
-        .unwrap_or_default()
+pub(crate) fn weakest(sources: &[SourceRecord], expired: ExpiredSignatures) -> Verification {
+    let levels = sources.iter().map(|source| source.amounts_to(expired));
+    levels.min().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn source(json: &str) -> SourceRecord {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_recorded_level_counts_as_far_as_what_it_rests_on() {
+        use Verification::{Checksum, Nothing, Signature, Weak};
+        let cases = [
+            (r#""digests":["sha256"]"#, Checksum),
+            (r#""digests":["md5","b2"]"#, Checksum),
+            (r#""digests":["cksum"]"#, Weak),
+            (r#""digests":["md5","sha1"]"#, Weak),
+            (r#""digests":["sha1024"]"#, Nothing),
+            // Older versions recorded the commit whatever had named it.
+            (r#""commit":"c0ffee""#, Nothing),
+            (r#""commit":"c0ffee","pinned":true"#, Checksum),
+            (r#""pinned":true"#, Nothing),
+            (r#""signedBy":"AB""#, Nothing),
+            (r#""signedBy":"AB","signature":"current""#, Signature),
+            (r#""signature":"current""#, Nothing),
+            (
+                r#""signedBy":"AB","signature":"expiredKey","digests":["sha512"]"#,
+                Checksum,
+            ),
+            (r#""signedBy":"AB","signature":"otherKey""#, Nothing),
+        ];
+        for (fields, expected) in cases {
+            let text = format!(r#"{{"name":"a","verification":"signature",{fields}}}"#);
+            let found = source(&text).amounts_to(ExpiredSignatures::Refuse);
+            assert_eq!(found, expected, "{fields}");
+        }
+        let expired = source(
+            r#"{"name":"a","verification":"nothing","signedBy":"AB","signature":"expiredKey"}"#,
+        );
+        assert_eq!(expired.amounts_to(ExpiredSignatures::Accept), Signature);
+        assert_eq!(expired.rests_on(), "a signature by an expired key");
+    }
 }

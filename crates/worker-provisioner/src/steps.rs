@@ -27,7 +27,7 @@ use crate::package::EvaluatedPackage;
 use crate::plan;
 use crate::progress::{Emitter, Happening, ProvisionPhase};
 use crate::provisioner::{ProvisionRequest, Provisioned, Shared};
-use crate::receipt::{self, Verification};
+use crate::receipt::{self, SourceRecord};
 use crate::store::Version;
 use crate::workspace::Workspace;
 
@@ -261,21 +261,32 @@ impl Run {
                 }
             }
         })?;
-        let records: Vec<_> = fetched.iter().map(plan::source_record).collect();
-        self.judge(receipt::weakest(&records))?;
+        let records: Vec<_> = fetched
+            .iter()
+            .map(|fetched| plan::source_record(config, fetched))
+            .collect();
+        self.judge(&records)?;
         Ok(fetched)
     }
 
     /// Refuses what is less verified than the policy demands.
-    fn judge(&self, found: Verification) -> Result<(), ProvisionError> {
-        let required = self.shared.config.minimum_verification;
+    fn judge(&self, records: &[SourceRecord]) -> Result<(), ProvisionError> {
+        let config = &self.shared.config;
+        let (required, expired) = (config.minimum_verification, config.expired_signatures);
+        let found = receipt::weakest(records, expired);
         if found >= required {
             return Ok(());
         }
+        let below = records
+            .iter()
+            .filter(|record| record.amounts_to(expired) < required);
         Err(ProvisionError::BelowPolicy {
             id: self.request.worker_id.clone(),
             found,
             required,
+            sources: below
+                .map(|record| format!("`{}` rests on {}", record.name, record.rests_on()))
+                .collect(),
         })
     }
 

@@ -451,10 +451,10 @@ fn read_version(folder: &Path) -> Option<Version> {
     let path = folder.join("receipt.json");
     let file = fs::File::open(&path).ok()?;
     let reader = io::BufReader::new(io::Read::take(file, MAX_RECEIPT));
-    match serde_json::from_reader(reader) {
+    match serde_json::from_reader::<_, Receipt>(reader) {
         Ok(receipt) => Some(Version {
             folder: folder.to_owned(),
-            receipt,
+            receipt: receipt.judged_anew(),
         }),
         Err(error) => {
             tracing::warn!(%error, path = %path.display(), "the receipt cannot be read");

@@ -34,6 +34,13 @@ pub(super) fn hint(install: Option<&str>) -> String {
         .unwrap_or_default()
 }
 
+pub(super) fn unverified(sources: &[String]) -> String {
+    match sources {
+        [] => "the recipe has no sources, so nobody vouches for its content".to_owned(),
+        sources => sources.join(", "),
+    }
+}
+
 pub(super) fn list(names: &[String]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     quoted.join(" or ")

@@ -49,7 +49,10 @@ impl Run {
             pkgrel: package.pkgrel().to_owned(),
             recipe_sha256: activate::digest([recipe.text.as_str()]),
             build_key: plan::build_key(config, &recipe.text, choice),
-            sources: sources.iter().map(plan::source_record).collect(),
+            sources: sources
+                .iter()
+                .map(|source| plan::source_record(config, source))
+                .collect(),
             catalog_tls: recipe.tls,
             sandbox_evaluated: package.from_sandbox.clone(),
             isolation: built.isolation.name().to_owned(),
