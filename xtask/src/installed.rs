@@ -111,7 +111,7 @@ impl Installed {
                 Ok(ExitCode::SUCCESS)
             }
             Self::Gc { keep, options } => {
-                let collected = options.store().gc(keep)?;
+                let collected = options.store()?.gc(keep)?;
                 if options.json {
                     println!("{}", serde_json::to_string(&collected)?);
                 } else {
@@ -135,8 +135,10 @@ impl Options {
         config
     }
 
-    fn store(&self) -> Store {
-        Store::new(&self.config().data_dir)
+    fn store(&self) -> Result<Store> {
+        let config = self.config();
+        // The same judgement of its directories as for a provision.
+        Ok(WorkerProvisioner::new(config)?.store().clone())
     }
 }
 
@@ -149,7 +151,7 @@ fn done(options: &Options, text: &str) {
 }
 
 fn list(options: &Options) -> Result<ExitCode> {
-    let store = options.store();
+    let store = options.store()?;
     let receipts = store.list()?;
     if options.json {
         let mut values = Vec::new();
@@ -191,7 +193,7 @@ fn list(options: &Options) -> Result<ExitCode> {
 }
 
 fn verify(worker_id: Option<&str>, options: &Options) -> Result<ExitCode> {
-    let store = options.store();
+    let store = options.store()?;
     let mut receipts = store.list()?;
     receipts.retain(|receipt| worker_id.is_none_or(|id| id == receipt.worker_id));
     if receipts.is_empty() && worker_id.is_some() {
@@ -236,7 +238,7 @@ fn verify(worker_id: Option<&str>, options: &Options) -> Result<ExitCode> {
 
 /// The one installed worker that is meant.
 fn find(options: &Options, worker_id: &str, backend: Option<&str>) -> Result<Receipt> {
-    let mut matching = options.store().list()?;
+    let mut matching = options.store()?.list()?;
     matching.retain(|receipt| {
         // Ids of the first generation end in the backend, and mean the same worker.
         let with_backend = |id: &str| format!("{id}-{}", receipt.backend);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -31,7 +32,8 @@ pub trait HostProbe: fmt::Debug + Send + Sync {
         false
     }
     /// The version that a program on the search path gives for itself, such as `3.25.1`; `None`
-    /// when that cannot be found out soon. It may block for two seconds.
+    /// when that cannot be found out soon. It may block for two seconds. [`SystemProbe`] starts
+    /// programs of the system alone, those that root owns below `/usr` and not `/usr/local`.
     fn version(&self, program: &str) -> Option<String> {
         let _ = program;
         None
@@ -119,7 +121,7 @@ impl HostProbe for SystemProbe {
         let path = folders
             .map(|folder| folder.join(program))
             .find(|path| path.is_file())?;
-        answer(&path).and_then(|answer| in_answer(&answer))
+        answer(&system_program(&path)?).and_then(|answer| in_answer(&answer))
     }
 
     fn os_release(&self) -> Option<String> {
@@ -161,6 +163,23 @@ fn bounded(path: &Path) -> Option<String> {
     let file = File::open(path).ok()?;
     file.take(MAX_FILE).read_to_string(&mut text).ok()?;
     Some(text)
+}
+
+/// Where a system keeps what its package manager has installed.
+const SYSTEM_PROGRAMS: [&str; 5] = ["/usr/bin/", "/bin/", "/usr/sbin/", "/sbin/", "/usr/lib/"];
+
+/// The program itself, when it is one of the system: what others have put on the search path, this
+/// program among them, is not started outside the sandbox only to learn its version.
+fn system_program(path: &Path) -> Option<PathBuf> {
+    let path = path.canonicalize().ok()?;
+    let is_system = SYSTEM_PROGRAMS
+        .iter()
+        .any(|folder| path.to_str().is_some_and(|path| path.starts_with(folder)));
+    let is_roots = |part: &Path| {
+        part.metadata()
+            .is_ok_and(|metadata| metadata.uid() == 0 && metadata.mode() & 0o022 == 0)
+    };
+    (is_system && path.ancestors().all(is_roots)).then_some(path)
 }
 
 /// How long a program may take to tell its version, and how often it is looked after.
@@ -280,6 +299,7 @@ pub(crate) fn choose(
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[derive(Debug)]
@@ -298,6 +318,24 @@ mod tests {
         fn has_metal(&self) -> bool {
             self.metal
         }
+    }
+
+    #[test]
+    fn only_programs_of_the_system_are_started_for_their_version() {
+        let folder = tempfile::tempdir().unwrap();
+        let (program, trace) = (folder.path().join("cmake"), folder.path().join("trace"));
+        let script = format!(
+            "#!/bin/sh\n: > '{}'\necho cmake version 9.9.9\n",
+            trace.display()
+        );
+        std::fs::write(&program, script).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&program, mode).unwrap();
+        let probe = SystemProbe::new(vec![folder.path().to_owned(), PathBuf::from("/usr/bin")]);
+        assert_eq!(probe.version("cmake"), None);
+        assert!(!trace.exists(), "it was started");
+        assert!(system_program(Path::new("/bin/sh")).is_some());
+        assert!(system_program(&program).is_none());
     }
 
     #[test]

@@ -9,6 +9,8 @@ use build_sandbox::{Isolation, IsolationChoice};
 use catalog_client::{Token, WorkerType};
 use network_policy::HostRule;
 
+use crate::error::ProvisionError;
+use crate::places;
 use crate::receipt::Verification;
 
 /// The catalog asked when none is configured.
@@ -134,9 +136,11 @@ pub struct Config {
     /// Where binaries are installed; when absent `/usr/local/bin` if it is writable, else
     /// `~/.local/bin`.
     pub bin_dir: Option<PathBuf>,
-    /// Downloaded sources and catalog answers.
+    /// Downloaded sources and catalog answers; empty where none is known, which is refused.
     pub cache_dir: PathBuf,
-    /// What is installed.
+    /// What is installed; empty where none is known, which is refused. Like [`Config::cache_dir`]
+    /// and [`Config::bin_dir`] it must be the user's or root's, with everything above it, and not be
+    /// writable by others.
     pub data_dir: PathBuf,
     /// Build folders are made below it: `/tmp`, or what `TMPDIR` says in [`Config::from_env`].
     pub temp_dir: PathBuf,
@@ -251,17 +255,31 @@ impl Config {
     /// Read are `WORKER_CATALOG_URL`, `WORKER_CATALOG_TOKEN`, `WORKER_BIN_DIR`, `WORKER_KEYRING`,
     /// `HOME` (then `USERPROFILE`), `XDG_CACHE_HOME`, `XDG_DATA_HOME`, `TMPDIR`, `PATH`,
     /// `CARGO_HOME`, `RUSTUP_HOME` and `RBEE_FEATURES`. Empty values count as unset.
+    ///
+    /// Where there is no home, as in a system service, `STATE_DIRECTORY` and `CACHE_DIRECTORY`
+    /// (systemd.exec(5)) say what is kept where, and for root `/var/lib/rbee` and
+    /// `/var/cache/rbee`. Otherwise [`Config::data_dir`] and [`Config::cache_dir`] stay empty, and
+    /// [`WorkerProvisioner::new`](crate::WorkerProvisioner::new) refuses unless they are set.
+    /// Nothing is ever kept below a directory for temporary files that was not named.
     pub fn from_env() -> Self {
         let home = folder("HOME").or_else(|| folder("USERPROFILE"));
         let below_home = |variable: &str, below: &str| {
             folder(variable).or_else(|| home.as_ref().map(|home| home.join(below)))
         };
-        let temp_dir = env::temp_dir();
-        let cache = below_home("XDG_CACHE_HOME", ".cache").unwrap_or_else(|| temp_dir.clone());
-        let data = below_home("XDG_DATA_HOME", ".local/share").unwrap_or_else(|| temp_dir.clone());
-        let mut config = Self::new(cache.join("rbee/provisioner"));
-        config.temp_dir = temp_dir;
-        config.data_dir = data.join("rbee");
+        let is_root = nix::unistd::geteuid().is_root();
+        let of_service = |variable: &str, of_root: &str| {
+            service_folder(variable).or_else(|| is_root.then(|| PathBuf::from(of_root)))
+        };
+        let cache = below_home("XDG_CACHE_HOME", ".cache")
+            .map(|cache| cache.join("rbee/provisioner"))
+            .or_else(|| of_service("CACHE_DIRECTORY", "/var/cache/rbee"));
+        let data = below_home("XDG_DATA_HOME", ".local/share")
+            .map(|data| data.join("rbee"))
+            .or_else(|| of_service("STATE_DIRECTORY", "/var/lib/rbee"));
+        let mut config = Self::new("");
+        config.cache_dir = cache.unwrap_or_default();
+        config.data_dir = data.unwrap_or_default();
+        config.temp_dir = env::temp_dir();
         config.bin_dir = folder("WORKER_BIN_DIR");
         if let Some(url) = text("WORKER_CATALOG_URL") {
             config.catalog_urls = vec![url];
@@ -293,6 +311,45 @@ impl Config {
         config
     }
 
+    /// The configuration with absolute directories, whatever the working directory becomes.
+    ///
+    /// # Errors
+    /// [`ProvisionError::NoDirectory`] where it is not known what to keep where,
+    /// [`ProvisionError::UnsafeDirectory`] where somebody else could change what is kept.
+    pub(crate) fn settled(mut self) -> Result<Self, ProvisionError> {
+        for (directory, what, set) in [
+            (
+                &mut self.data_dir,
+                "installed workers",
+                "`HOME`, `XDG_DATA_HOME` or `STATE_DIRECTORY`, or give `--data-dir`",
+            ),
+            (
+                &mut self.cache_dir,
+                "downloads",
+                "`HOME`, `XDG_CACHE_HOME` or `CACHE_DIRECTORY`, or give `--cache-dir`",
+            ),
+        ] {
+            if directory.as_os_str().is_empty() {
+                return Err(ProvisionError::NoDirectory { what, set });
+            }
+            *directory = places::absolute(directory);
+        }
+        self.bin_dir = self.bin_dir.map(|path| places::absolute(&path));
+        self.keyring = self.keyring.map(|path| places::absolute(&path));
+        self.temp_dir = places::absolute(&self.temp_dir);
+        self.judge_directories()?;
+        Ok(self)
+    }
+
+    /// Refuses directories in which somebody else could change what is kept or installed.
+    pub(crate) fn judge_directories(&self) -> Result<(), ProvisionError> {
+        let directories = [&self.data_dir, &self.cache_dir].into_iter();
+        for directory in directories.chain(&self.bin_dir) {
+            places::judge(directory)?;
+        }
+        Ok(())
+    }
+
     /// Whether signatures by the key of that fingerprint count.
     pub(crate) fn accepts_signer(&self, fingerprint: &str) -> bool {
         let same = |accepted: &String| {
@@ -318,6 +375,14 @@ fn system_search_path() -> Vec<PathBuf> {
 
 fn text(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+/// systemd gives several directories separated by colons; the first is meant.
+fn service_folder(name: &str) -> Option<PathBuf> {
+    let value = env::var_os(name)?;
+    env::split_paths(&value)
+        .next()
+        .filter(|path| path.is_absolute())
 }
 
 fn folder(name: &str) -> Option<PathBuf> {

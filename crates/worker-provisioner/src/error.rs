@@ -13,10 +13,11 @@ use source_fetch::FetchError;
 use untrusted_tree::TreeError;
 
 use crate::dependencies::MissingDependency;
+use crate::names::MAX_NAME;
 use crate::progress::ProvisionPhase;
 use crate::receipt::Verification;
 pub use problem::BinaryProblem;
-use text::{ambiguity, each, hint, list, named_sources, place, unverified, values};
+use text::{ambiguity, each, hint, list, named_sources, place, repair, unverified, values};
 
 /// Why a worker was not provisioned, or a catalog not read.
 /// Cheap to clone, since callers that join one provision share its outcome.
@@ -285,6 +286,58 @@ pub enum ProvisionError {
         "`/usr/local/bin` is not writable and there is no home folder; name a folder for binaries"
     )]
     NoBinDir,
+
+    /// Nothing says where something is to be kept; nothing below a directory for temporary files is
+    /// taken for it, since anybody may have made it.
+    #[error("there is no home directory to keep {what} in; set {set}")]
+    NoDirectory {
+        /// What would be kept.
+        what: &'static str,
+        /// The variables and switches that say where.
+        set: &'static str,
+    },
+
+    /// Somebody else could change what is kept or installed in a directory.
+    #[error(
+        "`{}` cannot be used: `{}` {problem}, who could change what is kept or installed there; {}, or name another directory",
+        .directory.display(),
+        .part.display(),
+        repair(.part, problem)
+    )]
+    UnsafeDirectory {
+        /// The directory.
+        directory: PathBuf,
+        /// It, or the directory on the way to it that is to blame.
+        part: PathBuf,
+        /// What is wrong with that.
+        problem: String,
+    },
+
+    /// The name of the program is none that may be installed.
+    #[error(
+        "`{name}` is no name for a program of `{id}`: have it named in at most {MAX_NAME} characters of `a-z`, `0-9`, `.`, `_` and `-`, the first a letter or digit"
+    )]
+    InvalidProgramName {
+        /// The worker's id.
+        id: String,
+        /// The name, as the catalog or the package has it.
+        name: String,
+    },
+
+    /// A program of that name stands elsewhere on the search path, and the worker would be run in
+    /// its place.
+    #[error(
+        "a program named `{name}` is at `{}`, which that of `{id}` would be taken for; have it named otherwise, or install it all the same with `--force`",
+        .path.display()
+    )]
+    ShadowsProgram {
+        /// The worker's id.
+        id: String,
+        /// The name.
+        name: String,
+        /// The program of that name.
+        path: PathBuf,
+    },
 
     /// Something that is not a regular file has the binary's name.
     #[error("`{}` is a link or a folder and is not replaced; move it away or choose another folder", .path.display())]

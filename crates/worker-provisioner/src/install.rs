@@ -1,6 +1,6 @@
 //! Puts a binary in place: whole or not at all, and never over a link.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{File, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use crate::error::ProvisionError;
+use crate::places;
 use crate::store::{sha256_of, sha256_of_open};
 use crate::temporary;
 
@@ -41,18 +42,18 @@ fn first_usable(
     search_path: &[PathBuf],
 ) -> Result<BinDir, ProvisionError> {
     if let Some(path) = configured {
-        fs::create_dir_all(path).map_err(|source| ProvisionError::io("create", path, source))?;
+        places::create(path)?;
         try_out(path).map_err(|source| ProvisionError::io("write to", path, source))?;
         return Ok(found(path, search_path));
     }
-    if try_out(system).is_ok() {
+    if places::judge(system).is_ok() && try_out(system).is_ok() {
         return Ok(found(system, search_path));
     }
     let Some(home) = home else {
         return Err(ProvisionError::NoBinDir);
     };
     let local = home.join(".local/bin");
-    fs::create_dir_all(&local).map_err(|source| ProvisionError::io("create", &local, source))?;
+    places::create(&local)?;
     try_out(&local).map_err(|source| ProvisionError::io("write to", &local, source))?;
     Ok(found(&local, search_path))
 }
@@ -191,6 +192,8 @@ pub(crate) fn sweep(bin_dir: &Path) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::fs;
+
     use super::*;
 
     fn program(text: &str) -> NamedTempFile {

@@ -19,6 +19,7 @@ mod lock;
 mod names;
 mod offered;
 mod package;
+mod places;
 mod plan;
 mod progress;
 mod provisioner;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use catalog_client::WorkerType;
@@ -25,6 +26,24 @@ pub(crate) struct Names {
     /// The name that one of the worker's backends has.
     pub(crate) plain: Option<String>,
 }
+
+/// The longest name of a program, in bytes; a backend is added to it.
+pub(crate) const MAX_NAME: usize = 64;
+
+/// Whether a program may be called `name`: by nothing that a shell takes for a switch, that is
+/// hidden, or that looks like another name.
+pub(crate) fn is_program_name(name: &str) -> bool {
+    let first = name.bytes().next();
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    name.len() <= MAX_NAME
+        && first.is_some_and(is_plain)
+        && name
+            .bytes()
+            .all(|byte| is_plain(byte) || matches!(byte, b'.' | b'_' | b'-'))
+}
+
+/// Where a system keeps its programs, whatever the search path of this process is.
+const SYSTEM_PROGRAMS: [&str; 4] = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"];
 
 impl Names {
     /// The names of a program that its catalog calls `name`.
@@ -99,6 +118,53 @@ impl Place<'_> {
             Some(plain) => self.judge_plain(self.bin_dir.join(plain)),
             None => Ok(Plain::Leave),
         }
+    }
+
+    /// Refuses names that another program has in another directory of the search path: people and
+    /// recipes would start the worker for it. Programs of this worker count as the worker's.
+    ///
+    /// # Errors
+    /// [`ProvisionError::ShadowsProgram`], [`ProvisionError::Io`].
+    pub(crate) fn judge_shadows(&self, search_path: &[PathBuf]) -> Result<(), ProvisionError> {
+        if self.force {
+            return Ok(());
+        }
+        let system = SYSTEM_PROGRAMS.map(PathBuf::from);
+        let elsewhere = search_path
+            .iter()
+            .chain(&system)
+            .filter(|folder| *folder != self.bin_dir);
+        for folder in elsewhere {
+            for name in self.names.plain.iter().chain([&self.names.own]) {
+                let path = folder.join(name);
+                let is_program = path
+                    .metadata()
+                    .is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0);
+                if is_program && !self.is_the_workers(&path)? {
+                    return Err(ProvisionError::ShadowsProgram {
+                        id: self.worker_id.to_owned(),
+                        name: name.clone(),
+                        path,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_the_workers(&self, path: &Path) -> Result<bool, ProvisionError> {
+        // A path that leads into the directory itself is no other program.
+        let real = |path: &Path| fs::canonicalize(path).ok();
+        let real_path = real(path);
+        let target = self.target();
+        if real_path.is_some() && real_path == real(&target) {
+            return Ok(true);
+        }
+        let program =
+            fs::read_link(path).map_or_else(|_| path.to_owned(), |link| path.with_file_name(link));
+        Ok(self
+            .holder(&program, None)?
+            .is_some_and(|holder| holder.is_same_worker || holder.is_own))
     }
 
     fn judge_plain(&self, path: PathBuf) -> Result<Plain, ProvisionError> {
@@ -232,6 +298,30 @@ pub(crate) fn is_settled(receipt: &Receipt, names: &Names) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_is_called_by_a_plain_name() {
+        for name in ["w", "9w", "llm-worker-rbee", "w.bin", "w_2"] {
+            assert!(is_program_name(name), "{name}");
+        }
+        let long = "w".repeat(MAX_NAME + 1);
+        for name in [
+            "",
+            "-rf",
+            ".bashrc",
+            "..",
+            "_w",
+            "Sudo",
+            "a/b",
+            "a b",
+            "a\u{202e}b",
+            "\u{441}at",
+            "a\n",
+            &long,
+        ] {
+            assert!(!is_program_name(name), "{name:?}");
+        }
+    }
 
     #[test]
     fn a_name_says_its_backend_once() {

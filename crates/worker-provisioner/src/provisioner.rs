@@ -155,8 +155,11 @@ impl WorkerProvisioner {
     /// workers that an earlier run has kept is read, which takes a moment.
     ///
     /// # Errors
-    /// [`ProvisionError::Catalog`] when a catalog URL or token cannot work.
+    /// [`ProvisionError::Catalog`] when a catalog URL or token cannot work,
+    /// [`ProvisionError::NoDirectory`] where `config` does not say what to keep where, and
+    /// [`ProvisionError::UnsafeDirectory`] where somebody else could change what is kept.
     pub fn new(config: Config) -> Result<Self, ProvisionError> {
+        let config = config.settled()?;
         let catalog = CatalogClient::new(plan::catalog_config(&config)).map_err(|source| {
             ProvisionError::Catalog {
                 id: "any worker".to_owned(),
@@ -392,6 +395,7 @@ impl WorkerProvisioner {
 /// The steps, in order.
 async fn provision(run: &Run) -> Result<Provisioned, ProvisionError> {
     use ProvisionPhase as Phase;
+    run.directories().await?;
     let listing = run.step(Phase::Metadata, run.metadata()).await?;
     let entry = &listing.entry;
     let choice = run.step(Phase::Platform, run.choose(entry)).await?;

@@ -124,6 +124,12 @@ impl Run {
         })
     }
 
+    /// Looks again at the directories, which others may have made since the start.
+    pub(crate) async fn directories(&self) -> Result<(), ProvisionError> {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || shared.config.judge_directories()).await
+    }
+
     pub(crate) async fn metadata(&self) -> Result<Listing, ProvisionError> {
         let id: WorkerId = self
             .request
@@ -203,6 +209,9 @@ impl Run {
         let backend = choice.backend.backend;
         // A name that the catalog does not give is only known once there is a package.
         let name = choice.variant.binary_name.clone();
+        if let Some(name) = &name {
+            self.judge_name(name)?;
+        }
         let bin_dir = blocking(move || {
             let config = &shared.config;
             let bin_dir = install::preflight(
@@ -221,6 +230,7 @@ impl Run {
                     force: request.may_replace(),
                 };
                 place.judge()?;
+                place.judge_shadows(&config.search_path)?;
             }
             Ok(bin_dir)
         })

@@ -87,6 +87,7 @@ pub struct Collected {
 impl Store {
     /// The store below `data_dir`; nothing is created before something is stored.
     pub fn new(data_dir: &Path) -> Self {
+        let data_dir = crate::places::absolute(data_dir);
         let root = data_dir.join("store");
         Self {
             unfinished: Unfinished::below(&root),

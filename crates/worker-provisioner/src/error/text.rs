@@ -1,6 +1,6 @@
 //! Lists and hints in the words of errors.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::dependencies::MissingDependency;
 
@@ -32,6 +32,14 @@ pub(super) fn hint(install: Option<&str>) -> String {
     install
         .map(|command| format!("; `{command}` gets it"))
         .unwrap_or_default()
+}
+
+pub(super) fn repair(part: &Path, problem: &str) -> String {
+    let part = part.display();
+    if problem.starts_with("belongs") {
+        return format!("give it away with `chown \"$(id -u)\" {part}`");
+    }
+    format!("mend it with `chmod go-w {part}`")
 }
 
 pub(super) fn unverified(sources: &[String]) -> String {

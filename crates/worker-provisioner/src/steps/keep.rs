@@ -123,7 +123,14 @@ impl Run {
             );
             let is_settled =
                 is_settled.is_some_and(|names| names::is_settled(&version.receipt, &names));
-            let is_current = is_settled && store.is_installed(&version);
+            // Whoever names a directory wants the program there.
+            let stands = version.receipt.artifact.as_ref().map(Artifact::path);
+            let is_where_asked = shared
+                .config
+                .bin_dir
+                .as_deref()
+                .is_none_or(|bin_dir| stands.and_then(Path::parent) == Some(bin_dir));
+            let is_current = is_settled && is_where_asked && store.is_installed(&version);
             Ok(Some(match &version.receipt.artifact {
                 Some(binary) if is_current && activate::is_intact(&version) => {
                     Kept::Installed(Box::new(Provisioned {

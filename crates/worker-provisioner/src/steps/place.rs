@@ -18,6 +18,7 @@ use crate::contract::Artifact as _;
 use crate::error::ProvisionError;
 use crate::fit;
 use crate::install::BinDir;
+use crate::names::{self, Names, Place};
 use crate::package::EvaluatedPackage;
 use crate::plan;
 use crate::progress::{Happening, ProvisionPhase};
@@ -87,6 +88,11 @@ impl Run {
             );
             let program = binary::find(staged.tree(), &names)?;
             binary::check(&binary::open(staged.tree(), &program)?, &program)?;
+            let packaged = program.file_name().and_then(|name| name.to_str());
+            judge_name(
+                &worker_id,
+                binary_name.as_deref().or(packaged).unwrap_or_default(),
+            )?;
             let holder = packages
                 .iter()
                 .find(|package| package.has(&program))
@@ -156,6 +162,9 @@ impl Run {
         let folder = bin_dir.path.clone();
         let force = self.request.may_replace();
         let name = self.program_name(choice, &version.receipt);
+        self.judge_name(&name)?;
+        let shared = Arc::clone(&self.shared);
+        let worker_id = self.request.worker_id.clone();
         let backend = choice.backend.backend;
         let pkgver = version.receipt.pkgver.clone();
         let id = artifact_id(&self.request.worker_id, backend, &pkgver, choice.platform);
@@ -175,6 +184,15 @@ impl Run {
             )
         };
         let activate = move || {
+            let place = Place {
+                store: &store,
+                worker_id: &worker_id,
+                backend,
+                bin_dir: &folder,
+                names: &Names::of(&name, backend),
+                force,
+            };
+            place.judge_shadows(&shared.config.search_path)?;
             let target = Target {
                 bin_dir: &folder,
                 name: &name,
@@ -195,6 +213,11 @@ impl Run {
             self.emitter.note(ProvisionPhase::Install, text);
         }
         Ok(version)
+    }
+
+    /// Refuses a name that no program may have.
+    pub(crate) fn judge_name(&self, name: &str) -> Result<(), ProvisionError> {
+        judge_name(&self.request.worker_id, name)
     }
 
     /// What the program is called, as the catalog has it, without the backend.
@@ -226,4 +249,14 @@ impl Run {
             reused: false,
         })
     }
+}
+
+fn judge_name(id: &str, name: &str) -> Result<(), ProvisionError> {
+    if names::is_program_name(name) {
+        return Ok(());
+    }
+    Err(ProvisionError::InvalidProgramName {
+        id: id.to_owned(),
+        name: name.to_owned(),
+    })
 }
