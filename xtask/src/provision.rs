@@ -86,6 +86,15 @@ pub(crate) struct Provision {
     /// The weakest isolation to build in; where the host allows less, nothing runs.
     #[arg(long, value_name = "TIER", default_value = "group")]
     min_isolation: TierArg,
+    /// The most memory of a build, such as `8G` [default: that of the host].
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    memory_limit: Option<u64>,
+    /// The most that a build may take on disk [default: 256G].
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    disk_limit: Option<u64>,
+    /// The most processes of a build at once [default: 8192].
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    process_limit: Option<u64>,
     /// The least verification of every source, below which nothing is installed: `weak` is CRC, MD5
     /// or SHA-1, `checksum` is SHA-2, BLAKE2 or a full commit id, `signature` is by a key of the
     /// keyring.
@@ -100,6 +109,9 @@ pub(crate) struct Provision {
     replace: bool,
     #[command(flatten)]
     sources: SourceSwitches,
+    /// Replace a newer version by an older one.
+    #[arg(long)]
+    allow_downgrade: bool,
     /// Build again although nothing has changed, and replace a foreign file of that name.
     #[arg(long)]
     force: bool,
@@ -181,6 +193,28 @@ fn variable(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// Reads bytes, or with a suffix KiB (`K`), MiB (`M`), GiB (`G`) or TiB (`T`).
+fn size(text: &str) -> Result<u64, String> {
+    let (number, unit) = match text.chars().last() {
+        Some(unit) if unit.is_ascii_alphabetic() => (&text[..text.len() - 1], unit),
+        _ => (text, ' '),
+    };
+    let shift = match unit.to_ascii_uppercase() {
+        ' ' => Some(0),
+        'K' => Some(10),
+        'M' => Some(20),
+        'G' => Some(30),
+        'T' => Some(40),
+        _ => None,
+    };
+    let bytes = shift
+        .zip(number.parse::<u64>().ok())
+        .and_then(|(shift, number)| number.checked_mul(1 << shift));
+    bytes
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| format!("`{text}` is no size such as `512M` or `8G`"))
+}
+
 impl Provision {
     fn config(&self) -> Config {
         let mut config = Config::from_env();
@@ -248,6 +282,14 @@ impl Provision {
         if self.allow_expired_signatures {
             config.expired_signatures = ExpiredSignatures::Accept;
         }
+        config.memory_limit = self.memory_limit;
+        if let Some(limit) = self.disk_limit {
+            config.disk_limit = limit;
+        }
+        if let Some(limit) = self.process_limit {
+            config.process_limit = limit;
+        }
+        config.allow_downgrade = self.allow_downgrade;
         if self.skippgpcheck {
             config.signatures = SignaturePolicy::Skip;
         }
@@ -304,5 +346,20 @@ fn exit_code(error: &ProvisionError) -> ExitCode {
         | ProvisionError::UnknownHost { .. }
         | ProvisionError::RecipeArchitecture { .. } => ExitCode::from(3),
         _ => ExitCode::FAILURE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_in_powers_of_two() {
+        assert_eq!(size("512"), Ok(512));
+        assert_eq!(size("8G"), Ok(8 << 30));
+        assert_eq!(size("3m"), Ok(3 << 20));
+        for text in ["", "0", "G", "-1G", "1X", "é", "99999999T", "1.5G"] {
+            assert!(size(text).is_err(), "{text}");
+        }
     }
 }

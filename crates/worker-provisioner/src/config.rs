@@ -195,6 +195,10 @@ pub struct Config {
     pub accepted_signers: Vec<String>,
     /// Whether a good signature counts that has expired, or whose key has.
     pub expired_signatures: ExpiredSignatures,
+    /// Whether an older version may replace a newer one: by epoch, pkgver and pkgrel as vercmp(8)
+    /// orders them, after `pkgver()`. Going back with
+    /// [`rollback`](crate::WorkerProvisioner::rollback) is always allowed.
+    pub allow_downgrade: bool,
     /// What to do with the signatures a recipe brings.
     pub signatures: SignaturePolicy,
     /// Whether a new binary must run (`--version`, else `--help`) before it replaces an old one.
@@ -203,6 +207,13 @@ pub struct Config {
     pub grace: Duration,
     /// The longest time one recipe function may take.
     pub phase_timeout: Duration,
+    /// The most memory, in bytes, that all processes of a build may have together; that of the host
+    /// when absent.
+    pub memory_limit: Option<u64>,
+    /// The most bytes that a build's directories may take on disk together; 256 GiB by default.
+    pub disk_limit: u64,
+    /// The most processes of a build at once; 8192 by default.
+    pub process_limit: u64,
 }
 
 impl Config {
@@ -243,10 +254,14 @@ impl Config {
             keyring: None,
             accepted_signers: Vec::new(),
             expired_signatures: ExpiredSignatures::default(),
+            allow_downgrade: false,
             signatures: SignaturePolicy::Verify,
             trial: true,
             grace: Duration::from_millis(500),
             phase_timeout: Duration::from_hours(6),
+            memory_limit: None,
+            disk_limit: 256 << 30,
+            process_limit: 8192,
         }
     }
 

@@ -313,6 +313,19 @@ pub enum ProvisionError {
         problem: String,
     },
 
+    /// The catalog's version is older than the installed one, which stays.
+    #[error(
+        "the catalog has `{id}` in version {found}, and the newer {installed} is installed; go back with `--allow-downgrade`, or with `rollback` to the version before"
+    )]
+    Downgrade {
+        /// The worker's id.
+        id: String,
+        /// The version of the recipe.
+        found: String,
+        /// The installed version.
+        installed: String,
+    },
+
     /// The name of the program is none that may be installed.
     #[error(
         "`{name}` is no name for a program of `{id}`: have it named in at most {MAX_NAME} characters of `a-z`, `0-9`, `.`, `_` and `-`, the first a letter or digit"

@@ -28,6 +28,7 @@ mod steps;
 mod store;
 mod temporary;
 mod trial;
+mod version;
 mod view;
 mod workspace;
 

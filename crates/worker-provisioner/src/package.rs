@@ -11,6 +11,7 @@ use pkgbuild_syntax::{
 
 use crate::dependencies::Requirement;
 use crate::error::ProvisionError;
+use crate::version::FullVersion;
 
 /// An evaluated recipe whose values are all known, for this host's architecture.
 #[derive(Debug)]
@@ -295,6 +296,15 @@ impl EvaluatedPackage {
     /// PKGBUILD(5), "pkgver".
     pub(crate) fn pkgver(&self) -> &str {
         &self.resolved.pkgver
+    }
+
+    /// Epoch, pkgver and pkgrel.
+    pub(crate) fn full_version(&self) -> FullVersion {
+        FullVersion {
+            epoch: self.resolved.epoch,
+            pkgver: self.resolved.pkgver.clone(),
+            pkgrel: self.resolved.pkgrel.clone(),
+        }
     }
 
     /// PKGBUILD(5), "pkgrel".

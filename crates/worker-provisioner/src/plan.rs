@@ -436,6 +436,9 @@ fn surroundings(spec: &mut BuildSpec, config: &Config, choice: &Choice, view: &H
     }
     spec.grace = config.grace;
     spec.limits.wall = config.phase_timeout;
+    spec.limits.memory = config.memory_limit;
+    spec.limits.disk = config.disk_limit;
+    spec.limits.processes = config.process_limit;
     spec.isolation = config.isolation;
     spec.minimum = config.minimum_isolation;
 }

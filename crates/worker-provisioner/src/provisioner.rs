@@ -44,6 +44,8 @@ pub struct ProvisionRequest {
     pub replace: bool,
     /// Build again although nothing has changed, and replace a foreign file of the binary's name.
     pub force: bool,
+    /// Replace a newer version by an older one, if the configuration does not allow it already.
+    pub allow_downgrade: bool,
 }
 
 impl ProvisionRequest {
@@ -57,6 +59,7 @@ impl ProvisionRequest {
             flavor: None,
             replace: false,
             force: false,
+            allow_downgrade: false,
         }
     }
 
@@ -91,6 +94,13 @@ impl ProvisionRequest {
     /// Whether a foreign file may be replaced.
     pub(crate) fn may_replace(&self) -> bool {
         self.replace || self.force
+    }
+
+    /// Replaces a newer version by an older one.
+    #[must_use]
+    pub fn allowing_downgrade(mut self) -> Self {
+        self.allow_downgrade = true;
+        self
     }
 
     /// Builds again although nothing has changed, and replaces a foreign file of that name.
@@ -284,6 +294,7 @@ impl WorkerProvisioner {
             request.flavor.unwrap_or(shared.config.flavor),
             request.force,
             request.replace,
+            request.allow_downgrade,
         );
         let joined = |emitter: &Arc<Emitter>| emitter.add_job(&shared.jobs, &request.job_id);
         let start = |cancel| {
@@ -426,6 +437,10 @@ async fn build(
     use ProvisionPhase as Phase;
     let evaluate = run.evaluate(recipe, choice);
     let package = run.step(Phase::Evaluate, evaluate).await?;
+    // What `pkgver()` will print is not known yet.
+    if !package.package.has_function("pkgver") {
+        run.judge_version(&package.full_version(), choice).await?;
+    }
     let dependencies = run.dependencies(&package, choice);
     run.step(Phase::Dependencies, dependencies).await?;
     let preflight = async {

@@ -136,6 +136,9 @@ pub struct Receipt {
     pub backend: WorkerType,
     /// Which recipe was used.
     pub flavor: Flavor,
+    /// PKGBUILD(5), "epoch"; 0 when there is none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub epoch: u64,
     /// PKGBUILD(5), "pkgver", after `pkgver()`.
     pub pkgver: String,
     /// PKGBUILD(5), "pkgrel".
@@ -250,6 +253,11 @@ impl Receipt {
         }
         self
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// How far the least verified of `sources` is verified.

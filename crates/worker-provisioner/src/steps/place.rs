@@ -26,6 +26,7 @@ use crate::provisioner::Provisioned;
 use crate::receipt::{RECEIPT_VERSION, Receipt};
 use crate::store::{Change, Version};
 use crate::trial;
+use crate::version::FullVersion;
 use crate::workspace::{self, Workspace};
 
 impl Run {
@@ -40,12 +41,14 @@ impl Run {
     ) -> Result<Version, ProvisionError> {
         let config = &self.shared.config;
         let package = Arc::clone(&built.package);
+        self.judge_version(&package.full_version(), choice).await?;
         let binary_name = choice.variant.binary_name.clone();
         let mut receipt = Receipt {
             receipt_version: RECEIPT_VERSION,
             worker_id: self.request.worker_id.clone(),
             backend: choice.backend.backend,
             flavor: choice.flavor,
+            epoch: package.full_version().epoch,
             pkgver: package.pkgver().to_owned(),
             pkgrel: package.pkgrel().to_owned(),
             recipe_sha256: activate::digest([recipe.text.as_str()]),
@@ -150,6 +153,36 @@ impl Run {
         trial::run(sandbox, &spec, program, id, &self.cancel, &self.emitter).await
     }
 
+    /// Refuses to replace a newer version that nobody has asked to go back from.
+    pub(crate) async fn judge_version(
+        &self,
+        found: &FullVersion,
+        choice: &Choice,
+    ) -> Result<(), ProvisionError> {
+        if self.shared.config.allow_downgrade || self.request.allow_downgrade {
+            return Ok(());
+        }
+        let store = self.shared.store.clone();
+        let id = self.request.worker_id.clone();
+        let backend = choice.backend.backend;
+        let installed = blocking(move || match store.installed(&id, backend) {
+            Ok(version) => Ok(Some(FullVersion::of(&version.receipt))),
+            Err(ProvisionError::NotInstalled { .. }) => Ok(None),
+            Err(error) => Err(error),
+        })
+        .await?;
+        match installed {
+            Some(installed) if found.compare(&installed).is_lt() => {
+                Err(ProvisionError::Downgrade {
+                    id: self.request.worker_id.clone(),
+                    found: found.to_string(),
+                    installed: installed.to_string(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Puts the stored program in place.
     pub(crate) async fn install(
         &self,
@@ -158,6 +191,8 @@ impl Run {
         entry: &WorkerEntry,
         bin_dir: &BinDir,
     ) -> Result<Version, ProvisionError> {
+        let found = FullVersion::of(&version.receipt);
+        self.judge_version(&found, choice).await?;
         let store = self.shared.store.clone();
         let folder = bin_dir.path.clone();
         let force = self.request.may_replace();
