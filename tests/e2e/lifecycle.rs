@@ -111,6 +111,7 @@ fn an_older_version_can_be_rolled_back_verified_and_removed() {
 fn rolling_back_goes_by_the_order_of_the_installations() {
     run(async {
         let mut site = Site::new("history");
+        site.config.allow_downgrade = true;
         let cancel = CancellationToken::new();
         for version in ["1.0.0", "1.1.0", "1.2.0", "1.0.0"] {
             let _catalog = site.serve(&script(version)).await;

@@ -12,6 +12,7 @@ mod hostile_tree;
 mod installing;
 mod lifecycle;
 mod mismatch;
+mod own_ground;
 mod policy;
 mod progress;
 mod proof;

@@ -44,7 +44,8 @@ impl Reporter for Plain {
             Happening::Progress { .. } | Happening::Started if !self.verbose => {}
             happening => {
                 if let Some(text) = describe(happening) {
-                    eprintln!("{phase:<14} {text}");
+                    // A reader that has gone away is no reason to stop installing.
+                    let _ = writeln!(std::io::stderr(), "{phase:<14} {text}");
                 }
             }
         }
@@ -108,7 +109,7 @@ impl Live {
             }
             _ => "  {prefix:<28.28} [{bar:24.cyan/blue}] {pos:>10}/{len:<10} {eta:>4}",
         }));
-        bar.set_prefix(subject.to_owned());
+        bar.set_prefix(printable::text(subject).into_owned());
         bar
     }
 }
@@ -147,9 +148,10 @@ impl Reporter for Live {
             }
             Happening::Output { line, .. } => {
                 let dim = Style::new().for_stderr().dim();
-                let _ = self.screen.println(format!("    {}", dim.apply_to(line)));
+                let shown = printable::coloured(line);
+                let _ = self.screen.println(format!("    {}", dim.apply_to(shown)));
                 if let Some(bar) = state.phases.get(&event.phase) {
-                    bar.set_message(line.clone());
+                    bar.set_message(printable::text(line).into_owned());
                 }
             }
             Happening::Finished { .. } | Happening::Failed { .. } | Happening::Cancelled => {
@@ -169,8 +171,17 @@ impl Reporter for Live {
     }
 }
 
-/// One line for people, or nothing where a line would only be noise.
+/// One line for people that drives no terminal, or nothing where a line would only be noise.
 fn describe(happening: &Happening) -> Option<String> {
+    let text = words(happening)?;
+    Some(match happening {
+        // Compilers colour what they say, and that helps.
+        Happening::Output { .. } => printable::coloured(&text).into_owned(),
+        _ => printable::text(&text).into_owned(),
+    })
+}
+
+fn words(happening: &Happening) -> Option<String> {
     Some(match happening {
         Happening::Started => "...".to_owned(),
         Happening::Note { text } => text.clone(),
@@ -213,5 +224,58 @@ pub(crate) fn seconds(milliseconds: u64) -> String {
             milliseconds / 1_000,
             milliseconds % 1_000 / 10
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_told_drives_a_terminal() {
+        let hostile = "a\u{1b}]52;c;eA==\u{7}\u{1b}[31mb\u{1b}[?1049h\u{202e}\r".to_owned();
+        let output = Happening::Output {
+            stream: OutputStream::Stdout,
+            line: hostile.clone(),
+        };
+        let shown = describe(&output).unwrap_or_default();
+        assert!(
+            shown.contains("\u{1b}[31mb") && shown.ends_with("\u{1b}[0m"),
+            "{shown:?}"
+        );
+        for (happening, colours) in [
+            (output, 2),
+            (
+                Happening::Note {
+                    text: hostile.clone(),
+                },
+                0,
+            ),
+            (
+                Happening::Warning {
+                    text: hostile.clone(),
+                },
+                0,
+            ),
+            (
+                Happening::Failed {
+                    error: hostile.clone(),
+                },
+                0,
+            ),
+            (
+                Happening::Progress {
+                    subject: hostile,
+                    done: 1,
+                    total: None,
+                    unit: Unit::Bytes,
+                },
+                0,
+            ),
+        ] {
+            let shown = describe(&happening).unwrap_or_default();
+            let controls = shown.chars().filter(|c| c.is_control() || *c == '\u{202e}');
+            assert_eq!(controls.count(), colours, "{shown:?}");
+        }
     }
 }

@@ -19,6 +19,7 @@ use source_fetch::{
 
 use crate::interrupt;
 use crate::sources::SourceSwitches;
+use crate::show::warn;
 use crate::srcinfo::with_files;
 
 /// Fetch, verify and extract the sources of a recipe.
@@ -98,7 +99,7 @@ impl Fetch {
                         json!({ "event": "error", "message": format!("{error:#}") })
                     );
                 } else {
-                    eprintln!("error: {error:#}");
+                    warn!("error: {error:#}");
                 }
                 Ok(ExitCode::from(if cancelled { 130 } else { 1 }))
             }
@@ -249,7 +250,7 @@ impl Reporter for Bars {
         };
         let bar = each.entry(source.index).or_insert_with(|| {
             let bar = self.all.add(ProgressBar::new_spinner());
-            bar.set_prefix(source.name.to_string());
+            bar.set_prefix(printable::text(&source.name).into_owned());
             bar.set_style(style("{spinner} {prefix} {bytes} {bytes_per_sec} {msg}"));
             bar
         });
@@ -266,10 +267,12 @@ impl Reporter for Bars {
                 bar.set_position(received);
             }
             Event::Retrying { reason, delay, .. } => {
-                bar.set_message(format!("{reason}; again in {delay:.1?}"));
+                let text = format!("{reason}; again in {delay:.1?}");
+                bar.set_message(printable::text(&text).into_owned());
             }
             Event::CredentialWithheld { host, .. } => {
-                bar.set_message(format!("no secret for `{host}` without encryption"));
+                let text = format!("no secret for `{host}` without encryption");
+                bar.set_message(printable::text(&text).into_owned());
             }
             Event::FromCache { .. } => bar.set_message("from the cache"),
             Event::Verified { .. } => bar.set_message("verified"),

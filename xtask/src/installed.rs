@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use worker_provisioner::{Artifact as _, Config, Receipt, Store, WorkerProvisioner};
 
 use crate::interrupt;
+use crate::show::say;
 
 /// Which store, and how to print.
 #[derive(Debug, Clone, Args)]
@@ -102,7 +103,7 @@ impl Installed {
                 if options.json {
                     println!("{}", serde_json::to_string(&binary)?);
                 } else {
-                    println!(
+                    say!(
                         "{worker_id} is {} again, at {}",
                         binary.version(),
                         binary.path().display()
@@ -115,9 +116,10 @@ impl Installed {
                 if options.json {
                     println!("{}", serde_json::to_string(&collected)?);
                 } else {
-                    println!(
+                    say!(
                         "removed {} versions, {} bytes",
-                        collected.versions, collected.bytes
+                        collected.versions,
+                        collected.bytes
                     );
                 }
                 Ok(ExitCode::SUCCESS)
@@ -146,7 +148,7 @@ fn done(options: &Options, text: &str) {
     if options.json {
         println!("{}", serde_json::json!({ "done": text }));
     } else {
-        println!("{text}");
+        say!("{text}");
     }
 }
 
@@ -164,11 +166,16 @@ fn list(options: &Options) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if receipts.is_empty() {
-        println!("no worker is installed");
+        say!("no worker is installed");
     } else {
-        println!(
+        say!(
             "{:<28} {:<7} {:<18} {:<11} {:<8} {:<11} path",
-            "worker", "backend", "version", "verified", "catalog", "isolation"
+            "worker",
+            "backend",
+            "version",
+            "verified",
+            "catalog",
+            "isolation"
         );
     }
     for receipt in receipts {
@@ -177,7 +184,7 @@ fn list(options: &Options) -> Result<ExitCode> {
             .artifact
             .as_ref()
             .map(|binary| binary.path().display().to_string());
-        println!(
+        say!(
             "{:<28} {:<7} {:<18} {:<11} {:<8} {:<11} {}{}",
             receipt.worker_id,
             receipt.backend.to_string(),
@@ -210,14 +217,14 @@ fn verify(worker_id: Option<&str>, options: &Options) -> Result<ExitCode> {
             } else {
                 "DAMAGED"
             };
-            println!(
+            say!(
                 "{} ({}): {verdict}, {} files",
                 receipt.worker_id,
                 receipt.backend,
                 receipt.files.len()
             );
             for problem in &problems {
-                println!("  {problem}");
+                say!("  {problem}");
             }
         }
         reports.push(serde_json::json!({

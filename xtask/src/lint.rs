@@ -102,7 +102,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             } else if args.json {
                 writeln!(out, "{}", serde_json::to_string(&finding)?)?;
             } else {
-                print(&mut out, &finding, &text)?;
+                let mut shown = Vec::new();
+                print(&mut shown, &finding, &text)?;
+                let shown = String::from_utf8_lossy(&shown);
+                write!(out, "{}", printable::text(&shown))?;
             }
         }
     }
@@ -146,7 +149,7 @@ fn mend(
             .set_permissions(fs::metadata(file)?.permissions())?;
         new.persist(file)
             .with_context(|| format!("failed to write `{}`", file.display()))?;
-        eprintln!("{}: {count} mended", file.display());
+        crate::show::warn!("{}: {count} mended", file.display());
     }
     Ok(now)
 }

@@ -12,6 +12,7 @@ mod interrupt;
 mod lint;
 mod picture;
 mod provision;
+mod show;
 mod soak;
 mod sources;
 mod srcinfo;
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
         // Whoever read the output wants no more of it.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            show::warn!("error: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -14,6 +14,7 @@ use worker_provisioner::{
 };
 
 use crate::sources::SourceSwitches;
+use crate::show::warn;
 use crate::{display, interrupt};
 
 /// The exit codes, as `--help` tells them.
@@ -330,7 +331,7 @@ impl Provision {
                 if self.json {
                     println!("{}", serde_json::json!({ "error": error.chain() }));
                 } else {
-                    eprintln!("error: {}", error.chain());
+                    warn!("error: {}", error.chain());
                 }
                 Ok(exit_code(&error))
             }

@@ -12,6 +12,8 @@ use pkgbuild_syntax::{
     DynamicKind, Environment, Evaluation, Position, PrintError, evaluate, parse, printsrcinfo,
 };
 
+use crate::show::warn;
+
 /// Prints the .SRCINFO of a recipe, or of every recipe below a folder.
 ///
 /// Exit status: 0 when all is known, 3 when only running the recipe would tell a value, 4 when the
@@ -119,7 +121,7 @@ fn one(file: &Path, args: &Args, environment: &Environment) -> anyhow::Result<Ex
         Outcome::Syntax(text) => (4, text),
         Outcome::Refused(text) => (1, text),
     };
-    eprint!("{}:\n{text}", file.display());
+    warn!("{}:\n{}", file.display(), text.trim_end_matches('\n'));
     Ok(ExitCode::from(status))
 }
 

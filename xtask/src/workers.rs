@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use worker_provisioner::Config;
 
 use crate::interrupt;
+use crate::show::warn;
 
 /// List the workers of a catalog, or show one.
 #[derive(Debug, Args)]
@@ -42,6 +43,11 @@ impl Workers {
         match self.ask(&cancel).await {
             Ok(text) => {
                 // A reader that has gone away, such as `head`, has seen enough.
+                let text = if self.json {
+                    text.into()
+                } else {
+                    printable::text(&text)
+                };
                 let _ = writeln!(std::io::stdout(), "{text}");
                 Ok(ExitCode::SUCCESS)
             }
@@ -50,7 +56,7 @@ impl Workers {
                 if self.json {
                     println!("{}", json!({ "error": text }));
                 } else {
-                    eprintln!("error: {text}");
+                    warn!("error: {text}");
                 }
                 Ok(match error {
                     CatalogError::Cancelled => ExitCode::from(130),
@@ -268,10 +274,6 @@ fn or_dash(text: String) -> String {
 
 /// A catalog's text must not steer the terminal, nor fill it.
 fn clean(text: &str) -> String {
-    let shown: String = text
-        .chars()
-        .take(200)
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect();
-    shown
+    let shown: String = text.chars().take(200).collect();
+    printable::text(&shown).into_owned()
 }

@@ -1,23 +1,23 @@
 //! What can go wrong: one variant for each thing a caller could do or say differently.
 
+mod chain;
 mod problem;
 mod text;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use build_sandbox::{Isolation, SandboxError};
 use catalog_client::{CatalogError, WorkerType};
 use source_fetch::FetchError;
-use untrusted_tree::TreeError;
 
 use crate::dependencies::MissingDependency;
 use crate::names::MAX_NAME;
 use crate::progress::ProvisionPhase;
 use crate::receipt::Verification;
 pub use problem::BinaryProblem;
-use text::{ambiguity, each, hint, list, named_sources, place, repair, unverified, values};
+use text::{ambiguity, each, hint, list, named_sources, place, repair, shown, unverified, values};
 
 /// Why a worker was not provisioned, or a catalog not read.
 /// Cheap to clone, since callers that join one provision share its outcome.
@@ -29,7 +29,7 @@ pub enum ProvisionError {
     Cancelled,
 
     /// The catalog did not give the entry or the recipe, or no variant fits this host.
-    #[error("the worker catalog could not be used for `{id}`")]
+    #[error("the worker catalog could not be used for `{id}`", id = shown(.id))]
     Catalog {
         /// The worker's id, as it was asked for.
         id: String,
@@ -39,7 +39,7 @@ pub enum ProvisionError {
     },
 
     /// The catalog has no such worker.
-    #[error("`{id}` is not a worker of this catalog")]
+    #[error("`{id}` is not a worker of this catalog", id = shown(.id))]
     UnknownWorker {
         /// The worker's id, as it was asked for.
         id: String,
@@ -49,7 +49,7 @@ pub enum ProvisionError {
     },
 
     /// The worker does not run on this host; nothing was downloaded.
-    #[error("`{id}` does not run on this host")]
+    #[error("`{id}` does not run on this host", id = shown(.id))]
     Unsupported {
         /// The worker's id, as it was asked for.
         id: String,
@@ -60,8 +60,7 @@ pub enum ProvisionError {
 
     /// The id names a backend, and another was asked for; nothing was downloaded.
     #[error(
-        "`{id}` is the worker for backend `{named}`, and backend `{asked}` was asked for; leave the backend out, or ask for the worker that has it"
-    )]
+        "`{id}` is the worker for backend `{named}`, and backend `{asked}` was asked for; leave the backend out, or ask for the worker that has it", id = shown(.id))]
     BackendConflict {
         /// The worker's id, as it was asked for.
         id: String,
@@ -73,8 +72,7 @@ pub enum ProvisionError {
 
     /// A variable that recipes go by names another backend than the chosen one.
     #[error(
-        "`{variable}` is `{value}`, and the backend chosen for `{id}` is `{backend}`; unset the variable, or ask for its backend"
-    )]
+        "`{variable}` is `{value}`, and the backend chosen for `{id}` is `{backend}`; unset the variable, or ask for its backend", variable = shown(.variable), value = shown(.value), id = shown(.id))]
     VariableOfOtherBackend {
         /// The worker's id, as it was asked for.
         id: String,
@@ -89,8 +87,7 @@ pub enum ProvisionError {
     /// What the recipe gives is for another backend than the one asked for; nothing was installed.
     #[error(
         "`{id}` was asked for with backend `{asked}`, but its sources are {} and its program {program}; ask for the backend that it is for, have the recipe mended, or accept it with `--backend-check warn`",
-        named_sources(.sources)
-    )]
+        named_sources(.sources), id = shown(.id), program = shown(.program))]
     WrongBackend {
         /// The worker's id, as it was asked for.
         id: String,
@@ -112,7 +109,7 @@ pub enum ProvisionError {
     },
 
     /// The recipe is not valid.
-    #[error("the recipe of `{id}` has {count} syntax errors; the first:\n{first}")]
+    #[error("the recipe of `{id}` has {count} syntax errors; the first:\n{first}", id = shown(.id), first = shown(.first))]
     Syntax {
         /// The worker's id.
         id: String,
@@ -123,7 +120,7 @@ pub enum ProvisionError {
     },
 
     /// The recipe's metadata cannot be determined.
-    #[error("the recipe of `{id}` cannot be evaluated")]
+    #[error("the recipe of `{id}` cannot be evaluated", id = shown(.id))]
     Evaluate {
         /// The worker's id.
         id: String,
@@ -137,8 +134,7 @@ pub enum ProvisionError {
     #[error(
         "reading the recipe of `{id}` gives `{name}` as {}, and sourcing it gives {}",
         values(.read),
-        values(.sourced)
-    )]
+        values(.sourced), id = shown(.id), name = shown(.name))]
     EvaluationsDisagree {
         /// The worker's id.
         id: String,
@@ -151,7 +147,7 @@ pub enum ProvisionError {
     },
 
     /// The host lacks what the recipe depends on.
-    #[error("`{id}` needs what this host does not have: {}{}", each(.missing), hint(.install.as_deref()))]
+    #[error("`{id}` needs what this host does not have: {}{}", each(.missing), hint(.install.as_deref()), id = shown(.id))]
     MissingDependencies {
         /// The worker's id.
         id: String,
@@ -162,7 +158,7 @@ pub enum ProvisionError {
     },
 
     /// The recipe breaks one of makepkg's rules.
-    #[error("{}the recipe of `{id}` is not valid: {problem} ({code}); {fix}", place(*.line))]
+    #[error("{}the recipe of `{id}` is not valid: {problem} ({code}); {fix}", place(*.line), id = shown(.id), problem = shown(.problem), code = shown(.code), fix = shown(.fix))]
     InvalidRecipe {
         /// The worker's id.
         id: String,
@@ -179,8 +175,7 @@ pub enum ProvisionError {
     /// The recipe is for other architectures than this host's.
     #[error(
         "the recipe of `{id}` is for {}, and this host is `{host}`",
-        list(.offered)
-    )]
+        list(.offered), id = shown(.id), host = shown(.host))]
     RecipeArchitecture {
         /// The worker's id.
         id: String,
@@ -192,8 +187,7 @@ pub enum ProvisionError {
 
     /// The recipe authenticates its sources with a function that is not run here.
     #[error(
-        "the recipe of `{id}` checks its sources with `verify()` (PKGBUILD(5) of pacman 6.1), which is not run here: state the check as digests or signatures"
-    )]
+        "the recipe of `{id}` checks its sources with `verify()` (PKGBUILD(5) of pacman 6.1), which is not run here: state the check as digests or signatures", id = shown(.id))]
     VerifyFunction {
         /// The worker's id.
         id: String,
@@ -201,8 +195,7 @@ pub enum ProvisionError {
 
     /// The recipe has no function that the work needs.
     #[error(
-        "the recipe of `{id}` has no `{function}()` function (PKGBUILD(5), \"PACKAGING FUNCTIONS\")"
-    )]
+        "the recipe of `{id}` has no `{function}()` function (PKGBUILD(5), \"PACKAGING FUNCTIONS\")", id = shown(.id), function = shown(.function))]
     MissingFunction {
         /// The worker's id.
         id: String,
@@ -211,7 +204,7 @@ pub enum ProvisionError {
     },
 
     /// A `source` or digest of the recipe is not one.
-    #[error("line {line} of the recipe of `{id}` declares a source that cannot be used")]
+    #[error("line {line} of the recipe of `{id}` declares a source that cannot be used", id = shown(.id))]
     Source {
         /// The worker's id.
         id: String,
@@ -223,7 +216,7 @@ pub enum ProvisionError {
     },
 
     /// A source was not fetched or not verified.
-    #[error("the sources of `{id}` could not be fetched")]
+    #[error("the sources of `{id}` could not be fetched", id = shown(.id))]
     Fetch {
         /// The worker's id.
         id: String,
@@ -233,7 +226,7 @@ pub enum ProvisionError {
     },
 
     /// One of the recipe's functions failed.
-    #[error("`{id}` failed in {}", .phase.title())]
+    #[error("`{id}` failed in {}", .phase.title(), id = shown(.id))]
     Build {
         /// The worker's id.
         id: String,
@@ -248,8 +241,7 @@ pub enum ProvisionError {
     #[error(
         "the package holds no program named {}{}",
         list(.names),
-        ambiguity(.candidates)
-    )]
+        ambiguity(.candidates))]
     BinaryNotFound {
         /// The names looked for, best first.
         names: Vec<String>,
@@ -260,8 +252,7 @@ pub enum ProvisionError {
     /// Two packages of one recipe have the same path, and it is not a directory in both.
     #[error(
         "the packages `{first}` and `{second}` both have `{}`; let one of them leave it out",
-        .path.display()
-    )]
+        shown(.path.display()), first = shown(.first))]
     PackagesCollide {
         /// The package that has it first.
         first: String,
@@ -272,7 +263,7 @@ pub enum ProvisionError {
     },
 
     /// The packaged program cannot be used.
-    #[error("the packaged program `{}` cannot be installed", .path.display())]
+    #[error("the packaged program `{}` cannot be installed", shown(.path.display()))]
     UnusableBinary {
         /// The program, relative to `pkgdir`.
         path: PathBuf,
@@ -289,7 +280,7 @@ pub enum ProvisionError {
 
     /// Nothing says where something is to be kept; nothing below a directory for temporary files is
     /// taken for it, since anybody may have made it.
-    #[error("there is no home directory to keep {what} in; set {set}")]
+    #[error("there is no home directory to keep {what} in; set {set}", what = shown(.what))]
     NoDirectory {
         /// What would be kept.
         what: &'static str,
@@ -300,10 +291,9 @@ pub enum ProvisionError {
     /// Somebody else could change what is kept or installed in a directory.
     #[error(
         "`{}` cannot be used: `{}` {problem}, who could change what is kept or installed there; {}, or name another directory",
-        .directory.display(),
-        .part.display(),
-        repair(.part, problem)
-    )]
+        shown(.directory.display()),
+        shown(.part.display()),
+        repair(.part, problem), problem = shown(.problem))]
     UnsafeDirectory {
         /// The directory.
         directory: PathBuf,
@@ -315,8 +305,7 @@ pub enum ProvisionError {
 
     /// The catalog's version is older than the installed one, which stays.
     #[error(
-        "the catalog has `{id}` in version {found}, and the newer {installed} is installed; go back with `--allow-downgrade`, or with `rollback` to the version before"
-    )]
+        "the catalog has `{id}` in version {found}, and the newer {installed} is installed; go back with `--allow-downgrade`, or with `rollback` to the version before", id = shown(.id), found = shown(.found), installed = shown(.installed))]
     Downgrade {
         /// The worker's id.
         id: String,
@@ -328,8 +317,7 @@ pub enum ProvisionError {
 
     /// The name of the program is none that may be installed.
     #[error(
-        "`{name}` is no name for a program of `{id}`: have it named in at most {MAX_NAME} characters of `a-z`, `0-9`, `.`, `_` and `-`, the first a letter or digit"
-    )]
+        "`{name}` is no name for a program of `{id}`: have it named in at most {MAX_NAME} characters of `a-z`, `0-9`, `.`, `_` and `-`, the first a letter or digit", name = shown(.name), id = shown(.id))]
     InvalidProgramName {
         /// The worker's id.
         id: String,
@@ -340,9 +328,8 @@ pub enum ProvisionError {
     /// A program of that name stands elsewhere on the search path, and the worker would be run in
     /// its place.
     #[error(
-        "a program named `{name}` is at `{}`, which that of `{id}` would be taken for; have it named otherwise, or install it all the same with `--force`",
-        .path.display()
-    )]
+        "a program named `{name}` is at `{}`, which that of `{id}` would be taken for; have it named otherwise, or install it all the same with `--replace`",
+        shown(.path.display()), name = shown(.name), id = shown(.id))]
     ShadowsProgram {
         /// The worker's id.
         id: String,
@@ -353,21 +340,21 @@ pub enum ProvisionError {
     },
 
     /// Something that is not a regular file has the binary's name.
-    #[error("`{}` is a link or a folder and is not replaced; move it away or choose another folder", .path.display())]
+    #[error("`{}` is a link or a folder and is not replaced; move it away or choose another folder", shown(.path.display()))]
     TargetNotAFile {
         /// What is in the way.
         path: PathBuf,
     },
 
     /// A file of the binary's name is there that was not installed by this program.
-    #[error("`{}` was not installed by this program and is not replaced; move it away, or have it replaced (`--replace`)", .path.display())]
+    #[error("`{}` was not installed by this program and is not replaced; move it away, or have it replaced (`--replace`)", shown(.path.display()))]
     ForeignFile {
         /// The file.
         path: PathBuf,
     },
 
     /// The path is that of another installed worker, which is not replaced even by force.
-    #[error("`{}` is the program of the worker `{worker}` for backend `{backend}` and is not replaced; remove that one, or choose another directory", .path.display())]
+    #[error("`{}` is the program of the worker `{worker}` for backend `{backend}` and is not replaced; remove that one, or choose another directory", shown(.path.display()), worker = shown(.worker))]
     OtherWorkersProgram {
         /// The program.
         path: PathBuf,
@@ -380,8 +367,7 @@ pub enum ProvisionError {
     /// The worker is less verified than the policy demands; it was not installed.
     #[error(
         "`{id}` is verified by {found}, and the policy demands {required}: {}; have the recipe name a stronger proof, or lower `--min-verification`",
-        unverified(.sources)
-    )]
+        unverified(.sources), id = shown(.id), found = shown(.found))]
     BelowPolicy {
         /// The worker's id.
         id: String,
@@ -395,8 +381,7 @@ pub enum ProvisionError {
 
     /// Builds would be less isolated than the policy demands; nothing of the recipe was run.
     #[error(
-        "`{id}` would be built in tier `{found}`, and the policy demands `{required}`: {reason}"
-    )]
+        "`{id}` would be built in tier `{found}`, and the policy demands `{required}`: {reason}", id = shown(.id), found = shown(.found), reason = shown(.reason))]
     IsolationBelowPolicy {
         /// The worker's id.
         id: String,
@@ -410,8 +395,7 @@ pub enum ProvisionError {
 
     /// The catalog's answer came without TLS, and the policy demands it; nothing was installed.
     #[error(
-        "`{url}` was not read over TLS, and the policy demands that for `{id}`; use an https catalog"
-    )]
+        "`{url}` was not read over TLS, and the policy demands that for `{id}`; use an https catalog", url = shown(.url), id = shown(.id))]
     CatalogWithoutTls {
         /// The worker's id.
         id: String,
@@ -420,7 +404,7 @@ pub enum ProvisionError {
     },
 
     /// The new binary does not run; what was installed before stays.
-    #[error("the new binary of `{id}` does not run: {problem}")]
+    #[error("the new binary of `{id}` does not run: {problem}", id = shown(.id), problem = shown(.problem))]
     Trial {
         /// The worker's id.
         id: String,
@@ -429,7 +413,7 @@ pub enum ProvisionError {
     },
 
     /// The worker is not installed.
-    #[error("`{id}` is not installed for backend `{backend}`")]
+    #[error("`{id}` is not installed for backend `{backend}`", id = shown(.id))]
     NotInstalled {
         /// The worker's id.
         id: String,
@@ -438,7 +422,7 @@ pub enum ProvisionError {
     },
 
     /// No older version is kept.
-    #[error("no version of `{id}` for backend `{backend}` is kept from before the installed one")]
+    #[error("no version of `{id}` for backend `{backend}` is kept from before the installed one", id = shown(.id))]
     NoPreviousVersion {
         /// The worker's id.
         id: String,
@@ -447,28 +431,28 @@ pub enum ProvisionError {
     },
 
     /// The id cannot be the name of a folder.
-    #[error("`{id}` is not a usable artifact id")]
+    #[error("`{id}` is not a usable artifact id", id = shown(.id))]
     InvalidArtifactId {
         /// The id.
         id: String,
     },
 
     /// The id is already in the catalog.
-    #[error("`{id}` is already in the catalog; remove it first")]
+    #[error("`{id}` is already in the catalog; remove it first", id = shown(.id))]
     AlreadyInCatalog {
         /// The id.
         id: String,
     },
 
     /// The id is not in the catalog.
-    #[error("`{id}` is not in the catalog")]
+    #[error("`{id}` is not in the catalog", id = shown(.id))]
     NotInCatalog {
         /// The id.
         id: String,
     },
 
     /// A stored artifact cannot be read.
-    #[error("`{}` does not hold an artifact; move it away to go on", .path.display())]
+    #[error("`{}` does not hold an artifact; move it away to go on", shown(.path.display()))]
     MalformedMetadata {
         /// The file.
         path: PathBuf,
@@ -478,7 +462,7 @@ pub enum ProvisionError {
     },
 
     /// The file system refused.
-    #[error("failed to {action} `{}`", .path.display())]
+    #[error("failed to {action} `{}`", shown(.path.display()), action = shown(.action))]
     Io {
         /// What was attempted.
         action: &'static str,
@@ -490,50 +474,9 @@ pub enum ProvisionError {
     },
 
     /// The work ended without an outcome: it panicked, or the runtime is shutting down.
-    #[error("the provision of `{id}` ended without an outcome")]
+    #[error("the provision of `{id}` ended without an outcome", id = shown(.id))]
     Lost {
         /// The worker's id.
         id: String,
     },
-}
-
-impl ProvisionError {
-    pub(crate) fn metadata(path: &Path, source: serde_json::Error) -> Self {
-        Self::MalformedMetadata {
-            path: path.to_owned(),
-            source: Arc::new(source),
-        }
-    }
-
-    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
-        Self::Io {
-            action,
-            path: path.to_owned(),
-            source: Arc::new(source),
-        }
-    }
-
-    pub(crate) fn tree(action: &'static str, path: &Path, source: TreeError) -> Self {
-        match source {
-            TreeError::Cancelled => Self::Cancelled,
-            source => Self::io(action, path, source.into()),
-        }
-    }
-
-    /// Whether the work was cancelled, at whatever depth that was noticed.
-    pub fn is_cancelled(&self) -> bool {
-        matches!(self, Self::Cancelled)
-    }
-
-    /// The message with all its causes, joined by `: `.
-    pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text
-    }
 }

@@ -126,7 +126,14 @@ pub struct Provisioned {
 }
 
 /// What makes two requests the same piece of work.
-type WorkKey = (String, Option<WorkerType>, FlavorPreference, bool, bool);
+type WorkKey = (
+    String,
+    Option<WorkerType>,
+    FlavorPreference,
+    bool,
+    bool,
+    bool,
+);
 
 pub(crate) struct Shared {
     pub(crate) config: Config,

@@ -1,5 +1,7 @@
 //! What can be wrong with a program.
 
+use super::text::shown;
+
 /// Why a packaged program cannot be installed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -23,13 +25,13 @@ pub enum BinaryProblem {
     #[error("it is not a program but another kind of object file")]
     NotAProgram,
     /// It is for another operating system.
-    #[error("it is a program for another operating system ({found})")]
+    #[error("it is a program for another operating system ({})", shown(.found))]
     OtherPlatform {
         /// The format found.
         found: String,
     },
     /// It is for another processor.
-    #[error("it is for {found}, and this host is {expected}")]
+    #[error("it is for {}, and this host is {expected}", shown(.found))]
     OtherArchitecture {
         /// The architecture found.
         found: String,

@@ -4,6 +4,11 @@ use std::path::{Path, PathBuf};
 
 use crate::dependencies::MissingDependency;
 
+/// What came from elsewhere, in words that drive no terminal.
+pub(super) fn shown(text: impl ToString) -> String {
+    printable::text(&text.to_string()).into_owned()
+}
+
 pub(super) fn place(line: Option<u32>) -> String {
     line.map(|line| format!("line {line}: "))
         .unwrap_or_default()
@@ -24,7 +29,7 @@ pub(super) fn named_sources(names: &[String]) -> String {
 }
 
 pub(super) fn each(missing: &[MissingDependency]) -> String {
-    let missing: Vec<_> = missing.iter().map(ToString::to_string).collect();
+    let missing: Vec<_> = missing.iter().map(shown).collect();
     missing.join(", ")
 }
 
@@ -35,7 +40,7 @@ pub(super) fn hint(install: Option<&str>) -> String {
 }
 
 pub(super) fn repair(part: &Path, problem: &str) -> String {
-    let part = part.display();
+    let part = shown(part.display());
     if problem.starts_with("belongs") {
         return format!("give it away with `chown \"$(id -u)\" {part}`");
     }
@@ -45,12 +50,15 @@ pub(super) fn repair(part: &Path, problem: &str) -> String {
 pub(super) fn unverified(sources: &[String]) -> String {
     match sources {
         [] => "the recipe has no sources, so nobody vouches for its content".to_owned(),
-        sources => sources.join(", "),
+        sources => shown(sources.join(", ")),
     }
 }
 
 pub(super) fn list(names: &[String]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let quoted: Vec<String> = names
+        .iter()
+        .map(|name| format!("`{}`", shown(name)))
+        .collect();
     quoted.join(" or ")
 }
 
@@ -60,7 +68,7 @@ pub(super) fn ambiguity(paths: &[PathBuf]) -> String {
     }
     let names: Vec<String> = paths
         .iter()
-        .map(|path| format!("`{}`", path.display()))
+        .map(|path| format!("`{}`", shown(path.display())))
         .collect();
     format!("; which of {} is meant is not clear", names.join(", "))
 }

@@ -1,0 +1,5 @@
+#![doc = include_str!("../README.md")]
+
+mod show;
+
+pub use show::{coloured, text};
