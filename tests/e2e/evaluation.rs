@@ -100,7 +100,7 @@ fn the_policy_can_forbid_to_run_anything_for_an_evaluation() {
         site.config.evaluation = EvaluationPolicy::Static;
         let error = site.provision("demo").await.unwrap_err();
         assert!(
-            matches!(error, ProvisionError::Evaluate { .. }),
+            matches!(error, ProvisionError::NeedsShell { .. }),
             "{error:?}"
         );
         assert!(error.chain().contains("`od`"), "{}", error.chain());

@@ -23,4 +23,5 @@ mod source_build;
 mod support;
 mod takeover;
 mod trial;
+mod unattended;
 mod waiting;

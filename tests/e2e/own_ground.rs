@@ -55,9 +55,8 @@ fn a_newer_version_is_replaced_by_an_older_one_only_when_asked() {
         let newer = site.provision("demo").await.unwrap();
         assert_eq!(newer.receipt.pkgver, "2.5.0");
 
-        let back = site
-            .provisioner()
-            .rollback("demo", WorkerType::Cpu, &CancellationToken::new());
+        let (provisioner, cancel) = (site.provisioner(), CancellationToken::new());
+        let back = provisioner.rollback("demo", WorkerType::Cpu, &cancel);
         assert_eq!(back.await.unwrap().version(), "2.0.0");
         let _catalog = site.serve(&script("1.0.0")).await;
         let request = ProvisionRequest::new("demo").allowing_downgrade();

@@ -20,6 +20,7 @@ use source_fetch::{
 use crate::interrupt;
 use crate::sources::SourceSwitches;
 use crate::show::warn;
+use crate::show::say_error;
 use crate::srcinfo::with_files;
 
 /// Fetch, verify and extract the sources of a recipe.
@@ -99,7 +100,7 @@ impl Fetch {
                         json!({ "event": "error", "message": format!("{error:#}") })
                     );
                 } else {
-                    warn!("error: {error:#}");
+                    say_error!("error: {error:#}");
                 }
                 Ok(ExitCode::from(if cancelled { 130 } else { 1 }))
             }

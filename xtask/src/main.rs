@@ -58,7 +58,7 @@ fn main() -> ExitCode {
         // Whoever read the output wants no more of it.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            show::warn!("error: {error:#}");
+            show::say_error!("error: {error:#}");
             ExitCode::FAILURE
         }
     }

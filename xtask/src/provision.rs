@@ -9,12 +9,13 @@ use catalog_client::WorkerType;
 use clap::{Args, ValueEnum};
 use worker_provisioner::{
     BackendPolicy, Config, DependencyPolicy, EvaluationPolicy, ExpiredSignatures, FlavorPreference,
-    Isolation, IsolationChoice, ProvisionError, ProvisionRequest, SignaturePolicy, TransportPolicy,
-    Verification, WorkerProvisioner,
+    Isolation, IsolationChoice, ProgramNamePolicy, ProvisionError, ProvisionRequest,
+    SignaturePolicy, TransportPolicy, Verification, WorkerProvisioner,
 };
 
 use crate::sources::SourceSwitches;
 use crate::show::warn;
+use crate::show::say_error;
 use crate::{display, interrupt};
 
 /// The exit codes, as `--help` tells them.
@@ -71,9 +72,21 @@ pub(crate) struct Provision {
     /// Verify no signature, as makepkg does when told so.
     #[arg(long)]
     skippgpcheck: bool,
-    /// What to do about a recipe some of whose values only a shell can tell.
-    #[arg(long, default_value = "isolated")]
-    evaluation: EvaluationArg,
+    /// Trust nobody: what the catalog and the recipe say counts only over TLS, with `checksum` or
+    /// better for every source, read without running anything, built in tier namespaces without
+    /// network, called like the worker, and not older than what is installed. The switches for
+    /// each of these loosen it.
+    #[arg(long)]
+    unattended: bool,
+    /// What to do about a recipe some of whose values only a shell can tell [default: isolated].
+    #[arg(long)]
+    evaluation: Option<EvaluationArg>,
+    /// What the program must be called [default: any].
+    #[arg(long, value_name = "RULE")]
+    program_name: Option<ProgramNameArg>,
+    /// Whether `prepare()` and `build()` may use the network [default: true].
+    #[arg(long, value_name = "BOOL")]
+    build_network: Option<bool>,
     /// What to do when the host lacks what the recipe depends on.
     #[arg(long, default_value = "require")]
     dependencies: DependenciesArg,
@@ -84,9 +97,10 @@ pub(crate) struct Provision {
     /// How strongly the build is isolated.
     #[arg(long, default_value = "auto")]
     isolation: IsolationArg,
-    /// The weakest isolation to build in; where the host allows less, nothing runs.
-    #[arg(long, value_name = "TIER", default_value = "group")]
-    min_isolation: TierArg,
+    /// The weakest isolation to build in; where the host allows less, nothing runs [default:
+    /// group].
+    #[arg(long, value_name = "TIER")]
+    min_isolation: Option<TierArg>,
     /// The most memory of a build, such as `8G` [default: that of the host].
     #[arg(long, value_name = "SIZE", value_parser = size)]
     memory_limit: Option<u64>,
@@ -98,12 +112,12 @@ pub(crate) struct Provision {
     process_limit: Option<u64>,
     /// The least verification of every source, below which nothing is installed: `weak` is CRC, MD5
     /// or SHA-1, `checksum` is SHA-2, BLAKE2 or a full commit id, `signature` is by a key of the
-    /// keyring.
-    #[arg(long, value_name = "LEVEL", default_value = "nothing")]
-    min_verification: VerificationArg,
+    /// keyring [default: nothing].
+    #[arg(long, value_name = "LEVEL")]
+    min_verification: Option<VerificationArg>,
     /// Use nothing that the catalog does not send over TLS.
-    #[arg(long)]
-    require_tls: bool,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    require_tls: Option<bool>,
     /// Replace a file of the program's name that this program has not installed; nothing is built for
     /// it that is stored already.
     #[arg(long)]
@@ -146,6 +160,14 @@ enum EvaluationArg {
     Isolated,
     /// Source it in whatever tier the host allows.
     AnyTier,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ProgramNameArg {
+    /// Any name that no other program has.
+    Any,
+    /// The worker's id, with its backend or without.
+    Worker,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -219,6 +241,9 @@ fn size(text: &str) -> Result<u64, String> {
 impl Provision {
     fn config(&self) -> Config {
         let mut config = Config::from_env();
+        if self.unattended {
+            config = config.unattended();
+        }
         if let Some(url) = &self.catalog {
             config.catalog_urls = vec![url.clone()];
         }
@@ -233,11 +258,13 @@ impl Provision {
             Some(FlavorArg::Binary) => FlavorPreference::Binary,
             Some(FlavorArg::Source) => FlavorPreference::Source,
         };
-        config.evaluation = match self.evaluation {
-            EvaluationArg::Static => EvaluationPolicy::Static,
-            EvaluationArg::Isolated => EvaluationPolicy::Isolated,
-            EvaluationArg::AnyTier => EvaluationPolicy::AnyTier,
-        };
+        if let Some(evaluation) = self.evaluation {
+            config.evaluation = match evaluation {
+                EvaluationArg::Static => EvaluationPolicy::Static,
+                EvaluationArg::Isolated => EvaluationPolicy::Isolated,
+                EvaluationArg::AnyTier => EvaluationPolicy::AnyTier,
+            };
+        }
         config.dependencies = match self.dependencies {
             DependenciesArg::Require => DependencyPolicy::Require,
             DependenciesArg::Warn => DependencyPolicy::Warn,
@@ -253,19 +280,33 @@ impl Provision {
             IsolationArg::Landlock => IsolationChoice::Exactly(Isolation::Landlock),
             IsolationArg::Group => IsolationChoice::Exactly(Isolation::Group),
         };
-        config.minimum_isolation = match self.min_isolation {
-            TierArg::Namespaces => Isolation::Namespaces,
-            TierArg::Landlock => Isolation::Landlock,
-            TierArg::Group => Isolation::Group,
-        };
-        config.minimum_verification = match self.min_verification {
-            VerificationArg::Nothing => Verification::Nothing,
-            VerificationArg::Weak => Verification::Weak,
-            VerificationArg::Checksum => Verification::Checksum,
-            VerificationArg::Signature => Verification::Signature,
-        };
-        if self.require_tls {
-            config.catalog_transport = TransportPolicy::Tls;
+        if let Some(tier) = self.min_isolation {
+            config.minimum_isolation = match tier {
+                TierArg::Namespaces => Isolation::Namespaces,
+                TierArg::Landlock => Isolation::Landlock,
+                TierArg::Group => Isolation::Group,
+            };
+        }
+        if let Some(level) = self.min_verification {
+            config.minimum_verification = match level {
+                VerificationArg::Nothing => Verification::Nothing,
+                VerificationArg::Weak => Verification::Weak,
+                VerificationArg::Checksum => Verification::Checksum,
+                VerificationArg::Signature => Verification::Signature,
+            };
+        }
+        match self.require_tls {
+            Some(true) => config.catalog_transport = TransportPolicy::Tls,
+            Some(false) => config.catalog_transport = TransportPolicy::Any,
+            None => {}
+        }
+        match self.program_name {
+            Some(ProgramNameArg::Any) => config.program_name = ProgramNamePolicy::Any,
+            Some(ProgramNameArg::Worker) => config.program_name = ProgramNamePolicy::Worker,
+            None => {}
+        }
+        if let Some(network) = self.build_network {
+            config.build_network = network;
         }
         if self.bin_dir.is_some() {
             config.bin_dir.clone_from(&self.bin_dir);
@@ -331,7 +372,7 @@ impl Provision {
                 if self.json {
                     println!("{}", serde_json::json!({ "error": error.chain() }));
                 } else {
-                    warn!("error: {}", error.chain());
+                    say_error!("error: {}", error.chain());
                 }
                 Ok(exit_code(&error))
             }

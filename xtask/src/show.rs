@@ -21,8 +21,8 @@ macro_rules! say {
 }
 
 /// [`eprintln!`] for what may hold a stranger's words.
-macro_rules! warn {
+macro_rules! say_error {
     ($($arguments:tt)*) => { $crate::show::error(format_args!($($arguments)*)) };
 }
 
-pub(crate) use {say, warn};
+pub(crate) use {say, say_error};

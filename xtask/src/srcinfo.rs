@@ -12,7 +12,7 @@ use pkgbuild_syntax::{
     DynamicKind, Environment, Evaluation, Position, PrintError, evaluate, parse, printsrcinfo,
 };
 
-use crate::show::warn;
+use crate::show::say_error;
 
 /// Prints the .SRCINFO of a recipe, or of every recipe below a folder.
 ///
@@ -121,7 +121,7 @@ fn one(file: &Path, args: &Args, environment: &Environment) -> anyhow::Result<Ex
         Outcome::Syntax(text) => (4, text),
         Outcome::Refused(text) => (1, text),
     };
-    warn!("{}:\n{}", file.display(), text.trim_end_matches('\n'));
+    say_error!("{}:\n{}", file.display(), text.trim_end_matches('\n'));
     Ok(ExitCode::from(status))
 }
 

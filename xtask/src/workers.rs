@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use worker_provisioner::Config;
 
 use crate::interrupt;
-use crate::show::warn;
+use crate::show::say_error;
 
 /// List the workers of a catalog, or show one.
 #[derive(Debug, Args)]
@@ -56,7 +56,7 @@ impl Workers {
                 if self.json {
                     println!("{}", json!({ "error": text }));
                 } else {
-                    warn!("error: {text}");
+                    say_error!("error: {text}");
                 }
                 Ok(match error {
                     CatalogError::Cancelled => ExitCode::from(130),

@@ -64,6 +64,17 @@ pub enum SignaturePolicy {
     Skip,
 }
 
+/// What a program must be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ProgramNamePolicy {
+    /// Any name that no other program of the host has.
+    #[default]
+    Any,
+    /// The worker's id, with its backend or without.
+    Worker,
+}
+
 /// Whether a good signature counts that has expired, or whose key has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -195,6 +206,8 @@ pub struct Config {
     pub accepted_signers: Vec<String>,
     /// Whether a good signature counts that has expired, or whose key has.
     pub expired_signatures: ExpiredSignatures,
+    /// What the program must be called.
+    pub program_name: ProgramNamePolicy,
     /// Whether an older version may replace a newer one: by epoch, pkgver and pkgrel as vercmp(8)
     /// orders them, after `pkgver()`. Going back with
     /// [`rollback`](crate::WorkerProvisioner::rollback) is always allowed.
@@ -254,6 +267,7 @@ impl Config {
             keyring: None,
             accepted_signers: Vec::new(),
             expired_signatures: ExpiredSignatures::default(),
+            program_name: ProgramNamePolicy::default(),
             allow_downgrade: false,
             signatures: SignaturePolicy::Verify,
             trial: true,
@@ -324,6 +338,39 @@ impl Config {
         }
         config.home = home;
         config
+    }
+
+    /// The configuration for a program that installs with nobody watching: whatever a catalog or a
+    /// recipe says, it is refused unless
+    ///
+    /// - the catalog was read over TLS ([`Config::catalog_transport`]),
+    /// - every source is of [`Verification::Checksum`] or better, by a signature only while that is
+    ///   current ([`Config::minimum_verification`], [`Config::expired_signatures`]), and those that
+    ///   are signed are verified ([`Config::signatures`]),
+    /// - builds run in [`Isolation::Namespaces`] ([`Config::isolation`],
+    ///   [`Config::minimum_isolation`]), without network ([`Config::build_network`]),
+    /// - the recipe can be read without running anything of it ([`Config::evaluation`]),
+    /// - the program is called like the worker ([`Config::program_name`]) and runs
+    ///   ([`Config::trial`]), and is for the backend asked for ([`Config::backend_check`]),
+    /// - the version is not older than the installed one ([`Config::allow_downgrade`]).
+    ///
+    /// Each is a field of its own, which can be loosened afterwards; a minimum that is higher
+    /// already stays.
+    #[must_use]
+    pub fn unattended(mut self) -> Self {
+        self.catalog_transport = TransportPolicy::Tls;
+        self.minimum_verification = self.minimum_verification.max(Verification::Checksum);
+        self.expired_signatures = ExpiredSignatures::Refuse;
+        self.signatures = SignaturePolicy::Verify;
+        self.isolation = IsolationChoice::Auto;
+        self.minimum_isolation = Isolation::Namespaces;
+        self.build_network = false;
+        self.evaluation = EvaluationPolicy::Static;
+        self.program_name = ProgramNamePolicy::Worker;
+        self.trial = true;
+        self.backend_check = BackendPolicy::Require;
+        self.allow_downgrade = false;
+        self
     }
 
     /// The configuration with absolute directories, whatever the working directory becomes.

@@ -129,6 +129,19 @@ pub enum ProvisionError {
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
 
+    /// Only a shell can tell the recipe's metadata, and the policy lets nothing of a recipe run
+    /// for that.
+    #[error(
+        "the recipe of `{id}` can only be evaluated by running it, and the policy forbids that; allow it with `--evaluation isolated`", id = shown(.id)
+    )]
+    NeedsShell {
+        /// The worker's id.
+        id: String,
+        /// What cannot be told.
+        #[source]
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
+
     /// Reading the recipe and sourcing it in the sandbox give different values. One of the two is
     /// wrong, so neither is trusted.
     #[error(
@@ -325,6 +338,17 @@ pub enum ProvisionError {
         name: String,
     },
 
+    /// The policy demands a program that is called like its worker.
+    #[error(
+        "the program of `{id}` is called `{name}`, and the policy demands the worker's own name; allow others with `--program-name any`", id = shown(.id), name = shown(.name)
+    )]
+    NotNamedAfterWorker {
+        /// The worker's id.
+        id: String,
+        /// The program's name.
+        name: String,
+    },
+
     /// A program of that name stands elsewhere on the search path, and the worker would be run in
     /// its place.
     #[error(
@@ -381,7 +405,7 @@ pub enum ProvisionError {
 
     /// Builds would be less isolated than the policy demands; nothing of the recipe was run.
     #[error(
-        "`{id}` would be built in tier `{found}`, and the policy demands `{required}`: {reason}", id = shown(.id), found = shown(.found), reason = shown(.reason))]
+        "`{id}` would be built in tier `{found}`, and the policy demands `{required}` (`--min-isolation`): {reason}", id = shown(.id), found = shown(.found), reason = shown(.reason))]
     IsolationBelowPolicy {
         /// The worker's id.
         id: String,
@@ -395,7 +419,7 @@ pub enum ProvisionError {
 
     /// The catalog's answer came without TLS, and the policy demands it; nothing was installed.
     #[error(
-        "`{url}` was not read over TLS, and the policy demands that for `{id}`; use an https catalog", url = shown(.url), id = shown(.id))]
+        "`{url}` was not read over TLS, and the policy demands that for `{id}`; use an https catalog, or allow others with `--require-tls=false`", url = shown(.url), id = shown(.id))]
     CatalogWithoutTls {
         /// The worker's id.
         id: String,

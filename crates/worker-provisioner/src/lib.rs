@@ -38,7 +38,7 @@ pub use build_sandbox::{Isolation, IsolationChoice};
 pub use catalog_client::{Flavor, Platform, Token, WorkerType};
 pub use config::{
     BackendPolicy, CheckPolicy, Config, DEFAULT_CATALOG_URL, DependencyPolicy, EvaluationPolicy,
-    ExpiredSignatures, FlavorPreference, SignaturePolicy, TransportPolicy,
+    ExpiredSignatures, FlavorPreference, ProgramNamePolicy, SignaturePolicy, TransportPolicy,
 };
 pub use contract::{Artifact, ArtifactCatalog, ArtifactProvisioner, ArtifactStatus, VendorSource};
 pub use dependencies::MissingDependency;

@@ -109,8 +109,11 @@ impl Place {
                 "[ID]" => continue,
                 "ID" => WORKER.to_owned(),
                 "DIR" => self.path("srcdir").display().to_string(),
-                // What a reader keeps in the temporary folder stays in this test's own.
-                _ => word.replace("/tmp/", &format!("{}/", self.folder.path().display())),
+                // What a reader keeps in the build's directory stays in this test's own.
+                _ => {
+                    let own = self.folder.path().join("workers");
+                    word.replace("target/workers", &own.display().to_string())
+                }
             });
         }
         let placeholder = |word: &String| {

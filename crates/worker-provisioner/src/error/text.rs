@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 use crate::dependencies::MissingDependency;
 
 /// What came from elsewhere, in words that drive no terminal.
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "paths give what they display by value"
+)]
 pub(super) fn shown(text: impl ToString) -> String {
     printable::text(&text.to_string()).into_owned()
 }

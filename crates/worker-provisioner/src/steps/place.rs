@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use build_sandbox::BuildSpec;
-use catalog_client::WorkerEntry;
+use catalog_client::{WorkerEntry, WorkerType};
 use jiff::Timestamp;
 use source_fetch::Fetched;
 
@@ -14,6 +14,7 @@ use crate::activate::{self, Target};
 use crate::artifact::{WorkerBinary, artifact_id};
 use crate::binary;
 use crate::blocking::blocking;
+use crate::config::ProgramNamePolicy;
 use crate::contract::Artifact as _;
 use crate::error::ProvisionError;
 use crate::fit;
@@ -68,6 +69,7 @@ impl Run {
             installed_sha256: None,
         };
         let verified = receipt.verification();
+        let name_policy = config.program_name;
         let store = self.shared.store.clone();
         let (worker_id, backend) = (receipt.worker_id.clone(), receipt.backend);
         let startdir = workspace.startdir().to_owned();
@@ -93,6 +95,7 @@ impl Run {
             binary::check(&binary::open(staged.tree(), &program)?, &program)?;
             let packaged = program.file_name().and_then(|name| name.to_str());
             judge_name(
+                name_policy,
                 &worker_id,
                 binary_name.as_deref().or(packaged).unwrap_or_default(),
             )?;
@@ -250,9 +253,10 @@ impl Run {
         Ok(version)
     }
 
-    /// Refuses a name that no program may have.
+    /// Refuses a name that no program, or not this worker's, may have.
     pub(crate) fn judge_name(&self, name: &str) -> Result<(), ProvisionError> {
-        judge_name(&self.request.worker_id, name)
+        let policy = self.shared.config.program_name;
+        judge_name(policy, &self.request.worker_id, name)
     }
 
     /// What the program is called, as the catalog has it, without the backend.
@@ -286,12 +290,25 @@ impl Run {
     }
 }
 
-fn judge_name(id: &str, name: &str) -> Result<(), ProvisionError> {
-    if names::is_program_name(name) {
-        return Ok(());
+fn judge_name(policy: ProgramNamePolicy, id: &str, name: &str) -> Result<(), ProvisionError> {
+    let (owner, called) = (id.to_owned(), name.to_owned());
+    if !names::is_program_name(name) {
+        return Err(ProvisionError::InvalidProgramName {
+            id: owner,
+            name: called,
+        });
     }
-    Err(ProvisionError::InvalidProgramName {
-        id: id.to_owned(),
-        name: name.to_owned(),
-    })
+    // Ids of the first generation end in the backend, and so may names.
+    let stem = |name: &str| {
+        let mut backends = WorkerType::ALL.iter();
+        let stem = backends.find_map(|backend| name.strip_suffix(&format!("-{backend}")));
+        stem.unwrap_or(name).to_owned()
+    };
+    if policy == ProgramNamePolicy::Worker && stem(name) != stem(id) {
+        return Err(ProvisionError::NotNamedAfterWorker {
+            id: owner,
+            name: called,
+        });
+    }
+    Ok(())
 }

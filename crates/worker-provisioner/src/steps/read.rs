@@ -82,7 +82,7 @@ impl Run {
         let config = &self.shared.config;
         let id = self.request.worker_id.clone();
         if config.evaluation == EvaluationPolicy::Static {
-            return Err(ProvisionError::Evaluate {
+            return Err(ProvisionError::NeedsShell {
                 id,
                 source: Arc::new(undecided.why().clone()),
             });
