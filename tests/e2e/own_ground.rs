@@ -101,7 +101,7 @@ fn a_program_of_the_package_needs_a_plain_name() {
                 "  printf '#!/bin/sh\\necho demo\\n' > x\n  \
                  install -Dm755 x \"$pkgdir/usr/bin/\"'{name}'"
             );
-            content = content.pkgbuild("arch/demo-bin.PKGBUILD", &recipe(&body));
+            content = content.pkgbuild("arch/demo-bin.PKGBUILD", recipe(&body));
             for entry in &mut content.entries {
                 let variant = entry["variants"][0].as_object_mut().unwrap();
                 variant.remove("binaryName");
