@@ -32,6 +32,7 @@ fn each_rule_names_the_switch_that_lifts_it() {
             .publish("pinned", b"hello\n".to_vec());
         let skipped = format!("source=('{file}')\nsha256sums=(SKIP)\n");
         let mut site = Site::new("unattended");
+        let hosts = site.config.source_hosts.clone();
         site.config = site.config.clone().unattended();
         let catalog = site.serve(&script(&skipped)).await;
 
@@ -50,6 +51,13 @@ fn each_rule_names_the_switch_that_lifts_it() {
             assert!(text.contains("--min-isolation"), "{text}");
             site.config.minimum_isolation = Isolation::Group;
         }
+        let (error, text) = refused(&site).await;
+        assert!(
+            matches!(error, ProvisionError::Fetch { .. }) && text.contains("--allow-"),
+            "{text}"
+        );
+        site.config.source_hosts = hosts;
+        site.config.insecure_sources = true;
         let (error, text) = refused(&site).await;
         assert!(
             matches!(

@@ -18,9 +18,8 @@ use source_fetch::{
 };
 
 use crate::interrupt;
-use crate::sources::SourceSwitches;
-use crate::show::warn;
 use crate::show::say_error;
+use crate::sources::SourceSwitches;
 use crate::srcinfo::with_files;
 
 /// Fetch, verify and extract the sources of a recipe.

@@ -13,9 +13,8 @@ use worker_provisioner::{
     SignaturePolicy, TransportPolicy, Verification, WorkerProvisioner,
 };
 
-use crate::sources::SourceSwitches;
-use crate::show::warn;
 use crate::show::say_error;
+use crate::sources::SourceSwitches;
 use crate::{display, interrupt};
 
 /// The exit codes, as `--help` tells them.

@@ -344,6 +344,9 @@ impl Config {
     /// recipe says, it is refused unless
     ///
     /// - the catalog was read over TLS ([`Config::catalog_transport`]),
+    /// - no source is of this machine or its network, unencrypted or over ssh: what the operator had
+    ///   allowed recipes to ask is forgotten ([`Config::source_hosts`],
+    ///   [`Config::insecure_sources`], [`Config::ssh_sources`]),
     /// - every source is of [`Verification::Checksum`] or better, by a signature only while that is
     ///   current ([`Config::minimum_verification`], [`Config::expired_signatures`]), and those that
     ///   are signed are verified ([`Config::signatures`]),
@@ -359,6 +362,9 @@ impl Config {
     #[must_use]
     pub fn unattended(mut self) -> Self {
         self.catalog_transport = TransportPolicy::Tls;
+        self.source_hosts.clear();
+        self.insecure_sources = false;
+        self.ssh_sources = false;
         self.minimum_verification = self.minimum_verification.max(Verification::Checksum);
         self.expired_signatures = ExpiredSignatures::Refuse;
         self.signatures = SignaturePolicy::Verify;
