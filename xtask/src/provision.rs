@@ -117,6 +117,12 @@ pub(crate) struct Provision {
     /// Use nothing that the catalog does not send over TLS.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     require_tls: Option<bool>,
+    /// Give `prepare()` and `build()` no network.
+    #[arg(long)]
+    no_build_network: bool,
+    /// Ask the catalog, whatever time its kept answers still have.
+    #[arg(long)]
+    refresh: bool,
     /// Replace a file of the program's name that this program has not installed; nothing is built for
     /// it that is stored already.
     #[arg(long)]
@@ -126,7 +132,8 @@ pub(crate) struct Provision {
     /// Replace a newer version by an older one.
     #[arg(long)]
     allow_downgrade: bool,
-    /// Build again although nothing has changed, and replace a foreign file of that name.
+    /// Build again although nothing has changed, and replace a foreign file of that name; implies
+    /// --refresh.
     #[arg(long)]
     force: bool,
     /// One JSON event a line on standard output; the last line is the artifact or the error.
@@ -307,6 +314,10 @@ impl Provision {
         if let Some(network) = self.build_network {
             config.build_network = network;
         }
+        if self.no_build_network {
+            config.build_network = false;
+        }
+        config.refresh = self.refresh;
         if self.bin_dir.is_some() {
             config.bin_dir.clone_from(&self.bin_dir);
         }
