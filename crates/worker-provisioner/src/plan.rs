@@ -38,7 +38,6 @@ pub(crate) fn catalog_config(config: &Config) -> CatalogConfig {
     catalog.token.clone_from(&config.catalog_token);
     catalog.cache_dir = Some(config.cache_dir.join("catalog"));
     catalog.offline = config.offline;
-    catalog.refresh = config.refresh;
     catalog.limits.longest_fresh = config.catalog_longest_fresh;
     catalog.limits.longest_stale = config.catalog_longest_stale;
     catalog
@@ -242,7 +241,7 @@ pub(crate) fn source_record(config: &Config, fetched: &Fetched) -> SourceRecord 
     };
     let signer = proof.signed_by.as_ref();
     let mut record = SourceRecord {
-        name: fetched.source.file_name().to_owned(),
+        name: fetched.source.shown_name(),
         verification: Verification::Nothing,
         digests: proof
             .digests
