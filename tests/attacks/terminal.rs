@@ -23,13 +23,12 @@ const SEQUENCES: [(&str, &str); 7] = [
 ];
 
 /// Where the text stands, the name of a place and how it gets there.
-const PLACES: [&str; 9] = [
+const PLACES: [&str; 8] = [
     "the output of build()",
     "the errors of a build that fails",
     "what the program answers when it is tried",
     "the name of a source",
     "the version",
-    "the description of the package",
     "the name of the program",
     "the answer of a catalog that fails",
     "the list of a catalog",
@@ -78,7 +77,6 @@ async fn offer(place: &str, text: &str) -> Host {
             )
         }
         "the version" => packaging("").replace("pkgver=1.0.0", &format!("pkgver=1{word}")),
-        "the description of the package" => packaging("").replace("'Demo'", &word),
         _ => packaging(""),
     };
     host.put(RECIPE, Answer::bytes(text_of));
