@@ -109,6 +109,7 @@ async fn condition_differs(place: Place, condition: &'static str, makes: &'stati
 /// Whether bash takes the condition for true, with next to no environment and after `makes`.
 fn answers(condition: &str, makes: &str) -> bool {
     let unset = "unset SHLVL HOME USER LANG TERM; PWD=/; SHLVL=0";
+    let makes = if makes.is_empty() { ":" } else { makes };
     let script = format!("{unset}; {makes}; [[ {condition} ]]");
     let mut bash = Command::new("bash");
     bash.args(["--norc", "-c", &script]).env_clear();

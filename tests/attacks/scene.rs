@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use worker_provisioner::{
     Config, Isolation, IsolationChoice, ProvisionError, ProvisionEvent, ProvisionRequest,
@@ -19,7 +18,21 @@ use crate::server::Host;
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) tier: Isolation,
-    root: Arc<TempDir>,
+    root: Arc<Root>,
+}
+
+/// A folder that is removed by a program which no depth and no mode stops.
+#[derive(Debug)]
+struct Root(PathBuf);
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        for command in [["chmod", "-R", "u+rwx"].as_slice(), &["rm", "-rf"]] {
+            let mut remove = Command::new(command[0]);
+            remove.args(&command[1..]).arg(&self.0);
+            let _ = remove.stderr(std::process::Stdio::null()).status();
+        }
+    }
 }
 
 /// What a provision gave, and all that it told.
@@ -35,20 +48,21 @@ impl Place {
             .prefix("attack-")
             .tempdir()
             .unwrap();
-        harness::open_to_all(root.path());
-        std::fs::create_dir(root.path().join("tmp")).unwrap();
+        let root = root.keep();
+        harness::open_to_all(&root);
+        std::fs::create_dir(root.join("tmp")).unwrap();
         Self {
             tier,
-            root: Arc::new(root),
+            root: Arc::new(Root(root)),
         }
     }
 
     pub(crate) fn root(&self) -> &Path {
-        self.root.path()
+        self.root.0.as_path()
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.root.path().join(name)
+        self.root.0.join(name)
     }
 
     /// A new folder of this place.
