@@ -154,6 +154,7 @@ pub(crate) fn again(test: &str, user: Option<u32>) {
         }
     }
     let status = command.status().unwrap();
+    scene::remove(&folder.keep());
     assert!(
         status.success(),
         "attacks won, or controls failed: see the table"

@@ -21,17 +21,22 @@ pub(crate) struct Place {
     root: Arc<Root>,
 }
 
+/// Removes a folder whatever is in it.
+pub(crate) fn remove(folder: &Path) {
+    for command in [["chmod", "-R", "u+rwx"].as_slice(), &["rm", "-rf"]] {
+        let mut remove = Command::new(command[0]);
+        remove.args(&command[1..]).arg(folder);
+        let _ = remove.stderr(std::process::Stdio::null()).status();
+    }
+}
+
 /// A folder that is removed by a program which no depth and no mode stops.
 #[derive(Debug)]
 struct Root(PathBuf);
 
 impl Drop for Root {
     fn drop(&mut self) {
-        for command in [["chmod", "-R", "u+rwx"].as_slice(), &["rm", "-rf"]] {
-            let mut remove = Command::new(command[0]);
-            remove.args(&command[1..]).arg(&self.0);
-            let _ = remove.stderr(std::process::Stdio::null()).status();
-        }
+        remove(&self.0);
     }
 }
 
