@@ -277,7 +277,7 @@ fn naive(file: &str, bytes: &[u8], into: &Path) {
         "tar" => {
             let mut archive = tar::Archive::new(bytes);
             for member in archive.entries().unwrap() {
-                let mut member = member.unwrap();
+                let Ok(mut member) = member else { break };
                 let name = member.path().unwrap().into_owned();
                 let to = member.link_name().unwrap().map(|it| it.into_owned());
                 let kind = member.header().entry_type();

@@ -10,7 +10,13 @@ impl Tar {
     }
 
     /// A member of this type flag, whose header is in the format of POSIX.1-1988 ("ustar").
-    pub(crate) fn add(self, kind: u8, name: &[u8], link: &str, content: &[u8]) -> Self {
+    pub(crate) fn add(mut self, kind: u8, name: &[u8], link: &str, content: &[u8]) -> Self {
+        // What does not fit into the header goes before it, as GNU tar writes it.
+        for (long, text) in [(b'K', link.as_bytes()), (b'L', name)] {
+            if text.len() > 100 {
+                self = self.add(long, b"././@LongLink", "", text);
+            }
+        }
         let mode = if kind == b'5' { 0o755 } else { 0o644 };
         self.header(kind, name, link, (content.len() as u64, mode), content)
     }

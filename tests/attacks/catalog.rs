@@ -25,17 +25,17 @@ const IDS: [&str; 12] = [
     "\u{1b}]0;x\u{7}",
 ];
 
-/// Where the recipe is said to be; `@` is the port of a private service.
+/// Where the recipe is said to be; `PORT` is that of a private service.
 const RECIPES: [&str; 9] = [
-    "http://127.0.0.1:@/secret",
-    "//127.0.0.1:@/secret",
-    "http://localhost:@/secret",
-    "http://user@127.0.0.1:@/secret",
-    "\\\\127.0.0.1:@/secret",
-    "http:/\\127.0.0.1:@/secret",
+    "http://127.0.0.1:PORT/secret",
+    "//127.0.0.1:PORT/secret",
+    "http://localhost:PORT/secret",
+    "http://user@127.0.0.1:PORT/secret",
+    "\\\\127.0.0.1:PORT/secret",
+    "http:/\\127.0.0.1:PORT/secret",
     "file:///etc/hostname",
-    "\thttp://127.0.0.1:@/secret",
-    "/pkgbuilds/../..//127.0.0.1:@/secret",
+    "\thttp://127.0.0.1:PORT/secret",
+    "/pkgbuilds/../..//127.0.0.1:PORT/secret",
 ];
 
 /// What the program is said to be called.
@@ -134,8 +134,7 @@ async fn bad_id(place: Place, id: &'static str) -> Verdict {
 async fn recipe_elsewhere(place: Place, url: &'static str) -> Verdict {
     let service = Host::start().await;
     service.put("/secret", Answer::bytes(packaging("")));
-    let url = url.replace('@', &service.port().to_string());
-    let url = url.replace("user127", "user@127");
+    let url = url.replace("PORT", &service.port().to_string());
     let host = Host::start().await;
     let mut entry = entry();
     entry["variants"][0]["pkgbuildUrl"] = json!(url);

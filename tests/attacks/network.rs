@@ -149,7 +149,7 @@ async fn file(place: Place, address: &'static str) -> Verdict {
         .rsplit_once("//")
         .map_or(address.as_str(), |(_, rest)| rest);
     let local = local.trim_start_matches("localhost");
-    let start = place.folder("plain/src").join("");
+    let start = place.folder("plain/src");
     let control = std::fs::read_to_string(start.join(local)).is_ok_and(|text| text == secret);
     outcome.judged(control, place.leaked(&secret, &outcome, &host))
 }

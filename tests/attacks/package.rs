@@ -281,7 +281,7 @@ async fn with_source(lines: &str) -> (Host, Vec<u8>) {
 }
 
 async fn cached(place: Place) -> Verdict {
-    let lines = "f=$(readlink -f \"$srcdir/data.tar\"); chmod u+w \"$f\" || true; echo evil-line >> \"$f\" || true";
+    let lines = "f=$(readlink -f \"$srcdir/data.tar\"); chmod u+w \"$f\" || true; echo evil''-line >> \"$f\" || true";
     let (host, tar) = with_source(lines).await;
     let outcome = place.provision(&host).await;
     let won = found_in(&place.path("cache"), "evil-line");
