@@ -229,6 +229,9 @@ async fn runs(place: Place, address: &'static str, careless: &'static str) -> Ve
     if careless.contains("ssh") && harness::program("ssh").is_none() {
         return Verdict::Skipped("ssh is not installed".to_owned());
     }
+    if careless.contains("ssh") && !harness::is_root() {
+        return Verdict::Skipped("ssh runs for users with an account only".to_owned());
+    }
     repository(&place, "tree", &[("file", File("text"))], Path::new(""));
     let (made, plain) = (place.path("made"), place.path("plainly"));
     let address = address.replace('@', &made.display().to_string());

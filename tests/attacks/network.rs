@@ -146,7 +146,7 @@ async fn file(place: Place, address: &'static str) -> Verdict {
     let host = Host::with_recipe(&with_source(&address)).await;
     let outcome = place.provision(&host).await;
     let local = address
-        .rsplit_once("//")
+        .split_once("://")
         .map_or(address.as_str(), |(_, rest)| rest);
     let local = local.trim_start_matches("localhost");
     let start = place.folder("plain/src");
