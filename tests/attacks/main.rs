@@ -19,7 +19,6 @@ mod package;
 mod processes;
 mod scene;
 mod server;
-mod terminal;
 mod tree;
 mod verification;
 
@@ -37,7 +36,6 @@ fn attacks() -> Vec<Attack> {
         network::attacks(),
         catalog::attacks(),
         installing::attacks(),
-        terminal::attacks(),
         local_user::attacks(),
     ]
     .into_iter()
