@@ -49,12 +49,6 @@ pub(crate) fn attacks() -> Vec<Attack> {
     let others = [
         Attack::new(
             KIND,
-            "6,000 folders in one another stop the host",
-            |place| deep(place, "\"$srcdir\"", 6_000),
-        )
-        .in_tiers(Tiers::Each),
-        Attack::new(
-            KIND,
             "1,500 folders in one another in the package",
             |place| deep(place, "\"$pkgdir\"", 1_500),
         ),
