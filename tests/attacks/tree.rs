@@ -49,8 +49,8 @@ pub(crate) fn attacks() -> Vec<Attack> {
     let others = [
         Attack::new(
             KIND,
-            "1,500 folders in one another in the package",
-            |place| deep(place, "\"$pkgdir\"", 1_500),
+            "2,500 folders in one another in the package",
+            |place| deep(place, "\"$pkgdir\"", 2_500),
         ),
         Attack::new(
             KIND,
