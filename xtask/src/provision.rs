@@ -245,6 +245,7 @@ fn size(text: &str) -> Result<u64, String> {
 }
 
 impl Provision {
+    #[allow(clippy::too_many_lines, reason = "one switch after the other")]
     fn config(&self) -> Config {
         let mut config = Config::from_env();
         if self.unattended {

@@ -30,6 +30,7 @@ use crate::store::{self, Store, Version};
 /// What is wanted from one provision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct ProvisionRequest {
     /// The worker's id in the catalog.
     pub worker_id: String,
