@@ -86,13 +86,20 @@ pub(crate) struct Provision {
     /// Use nothing that the catalog does not send over TLS.
     #[arg(long)]
     require_tls: bool,
+    /// Give `prepare()` and `build()` no network.
+    #[arg(long)]
+    no_build_network: bool,
+    /// Ask the catalog, whatever time its kept answers still have.
+    #[arg(long)]
+    refresh: bool,
     /// Replace a file of the program's name that this program has not installed; nothing is built for
     /// it that is stored already.
     #[arg(long)]
     replace: bool,
     #[command(flatten)]
     sources: SourceSwitches,
-    /// Build again although nothing has changed, and replace a foreign file of that name.
+    /// Build again although nothing has changed, and replace a foreign file of that name; implies
+    /// --refresh.
     #[arg(long)]
     force: bool,
     /// One JSON event a line on standard output; the last line is the artifact or the error.
@@ -222,6 +229,8 @@ impl Provision {
         if self.require_tls {
             config.catalog_transport = TransportPolicy::Tls;
         }
+        config.build_network = !self.no_build_network;
+        config.refresh = self.refresh;
         if self.bin_dir.is_some() {
             config.bin_dir.clone_from(&self.bin_dir);
         }

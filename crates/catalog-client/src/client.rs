@@ -61,16 +61,32 @@ impl CatalogClient {
                     .as_deref()
                     .map(|dir| Store::new(dir, config.limits.cached_answers)),
                 offline: config.offline,
-                exchange: Exchange {
+                refresh: config.refresh,
+                exchange: Arc::new(Exchange {
                     http,
                     own,
                     bases,
                     limits: config.limits,
                     user_agent: config.user_agent,
-                },
+                }),
             }),
             flights: Arc::default(),
         })
+    }
+
+    /// The same client, which asks the catalog before it gives anything that is kept.
+    ///
+    /// It tells caches on the way to do so too (`Cache-Control: no-cache`, RFC 9111, section
+    /// 5.2.1.4). A kept copy still serves, as [stale](crate::Freshness::Stale), when the catalog
+    /// cannot be reached; a client that is offline asks nobody all the same.
+    #[must_use]
+    pub fn refreshing(&self) -> Self {
+        let mut fetcher = Fetcher::clone(&self.fetcher);
+        fetcher.refresh = true;
+        Self {
+            fetcher: Arc::new(fetcher),
+            flights: Arc::clone(&self.flights),
+        }
     }
 
     /// All workers of the catalog. Entries that cannot be used are set apart, not fatal.
@@ -174,7 +190,7 @@ impl CatalogClient {
                 status: 404 | 410,
                 ..
             }) => self.fetch_alias(id, url).await,
-            Err(error @ CatalogError::Offline { .. }) => {
+            Err(error @ (CatalogError::Offline { .. } | CatalogError::TooOld { .. })) => {
                 self.kept_alias(id, None).await.ok_or(error)
             }
             Err(error) if error.is_unreachable() => {

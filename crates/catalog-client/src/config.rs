@@ -19,6 +19,10 @@ pub struct CatalogConfig {
     pub cache_dir: Option<PathBuf>,
     /// Ask nobody, answer from the cache.
     pub offline: bool,
+    /// Ask the catalog every time, whatever time a kept answer still has; see
+    /// [`CatalogClient::refreshing`](crate::CatalogClient::refreshing). Has no effect together
+    /// with `offline`.
+    pub refresh: bool,
     /// Sizes and times.
     pub limits: Limits,
     /// Which origins beside the catalog's own a recipe may come from.
@@ -60,6 +64,7 @@ impl fmt::Debug for CatalogConfig {
             .field("token", &self.token)
             .field("cache_dir", &self.cache_dir)
             .field("offline", &self.offline)
+            .field("refresh", &self.refresh)
             .field("limits", &self.limits)
             .field("other_origins", &self.other_origins)
             .field("root_certificates", &self.root_certificates.len())
@@ -78,6 +83,7 @@ impl Default for CatalogConfig {
             token: None,
             cache_dir: None,
             offline: false,
+            refresh: false,
             limits: Limits::default(),
             other_origins: OtherOrigins::Refuse,
             root_certificates: Vec::new(),
@@ -114,6 +120,12 @@ pub struct Limits {
     pub redirects: u32,
     /// How many answers the cache keeps. 512; the oldest go first.
     pub cached_answers: usize,
+    /// The longest time for which a kept answer is given without asking the catalog, whatever its
+    /// `Cache-Control` allows. A day; zero asks every time.
+    pub longest_fresh: Duration,
+    /// The longest time since the catalog sent or confirmed an answer for which a kept copy may
+    /// stand in while the catalog cannot be reached or must not be asked. Seven days.
+    pub longest_stale: Duration,
 }
 
 impl Default for Limits {
@@ -130,6 +142,8 @@ impl Default for Limits {
             backoff: Duration::from_millis(250),
             redirects: 5,
             cached_answers: 512,
+            longest_fresh: Duration::from_hours(24),
+            longest_stale: Duration::from_hours(7 * 24),
         }
     }
 }

@@ -193,6 +193,23 @@ pub enum CatalogError {
         /// What was asked for.
         url: String,
     },
+    /// The only copy is too old to be used.
+    #[error(
+        "the copy of `{url}` is {} old, and none older than {} is used; ask for it once the catalog can be reached, or allow older copies in the configuration",
+        rounded(*age),
+        rounded(*limit)
+    )]
+    TooOld {
+        /// What was asked for.
+        url: String,
+        /// The time since the catalog sent or confirmed it.
+        age: Duration,
+        /// The longest time allowed.
+        limit: Duration,
+        /// Why the catalog could not be asked; `None` for a client that is offline.
+        #[source]
+        cause: Option<Arc<CatalogError>>,
+    },
     /// Every base URL failed.
     #[error("no catalog could be reached:{}", each(failures))]
     AllMirrors {
@@ -284,6 +301,18 @@ pub(crate) fn printable(text: &str, max: usize) -> String {
         }
     }
     out
+}
+
+/// A time to the unit that tells it best, rounded down.
+fn rounded(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (number, unit) = match seconds {
+        0..120 => (seconds, "second"),
+        120..7_200 => (seconds / 60, "minute"),
+        7_200..172_800 => (seconds / 3_600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }
 
 fn offers(available: &[String]) -> String {

@@ -1,9 +1,10 @@
 //! One document: from the cache, from the first base URL that can be reached, or stale.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http_cache_semantics::{AfterResponse, BeforeRequest, CacheOptions, CachePolicy};
-use reqwest::header::{self, HeaderValue};
+use reqwest::header::{self, HeaderMap, HeaderValue};
 use url::Url;
 
 use crate::answer::Freshness;
@@ -34,11 +35,12 @@ pub(crate) struct Fetched {
 }
 
 /// What fetching needs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Fetcher {
-    pub(crate) exchange: Exchange,
+    pub(crate) exchange: Arc<Exchange>,
     pub(crate) store: Option<Store>,
     pub(crate) offline: bool,
+    pub(crate) refresh: bool,
 }
 
 impl Target {
@@ -63,19 +65,43 @@ struct Copy {
 }
 
 impl Fetcher {
-    /// A kept document, however old; nobody is asked.
+    /// A kept document, as far as it is not too old; nobody is asked.
     pub(crate) async fn kept(&self, target: &Target, kind: Kind) -> Option<Fetched> {
         match self.places(target, kind).await {
             Ok(fresh) => Some(fresh),
-            Err(places) => stale(places, None),
+            Err(places) => self.stale(places, None).ok().flatten(),
         }
     }
 
-    /// The same for callers that cannot wait. Blocks while files are read.
+    /// A kept document however old, for callers that cannot wait. Blocks while files are read.
     pub(crate) fn kept_now(&self, target: &Target, kind: Kind) -> Option<Fetched> {
         match self.looking(target, kind)() {
             Ok(fresh) => Some(fresh),
-            Err(places) => stale(places, None),
+            Err(places) => youngest(places).and_then(|(place, _)| place.stale(None)),
+        }
+    }
+
+    /// The youngest copy of any place.
+    ///
+    /// RFC 9111, section 4.2.4, forbids this for answers marked `must-revalidate`. Catalogs mark
+    /// every recipe so, and a worker that cannot be installed on a bad line is worse than one whose
+    /// recipe is stated to be old; the result says so, and the caller may refuse it. What is older
+    /// than the limit is refused here: who keeps the catalog out of reach must not decide for long
+    /// which recipe counts.
+    fn stale(
+        &self,
+        places: Vec<Place>,
+        cause: Option<&CatalogError>,
+    ) -> Result<Option<Fetched>, CatalogError> {
+        let limit = self.exchange.limits.longest_stale;
+        match youngest(places) {
+            Some((place, age)) if age > limit => Err(CatalogError::TooOld {
+                url: Base::show(&place.url),
+                age,
+                limit,
+                cause: cause.cloned().map(Arc::new),
+            }),
+            youngest => Ok(youngest.and_then(|(place, _)| place.stale(cause))),
         }
     }
 
@@ -97,6 +123,10 @@ impl Fetcher {
         kind: Kind,
     ) -> impl FnOnce() -> Result<Fetched, Vec<Place>> + Send + 'static {
         let (store, limit) = (self.store.clone(), self.limit(kind));
+        let longest = match self.refresh && !self.offline {
+            true => None,
+            false => Some(self.exchange.limits.longest_fresh),
+        };
         let bases = &self.exchange.bases;
         let identified = |url: Url| (bases.identity(&url), url);
         let urls: Vec<_> = target.urls(bases).into_iter().map(identified).collect();
@@ -105,7 +135,7 @@ impl Fetcher {
             for (identity, url) in urls {
                 let store = store.as_ref();
                 let copy = store.and_then(|store| load(store, &url, &identity, kind, limit));
-                match usable(url, kind, copy) {
+                match usable(url, kind, copy, longest) {
                     Ok(fresh) => return Ok(fresh),
                     Err(place) => places.push(place),
                 }
@@ -121,12 +151,12 @@ impl Fetcher {
         };
         if self.offline {
             let shown = places.first().map(|place| Base::show(&place.url));
-            return stale(places, None).ok_or(CatalogError::Offline {
+            return self.stale(places, None)?.ok_or(CatalogError::Offline {
                 url: shown.unwrap_or_else(|| self.exchange.bases.first().shown()),
             });
         }
         match self.ask(&mut places, kind).await {
-            Err(error) if error.is_unreachable() => stale(places, Some(&error)).ok_or(error),
+            Err(error) if error.is_unreachable() => self.stale(places, Some(&error))?.ok_or(error),
             other => other,
         }
     }
@@ -188,7 +218,9 @@ impl Fetcher {
         let conditional =
             place.copy.as_ref().map(
                 |copy| match copy.kept.policy.before_request(&plain, asked) {
-                    BeforeRequest::Fresh(_) => plain.headers().clone(),
+                    // Fresh by the service's word, and yet to be asked for: so is what caches on
+                    // the way keep of it.
+                    BeforeRequest::Fresh(_) => past_caches(plain.headers()),
                     BeforeRequest::Stale { request, .. } => request.headers,
                 },
             );
@@ -220,7 +252,11 @@ impl Fetcher {
             }
             // Status 304 for another version than the kept one: only the whole answer helps.
         }
-        let got = self.exchange.get(&url, plain.headers(), limit).await?;
+        let headers = match self.refresh {
+            true => past_caches(plain.headers()),
+            false => plain.headers().clone(),
+        };
+        let got = self.exchange.get(&url, &headers, limit).await?;
         if got.status == 304 {
             return Err(CatalogError::NotACatalog {
                 url: shown,
@@ -284,15 +320,36 @@ impl Fetcher {
 }
 
 impl Place {
-    fn give(self, freshness: Freshness, cause: Option<CatalogError>) -> Option<Fetched> {
+    fn stale(self, cause: Option<&CatalogError>) -> Option<Fetched> {
         let url = Base::show(&self.url);
         self.copy.map(|copy| Fetched {
+            freshness: Freshness::Stale {
+                age: copy.kept.policy.age(SystemTime::now()),
+            },
             payload: copy.payload,
             url,
-            freshness,
-            cause,
+            cause: cause.cloned(),
         })
     }
+}
+
+/// The place with the youngest copy, and the time since the service sent or confirmed that by this
+/// machine's clock, which nobody outside can set.
+fn youngest(places: Vec<Place>) -> Option<(Place, Duration)> {
+    let now = SystemTime::now();
+    let with_age = |place: Place| {
+        let stored = place.copy.as_ref()?.kept.stored;
+        Some((place, now.duration_since(stored).unwrap_or_default()))
+    };
+    let copies = places.into_iter().filter_map(with_age);
+    copies.min_by_key(|(_, age)| *age)
+}
+
+/// The headers of a request that no cache on the way may answer by itself.
+fn past_caches(headers: &HeaderMap) -> HeaderMap {
+    let mut headers = headers.clone();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers
 }
 
 /// Reads what is kept of a document, as far as it still decodes. Blocks.
@@ -304,10 +361,18 @@ fn load(store: &Store, url: &Url, identity: &str, kind: Kind, limit: u64) -> Opt
     Some(Copy { kept, payload })
 }
 
-/// A copy that may be given without asking, or else the place to ask.
-fn usable(url: Url, kind: Kind, copy: Option<Copy>) -> Result<Fetched, Place> {
+/// A copy that may be given without asking, or else the place to ask. No copy may be older than
+/// `longest`; without it none may be given.
+fn usable(
+    url: Url,
+    kind: Kind,
+    copy: Option<Copy>,
+    longest: Option<Duration>,
+) -> Result<Fetched, Place> {
+    let fresh =
+        |kept: &Kept| longest.is_some_and(|longest| is_fresh(kept, &request(&url, kind), longest));
     match copy {
-        Some(Copy { kept, payload }) if is_fresh(&kept, &request(&url, kind)) => {
+        Some(Copy { kept, payload }) if fresh(&kept) => {
             let age = kept.policy.age(SystemTime::now());
             Ok(Fetched {
                 payload,
@@ -323,28 +388,14 @@ fn usable(url: Url, kind: Kind, copy: Option<Copy>) -> Result<Fetched, Place> {
     }
 }
 
-/// The youngest copy of any place, however old.
-///
-/// RFC 9111, section 4.2.4, forbids this for answers marked `must-revalidate`. Catalogs mark every
-/// recipe so, and a worker that cannot be installed on a bad line is worse than one whose recipe
-/// is stated to be old; the result says so, and the caller may refuse it.
-fn stale(places: Vec<Place>, cause: Option<&CatalogError>) -> Option<Fetched> {
-    let now = SystemTime::now();
-    let age = |place: &Place| place.copy.as_ref().map(|copy| copy.kept.policy.age(now));
-    let place = places
-        .into_iter()
-        .filter(|place| place.copy.is_some())
-        .min_by_key(|place| age(place))?;
-    let age = age(&place)?;
-    place.give(Freshness::Stale { age }, cause.cloned())
-}
-
 /// A copy whose time stamp lies further ahead than this was stored under a wrong clock.
 const CLOCK_SKEW: Duration = Duration::from_mins(5);
 
-fn is_fresh(kept: &Kept, request: &http::Request<()>) -> bool {
+fn is_fresh(kept: &Kept, request: &http::Request<()>, longest: Duration) -> bool {
     let now = SystemTime::now();
+    let held = now.duration_since(kept.stored).unwrap_or_default();
     kept.stored <= now + CLOCK_SKEW
+        && held.max(kept.policy.age(now)) < longest
         && kept
             .policy
             .before_request(request, now)

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use network_policy::HttpClients;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,7 @@ use crate::cache::{self, Entry, EntryLock, Meta};
 use crate::checksum::{Algorithm, Checksum, Digests, Expected, Hashers, copy_hashed};
 use crate::error::{FetchError, TransferProblem};
 use crate::extract::Alongside;
+use crate::pace::Pace;
 use crate::policy::Policy;
 use crate::retry::backoff;
 use crate::space;
@@ -230,7 +231,9 @@ impl Download<'_> {
                 Failure::Final(problem) => return Err(self.failed(attempt, problem)),
                 Failure::Passing(problem, wait) => (problem, wait),
             };
-            if part.length() >= highest.saturating_add(PROGRESS) {
+            // What came too slowly is no progress, however long it took to be enough.
+            let slow = matches!(problem, TransferProblem::TooSlow { .. });
+            if part.length() >= highest.saturating_add(PROGRESS) && !slow {
                 highest = part.length();
                 in_a_row = 0;
             } else {
@@ -324,7 +327,9 @@ impl Download<'_> {
         let mut writer = part.writer(arrived).map_err(Failure::Fatal)?;
         let mut received = part.length();
         told.bytes(received, meta.total);
+        let mut pace = Pace::new(http.lowest_speed);
         let outcome = loop {
+            let asked = Instant::now();
             let next = response.chunk();
             tokio::pin!(next);
             let soon = TICK.min(http.idle_timeout);
@@ -355,8 +360,13 @@ impl Download<'_> {
             if meta.total.is_some_and(|total| received > total) {
                 break Err(Failure::Passing(TransferProblem::WrongRange, None));
             }
+            let waited = asked.elapsed();
+            let bytes = chunk.len();
             if !writer.write(chunk).await {
                 break Ok(());
+            }
+            if let Err(lowest) = pace.arrived(bytes, waited) {
+                break Err(Failure::Passing(TransferProblem::TooSlow { lowest }, None));
             }
             told.bytes(received, meta.total);
         };

@@ -14,6 +14,7 @@ pub mod fuzzing;
 pub mod git;
 mod http;
 mod local;
+mod pace;
 mod plan;
 mod policy;
 mod progress;
@@ -30,6 +31,7 @@ pub use error::{
     ExtractProblem, FetchError, KeyringProblem, SignatureProblem, SyntaxProblem, TransferProblem,
 };
 pub use fetch::fetch_all;
+pub use pace::LowestSpeed;
 pub use policy::{
     Directories, ExtractLimits, Fetched, HttpPolicy, Origin, Policy, SourceRequest, Verification,
 };

@@ -7,6 +7,7 @@ use network_policy::SourcePolicy;
 
 use crate::checksum::{Algorithm, Checksum};
 use crate::credential::Credentials;
+use crate::pace::LowestSpeed;
 use crate::retry::Retry;
 use crate::signature::Signer;
 use crate::source::Source;
@@ -120,6 +121,9 @@ pub struct HttpPolicy {
     pub max_bytes: u64,
     /// Longest wait for the next byte.
     pub idle_timeout: Duration,
+    /// The fewest bytes that must keep coming; a git server, which may have to prepare what it
+    /// sends, is judged over ten times the time.
+    pub lowest_speed: LowestSpeed,
     /// Longest time for one source, retries included; none by default, so that a large file
     /// over a slow line finishes.
     pub total_timeout: Option<Duration>,
@@ -152,6 +156,7 @@ impl Default for HttpPolicy {
         Self {
             max_bytes: 32 << 30,
             idle_timeout: Duration::from_mins(1),
+            lowest_speed: LowestSpeed::default(),
             total_timeout: None,
             attempts,
             backoff,

@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::time::Duration;
 
-use source_fetch::{Credentials, Event, FetchError};
+use source_fetch::{Credentials, Event, FetchError, LowestSpeed};
 use support::{Act, Reply, Request, Server, World, chain, cut_after, declared, file, noise, reply};
 
 const SIZE: usize = 300_000;
@@ -362,6 +362,41 @@ async fn a_broken_download_goes_on_in_the_next_run() {
         });
     assert_eq!(first, Some((200_000, Some(SIZE as u64))));
     assert_eq!(fs::read(world.src("a")).unwrap(), body);
+}
+
+#[tokio::test]
+async fn a_byte_now_and_then_does_not_hold_a_source() {
+    let body = noise(2_000);
+    for limited in [true, false] {
+        let served = body.clone();
+        let server = Server::start(move |request| {
+            let mut acts = file(request, "\"one\"", &served);
+            let Act::Send(bytes) = acts.remove(0) else {
+                panic!("a reply sends first");
+            };
+            vec![Act::Trickle(bytes), Act::Cut]
+        })
+        .await;
+        let mut world = World::new();
+        world.policy.http.attempts = 2;
+        if limited {
+            // More than all of it, in a part of the time that it takes.
+            world.policy.http.lowest_speed = LowestSpeed {
+                bytes: 1 << 20,
+                within: Duration::from_millis(100),
+            };
+        }
+        let request = declared(&format!("{}/a", server.url), &body);
+        let fetched = world.fetch(&[request]).await;
+        if limited {
+            let text = chain(&fetched.unwrap_err());
+            assert!(text.contains("less than 1048576 bytes in 100ms"), "{text}");
+            assert!(text.contains("in 2 attempt(s)"), "{text}");
+        } else {
+            fetched.unwrap();
+            assert_eq!(fs::read(world.src("a")).unwrap(), body);
+        }
+    }
 }
 
 #[tokio::test]

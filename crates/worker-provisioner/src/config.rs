@@ -113,8 +113,20 @@ pub struct Config {
     pub catalog_token: Option<Token>,
     /// Root certificates to trust in the catalog's name beside the built-in ones, as PEM bundles.
     pub catalog_root_certificates: Vec<Vec<u8>>,
+    /// The fewest bytes a minute that whoever sends a source must keep sending, so that nobody holds
+    /// a provision for ever; zero for no such rule. 64 KiB.
+    pub lowest_speed: u64,
     /// Use what is cached and make no request at all.
     pub offline: bool,
+    /// Ask the catalog every time, whatever time it gave its answers; one request asks for the same
+    /// with [`ProvisionRequest::refreshed`](crate::ProvisionRequest::refreshed).
+    pub refresh: bool,
+    /// The longest time for which a kept answer of the catalog is used without asking again,
+    /// whatever time the catalog gave it. A day.
+    pub catalog_longest_fresh: Duration,
+    /// The longest time since the catalog was last heard of something for which a kept copy of that
+    /// is used while the catalog cannot be reached, or with `offline`. Seven days.
+    pub catalog_longest_stale: Duration,
     /// The backend to provide; detected when absent.
     pub backend: Option<WorkerType>,
     /// Which of a worker's recipes to use.
@@ -193,7 +205,11 @@ impl Config {
             catalog_urls: vec![DEFAULT_CATALOG_URL.to_owned()],
             catalog_token: None,
             catalog_root_certificates: Vec::new(),
+            lowest_speed: 64 << 10,
             offline: false,
+            refresh: false,
+            catalog_longest_fresh: Duration::from_hours(24),
+            catalog_longest_stale: Duration::from_hours(7 * 24),
             backend: None,
             flavor: FlavorPreference::Any,
             bin_dir: Some(root.join("bin")),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use build_sandbox::{
     BuildFlags, BuildSpec, Declarations, Isolation, Mount, NetworkPolicy, Phase, Sandbox,
@@ -11,8 +12,8 @@ use catalog_client::{Answer, Architecture, CatalogConfig, Freshness};
 use network_policy::SourcePolicy;
 use pkgbuild_syntax::{Environment, Uname};
 use source_fetch::{
-    Checksum, Directories, Expired, Fetched, GitReference, Location, Origin, Policy, Source,
-    SourceRequest,
+    Checksum, Directories, Expired, Fetched, GitReference, HttpPolicy, Location, Origin, Policy,
+    Source, SourceRequest,
 };
 
 use crate::activate;
@@ -35,6 +36,9 @@ pub(crate) fn catalog_config(config: &Config) -> CatalogConfig {
     catalog.token.clone_from(&config.catalog_token);
     catalog.cache_dir = Some(config.cache_dir.join("catalog"));
     catalog.offline = config.offline;
+    catalog.refresh = config.refresh;
+    catalog.limits.longest_fresh = config.catalog_longest_fresh;
+    catalog.limits.longest_stale = config.catalog_longest_stale;
     catalog
         .root_certificates
         .clone_from(&config.catalog_root_certificates);
@@ -279,7 +283,11 @@ pub(crate) fn directories(config: &Config, workspace: &Workspace) -> Directories
 
 /// What a fetch is allowed.
 pub(crate) fn fetch_policy(config: &Config, package: &EvaluatedPackage) -> Policy {
+    let mut http = HttpPolicy::default();
+    http.lowest_speed.bytes = config.lowest_speed;
+    http.lowest_speed.within = Duration::from_mins(1);
     Policy {
+        http,
         offline: config.offline,
         network: source_policy(config),
         keyring: config.keyring.clone(),

@@ -42,8 +42,11 @@ pub struct ProvisionRequest {
     /// Replace a foreign file of the binary's name, such as one that an older installer has left;
     /// nothing is built for it that is stored already.
     pub replace: bool,
-    /// Build again although nothing has changed, and replace a foreign file of the binary's name.
+    /// Build again although nothing has changed, and replace a foreign file of the binary's name;
+    /// the catalog is asked as with `refresh`.
     pub force: bool,
+    /// Ask the catalog, whatever time its kept answers still have.
+    pub refresh: bool,
 }
 
 impl ProvisionRequest {
@@ -57,6 +60,7 @@ impl ProvisionRequest {
             flavor: None,
             replace: false,
             force: false,
+            refresh: false,
         }
     }
 
@@ -93,6 +97,13 @@ impl ProvisionRequest {
         self.replace || self.force
     }
 
+    /// Asks the catalog, whatever time its kept answers still have.
+    #[must_use]
+    pub fn refreshed(mut self) -> Self {
+        self.refresh = true;
+        self
+    }
+
     /// Builds again although nothing has changed, and replaces a foreign file of that name.
     #[must_use]
     pub fn forced(mut self) -> Self {
@@ -116,7 +127,14 @@ pub struct Provisioned {
 }
 
 /// What makes two requests the same piece of work.
-type WorkKey = (String, Option<WorkerType>, FlavorPreference, bool, bool);
+type WorkKey = (
+    String,
+    Option<WorkerType>,
+    FlavorPreference,
+    bool,
+    bool,
+    bool,
+);
 
 pub(crate) struct Shared {
     pub(crate) config: Config,
@@ -281,6 +299,7 @@ impl WorkerProvisioner {
             request.flavor.unwrap_or(shared.config.flavor),
             request.force,
             request.replace,
+            request.refresh,
         );
         let joined = |emitter: &Arc<Emitter>| emitter.add_job(&shared.jobs, &request.job_id);
         let start = |cancel| {
@@ -429,12 +448,14 @@ async fn build(
         run.preflight(choice).await
     };
     let bin_dir = run.step(Phase::Preflight, preflight).await?;
-    let _slot = run.build_slot().await?;
     let workspace = run.step(Phase::Workspace, run.workspace(recipe)).await?;
     let built = async {
         let fetch = run.fetch(&package, &workspace);
         let sources = run.step(Phase::Sources, fetch).await?;
+        // Only now, since whoever sends the sources decides how long that takes.
+        let slot = run.build_slot().await?;
         let built = run.build(&package, &workspace, choice).await?;
+        drop(slot);
         let store = run.store(recipe, choice, built, &sources, &workspace);
         run.step(Phase::Binary, store).await
     };

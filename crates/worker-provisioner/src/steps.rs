@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use build_sandbox::{BuildSpec, Isolation, Phase, PhaseStatus, SandboxError};
 use catalog_client::{
-    Architecture, CatalogError, Flavor, Platform, Variant, WorkerEntry, WorkerId,
+    Architecture, CatalogClient, CatalogError, Flavor, Platform, Variant, WorkerEntry, WorkerId,
 };
 use source_fetch::{FetchError, Fetched};
 use tokio_util::sync::CancellationToken;
@@ -137,7 +137,7 @@ impl Run {
             );
             self.emitter.warn(ProvisionPhase::Metadata, text);
         }
-        let answer = self.shared.catalog.get(&id, &self.cancel).await;
+        let answer = self.catalog().get(&id, &self.cancel).await;
         let offered = &self.shared.offered;
         if let Err(CatalogError::NotFound { available, .. }) = &answer
             && !available.is_empty()
@@ -157,6 +157,15 @@ impl Run {
         })
     }
 
+    /// The catalog, which gives what is kept only as far as the request lets it.
+    fn catalog(&self) -> CatalogClient {
+        let catalog = &self.shared.catalog;
+        match self.request.refresh || self.request.force {
+            true => catalog.refreshing(),
+            false => catalog.clone(),
+        }
+    }
+
     /// Whether a catalog's answer came over TLS; refused when the policy demands it.
     fn judge_transport(&self, url: &str) -> Result<bool, ProvisionError> {
         let tls = url.starts_with("https://");
@@ -174,8 +183,8 @@ impl Run {
         listing: &Listing,
         choice: &Choice,
     ) -> Result<Recipe, ProvisionError> {
-        let catalog = &self.shared.catalog;
-        let answer = catalog
+        let answer = self
+            .catalog()
             .recipe(&listing.entry, &choice.variant, choice.flavor, &self.cancel)
             .await;
         let answer = answer.map_err(|source| self.catalog_error(source))?;

@@ -2,6 +2,7 @@
 //! kind of other.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod aged;
 mod cancelled;
 mod cases;
 mod failures;

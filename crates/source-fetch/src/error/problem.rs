@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::pace::LowestSpeed;
+
 /// What is wrong with a source entry; PKGBUILD(5), "source".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -64,6 +66,12 @@ pub enum TransferProblem {
     Idle {
         /// The limit.
         limit: Duration,
+    },
+    /// The server sends, but next to nothing.
+    #[error("the server sent less than {} bytes in {:?}, the lowest speed allowed", lowest.bytes, lowest.within)]
+    TooSlow {
+        /// The speed it did not reach.
+        lowest: LowestSpeed,
     },
     /// The total limit is over.
     #[error("the transfer took longer than {limit:?}")]

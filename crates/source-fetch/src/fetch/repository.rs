@@ -99,6 +99,7 @@ async fn transfer(
         limits: GitLimits {
             received_bytes: context.policy.http.max_bytes,
             idle: context.policy.http.idle_timeout,
+            lowest_speed: context.policy.http.lowest_speed.over(10),
             total: context.policy.http.total_timeout,
             files: context.policy.extract.max_entries,
             checkout_bytes: context.policy.extract.max_bytes,

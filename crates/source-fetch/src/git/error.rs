@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::pace::LowestSpeed;
 use crate::retry;
 
 /// Why a git source could not be fetched or checked out.
@@ -108,6 +109,14 @@ pub enum GitProblem {
         url: String,
         /// The limit in seconds.
         seconds: u64,
+    },
+    /// Something arrives, but next to nothing.
+    #[error("`{url}` sent less than {} bytes in {:?}, the lowest speed allowed", lowest.bytes, lowest.within)]
+    TooSlow {
+        /// The remote repository.
+        url: String,
+        /// The speed it did not reach.
+        lowest: LowestSpeed,
     },
     /// The repository is larger than the limits allow.
     #[error("`{url}` exceeds the limit of {limit} {unit}; raise it if the repository is trusted")]

@@ -11,6 +11,7 @@ use reqwest::header::HeaderValue;
 use url::Url;
 
 use super::error::GitProblem;
+use crate::pace::LowestSpeed;
 use crate::retry::Retry;
 
 /// Gives credentials for HTTP hosts; asked anew for each place a redirect leads to.
@@ -51,6 +52,9 @@ pub struct GitLimits {
     pub checkout_bytes: u64,
     /// How long a peer may be silent; 60 seconds by default.
     pub idle: Duration,
+    /// The fewest bytes a peer must keep sending. It may have to prepare what it sends, and says
+    /// next to nothing meanwhile: 640 KiB in ten minutes by default.
+    pub lowest_speed: LowestSpeed,
     /// How long a whole fetch may take; unlimited by default.
     pub total: Option<Duration>,
 }
@@ -64,6 +68,7 @@ impl Default for GitLimits {
             files: 4_000_000,
             checkout_bytes: 64 << 30,
             idle: Duration::from_mins(1),
+            lowest_speed: LowestSpeed::default().over(10),
             total: None,
         }
     }

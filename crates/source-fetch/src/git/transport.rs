@@ -1,7 +1,7 @@
 //! Ways to reach `git-upload-pack`, and the packets that come back.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -10,6 +10,7 @@ use super::address::Address;
 use super::error::{GitProblem, ProtocolError, printable};
 use super::options::GitOptions;
 use super::pkt_line::{Decoder, Packet};
+use crate::pace::Pace;
 
 mod http;
 mod ssh;
@@ -197,6 +198,7 @@ pub(super) struct PacketReader {
     decoder: Decoder,
     shown: String,
     idle: Duration,
+    pace: Pace,
     left: u64,
     limit: u64,
 }
@@ -208,6 +210,7 @@ impl PacketReader {
             decoder: Decoder::default(),
             shown: shown.to_owned(),
             idle: options.limits.idle,
+            pace: Pace::new(options.limits.lowest_speed),
             left: ADVERTISEMENT_LIMIT,
             limit: ADVERTISEMENT_LIMIT,
         }
@@ -228,10 +231,16 @@ impl PacketReader {
             {
                 return Ok(packet);
             }
+            let asked = Instant::now();
             let chunk = self.chunk().await?;
             if chunk.is_empty() {
                 return Err(self.protocol(ProtocolError::Truncated));
             }
+            let pace = self.pace.arrived(chunk.len(), asked.elapsed());
+            pace.map_err(|lowest| GitProblem::TooSlow {
+                url: self.shown.clone(),
+                lowest,
+            })?;
             self.left =
                 self.left
                     .checked_sub(chunk.len() as u64)

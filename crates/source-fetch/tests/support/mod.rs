@@ -47,6 +47,8 @@ impl Request {
 #[derive(Debug, Clone)]
 pub enum Act {
     Send(Vec<u8>),
+    /// Sends these bytes one by one, each after a millisecond.
+    Trickle(Vec<u8>),
     /// Says nothing more and keeps the connection open.
     Stall,
     /// Breaks the connection.
@@ -188,6 +190,14 @@ async fn serve(mut stream: TcpStream, handler: Arc<Handler>, seen: Arc<Mutex<Vec
             Act::Send(bytes) => {
                 if stream.write_all(&bytes).await.is_err() {
                     return;
+                }
+            }
+            Act::Trickle(bytes) => {
+                for byte in bytes {
+                    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+                    if stream.write_all(&[byte]).await.is_err() {
+                        return;
+                    }
                 }
             }
             Act::Stall => std::future::pending::<()>().await,
