@@ -230,7 +230,6 @@ impl Provision {
             config.catalog_transport = TransportPolicy::Tls;
         }
         config.build_network = !self.no_build_network;
-        config.refresh = self.refresh;
         if self.bin_dir.is_some() {
             config.bin_dir.clone_from(&self.bin_dir);
         }
@@ -269,6 +268,7 @@ impl Provision {
             .with_job_id(format!("cli-{}", std::process::id()));
         request.force = self.force;
         request.replace = self.replace;
+        request.refresh = self.refresh;
         match provisioner.provision_request(&request, cancel).await {
             Ok(provisioned) => {
                 let text = if self.json {

@@ -123,9 +123,10 @@ impl Fetcher {
         kind: Kind,
     ) -> impl FnOnce() -> Result<Fetched, Vec<Place>> + Send + 'static {
         let (store, limit) = (self.store.clone(), self.limit(kind));
-        let longest = match self.refresh && !self.offline {
-            true => None,
-            false => Some(self.exchange.limits.longest_fresh),
+        let longest = if self.refresh && !self.offline {
+            None
+        } else {
+            Some(self.exchange.limits.longest_fresh)
         };
         let bases = &self.exchange.bases;
         let identified = |url: Url| (bases.identity(&url), url);
@@ -252,9 +253,10 @@ impl Fetcher {
             }
             // Status 304 for another version than the kept one: only the whole answer helps.
         }
-        let headers = match self.refresh {
-            true => past_caches(plain.headers()),
-            false => plain.headers().clone(),
+        let headers = if self.refresh {
+            past_caches(plain.headers())
+        } else {
+            plain.headers().clone()
         };
         let got = self.exchange.get(&url, &headers, limit).await?;
         if got.status == 304 {

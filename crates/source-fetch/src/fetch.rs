@@ -178,7 +178,7 @@ async fn fetch_one(
 ) -> Result<Done, FetchError> {
     let id = SourceId {
         index,
-        name: request.source.file_name().into(),
+        name: request.source.shown_name().into(),
     };
     let (fetched, staged) = match request.source.location() {
         Location::Git(git) => repository::fetch(context, &id, request, git).await?,

@@ -18,6 +18,7 @@ mod pace;
 mod plan;
 mod policy;
 mod progress;
+mod redact;
 mod retry;
 mod signature;
 mod source;

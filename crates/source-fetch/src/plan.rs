@@ -9,6 +9,7 @@ use crate::error::{FetchError, SignatureProblem};
 use crate::extract::Packing;
 use crate::git;
 use crate::policy::{Policy, SourceRequest};
+use crate::redact::redact;
 use crate::source::Location;
 
 /// Checks a list of sources without touching disk or network.
@@ -43,7 +44,7 @@ pub(crate) fn check(sources: &[SourceRequest], policy: &Policy) -> Result<(), Fe
         }
         if let Some(first) = names.insert(source.file_name(), request) {
             return Err(FetchError::DuplicateName {
-                name: source.file_name().to_owned(),
+                name: source.shown_name(),
                 first: first.source.label(),
                 second: source.label(),
             });
@@ -137,12 +138,12 @@ pub(crate) fn signed_files(sources: &[SourceRequest]) -> Result<Vec<Signed>, Fet
         });
         let Some((content, packing)) = found else {
             return Err(failed(SignatureProblem::NothingSigned {
-                expected: name.to_owned(),
+                expected: redact(name),
             }));
         };
         let packing = packing.ok_or_else(|| {
             failed(SignatureProblem::Compression {
-                name: sources[content].source.file_name().to_owned(),
+                name: sources[content].source.shown_name(),
             })
         })?;
         signed.push(Signed {

@@ -11,7 +11,8 @@ use crate::signature::Signer;
 pub struct SourceId {
     /// Position in the list given to `fetch_all`, from zero.
     pub index: usize,
-    /// Name of the file or directory in `srcdir`.
+    /// Name of the file or directory in `srcdir`, as [`Source::shown_name`](crate::Source::shown_name)
+    /// gives it.
     pub name: Arc<str>,
 }
 

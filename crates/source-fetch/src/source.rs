@@ -7,6 +7,7 @@ use std::str::FromStr;
 use url::Url;
 
 use crate::error::{FetchError, SyntaxProblem};
+use crate::redact::redact;
 
 /// Longest accepted source entry, in bytes.
 pub const MAX_SOURCE_LENGTH: usize = 8192;
@@ -15,7 +16,7 @@ pub const MAX_SOURCE_LENGTH: usize = 8192;
 ///
 /// [`FromStr`] reads the form of PKGBUILD(5) and [`Display`](fmt::Display) writes it back;
 /// for a VCS source the order is always `#fragment?query`.
-/// [`Debug`](fmt::Debug) hides a password that a URL carries; `Display` does not.
+/// [`Debug`](fmt::Debug) hides what may be a secret in a URL; `Display` does not.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Source {
     name: Option<String>,
@@ -117,7 +118,13 @@ impl Source {
         matches!(self.location, Location::Git(_) | Location::OtherVcs { .. })
     }
 
-    /// Returns the entry for people to read: without the user and password of a URL.
+    /// Returns [`file_name`](Self::file_name) for people to read: without what may be a secret in
+    /// it, since makepkg's rule makes a URL's query a part of the name.
+    pub fn shown_name(&self) -> String {
+        redact(&self.file_name)
+    }
+
+    /// Returns the entry for people to read: without the user, password and query of a URL.
     pub fn label(&self) -> String {
         redact(&self.to_string())
     }
@@ -428,26 +435,7 @@ fn checked_name(name: &str) -> Result<String, SyntaxProblem> {
         || name.contains('\0')
         || name.len() > 255;
     if bad {
-        return Err(SyntaxProblem::Name {
-            name: name.to_owned(),
-        });
+        return Err(SyntaxProblem::Name { name: redact(name) });
     }
     Ok(name.to_owned())
-}
-
-/// Replaces the user information of a URL in `text` with `***`.
-pub(crate) fn redact(text: &str) -> String {
-    let Some(start) = text.find("://").map(|at| at + 3) else {
-        return text.to_owned();
-    };
-    let end = text[start..]
-        .find(['/', '?', '#'])
-        .map_or(text.len(), |at| start + at);
-    match text[start..end].rfind('@') {
-        // A bare user name, as in `ssh://git@host`, is no secret.
-        Some(at) if text[start..start + at].contains(':') || !text[..start].contains("ssh") => {
-            format!("{}***{}", &text[..start], &text[start + at..])
-        }
-        _ => text.to_owned(),
-    }
 }

@@ -118,9 +118,6 @@ pub struct Config {
     pub lowest_speed: u64,
     /// Use what is cached and make no request at all.
     pub offline: bool,
-    /// Ask the catalog every time, whatever time it gave its answers; one request asks for the same
-    /// with [`ProvisionRequest::refreshed`](crate::ProvisionRequest::refreshed).
-    pub refresh: bool,
     /// The longest time for which a kept answer of the catalog is used without asking again,
     /// whatever time the catalog gave it. A day.
     pub catalog_longest_fresh: Duration,
@@ -207,7 +204,6 @@ impl Config {
             catalog_root_certificates: Vec::new(),
             lowest_speed: 64 << 10,
             offline: false,
-            refresh: false,
             catalog_longest_fresh: Duration::from_hours(24),
             catalog_longest_stale: Duration::from_hours(7 * 24),
             backend: None,

@@ -36,7 +36,6 @@ pub(crate) fn catalog_config(config: &Config) -> CatalogConfig {
     catalog.token.clone_from(&config.catalog_token);
     catalog.cache_dir = Some(config.cache_dir.join("catalog"));
     catalog.offline = config.offline;
-    catalog.refresh = config.refresh;
     catalog.limits.longest_fresh = config.catalog_longest_fresh;
     catalog.limits.longest_stale = config.catalog_longest_stale;
     catalog
@@ -243,7 +242,7 @@ pub(crate) fn source_record(fetched: &Fetched) -> SourceRecord {
         Location::Git(git) if matches!(git.reference(), GitReference::Commit(_))
     );
     SourceRecord {
-        name: fetched.source.file_name().to_owned(),
+        name: fetched.source.shown_name(),
         verification: if proof.signed_by.is_some() {
             Verification::Signature
         } else if pinned || !proof.digests.is_empty() {

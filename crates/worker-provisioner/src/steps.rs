@@ -160,9 +160,10 @@ impl Run {
     /// The catalog, which gives what is kept only as far as the request lets it.
     fn catalog(&self) -> CatalogClient {
         let catalog = &self.shared.catalog;
-        match self.request.refresh || self.request.force {
-            true => catalog.refreshing(),
-            false => catalog.clone(),
+        if self.request.refresh || self.request.force {
+            catalog.refreshing()
+        } else {
+            catalog.clone()
         }
     }
 

@@ -81,7 +81,7 @@ pub(super) async fn verify_files(
         let (staging, limits) = (Arc::clone(&context.staging), context.policy.extract.clone());
         let (label, name) = (
             sources[signed.signature].source.label(),
-            sources[signed.content].source.file_name().to_owned(),
+            sources[signed.content].source.shown_name(),
         );
         let files = *signed;
         let signer = blocking::run(context.token, move || {
@@ -143,7 +143,7 @@ pub(super) async fn verify_object(
 fn id_of(done: &Done) -> SourceId {
     SourceId {
         index: done.index,
-        name: done.fetched.source.file_name().into(),
+        name: done.fetched.source.shown_name().into(),
     }
 }
 
