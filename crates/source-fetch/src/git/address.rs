@@ -252,14 +252,9 @@ pub(super) fn without_secrets(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return text.to_owned();
     };
-    // A redirect may lead to a place whose query is the key to it.
-    let rest = &match rest.split_once('?') {
-        Some((before, _)) => format!("{before}?***"),
-        None => rest.to_owned(),
-    };
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let Some((user, host)) = authority.rsplit_once('@') else {
-        return format!("{scheme}://{rest}");
+        return text.to_owned();
     };
     let user = user.split(':').next().unwrap_or_default();
     match scheme {

@@ -5,9 +5,9 @@ use reqwest::{RequestBuilder, Response, StatusCode};
 use url::Url;
 
 use super::{Body, PacketReader, timeout};
-use crate::git::address::without_secrets;
 use crate::git::error::{GitProblem, ProtocolError, printable};
 use crate::git::options::GitOptions;
+use crate::redact::redact;
 use crate::retry::retry_after;
 
 const MAX_REDIRECTS: usize = 5;
@@ -74,7 +74,7 @@ impl HttpTransport {
         }
         Err(GitProblem::Redirect {
             url: shown.to_owned(),
-            target: without_secrets(base.as_str()),
+            target: redact(base.as_str()),
             reason: "there are too many in a row",
         })
     }
@@ -173,7 +173,7 @@ fn redirected(base: &Url, response: &Response, shown: &str) -> Result<Url, GitPr
 
 fn location(response: &Response) -> String {
     let value = response.headers().get(LOCATION);
-    without_secrets(&printable(
+    redact(&printable(
         value.map_or(b"" as &[u8], HeaderValue::as_bytes),
     ))
 }
