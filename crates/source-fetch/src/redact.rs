@@ -33,6 +33,13 @@ fn without_users(text: &str) -> String {
         let end = after.find(['/', '?', '#']).unwrap_or(after.len());
         let (authority, path) = after.split_at(end);
         out.push_str(scheme);
+        // A name before the address may look like one itself.
+        if authority.ends_with(':') && path.starts_with("//") {
+            let colon = authority.len() - 1;
+            out.push_str(&authority[..colon]);
+            rest = &after[colon..];
+            continue;
+        }
         match authority.rsplit_once('@') {
             // A bare user name, as in `ssh://git@host`, is no secret.
             Some((user, host)) if user.contains(':') || !scheme.contains("ssh") => {
