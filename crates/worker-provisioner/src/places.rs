@@ -31,7 +31,7 @@ fn judge_as(directory: &Path, user: u32) -> Result<(), ProvisionError> {
     loop {
         match fs::canonicalize(resolved) {
             Ok(path) => return walk(&path, user, resolved == directory),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if is_absent(&error) => {}
             Err(source) => return Err(ProvisionError::io("look at", resolved, source)),
         }
         let Some(parent) = resolved.parent() else {
@@ -45,7 +45,7 @@ fn walk(path: &Path, user: u32, is_whole: bool) -> Result<(), ProvisionError> {
     for part in path.ancestors() {
         let metadata = match part.symlink_metadata() {
             Ok(metadata) => metadata,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) if is_absent(&error) => continue,
             Err(source) => return Err(ProvisionError::io("look at", part, source)),
         };
         let is_last = is_whole && part == path;
@@ -58,6 +58,14 @@ fn walk(path: &Path, user: u32, is_whole: bool) -> Result<(), ProvisionError> {
         }
     }
     Ok(())
+}
+
+/// Below a file there is nothing either; whoever makes the directory finds that out.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 fn problem(metadata: &Metadata, user: u32, is_last: bool) -> Option<String> {
