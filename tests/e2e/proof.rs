@@ -36,8 +36,8 @@ fn recipe(source: &str, sums: &str) -> String {
     format!(
         "pkgname=demo-bin\npkgver=1.0.0\npkgrel=1\npkgdesc='Demo'\narch=('any')\n\
          license=('GPL-3.0-or-later')\nsource=('{source}')\n{sums}\npackage() {{\n  \
-         printf '#!/bin/sh\\necho demo\\n' > demo\n  \
-         install -Dm755 demo \"$pkgdir/usr/bin/demo\"\n}}\n"
+         printf '#!/bin/sh\\necho demo\\n' > program\n  \
+         install -Dm755 program \"$pkgdir/usr/bin/demo\"\n}}\n"
     )
 }
 

@@ -72,9 +72,9 @@ fn each_rule_names_the_switch_that_lifts_it() {
 
         site.config.catalog_transport = TransportPolicy::Any;
         site.config.minimum_verification = Verification::Nothing;
-        let _catalog = site
-            .serve(&script("pkgdesc=$(cut -c1-4 /etc/hostname)\n"))
-            .await;
+        let computed = "pkgver=$(od -An -N1 -tu1 /dev/zero)";
+        let computed = script("").replace("pkgver=1.0.0", computed);
+        let _catalog = site.serve(&computed).await;
         let (error, text) = refused(&site).await;
         assert!(
             matches!(error, ProvisionError::NeedsShell { .. }) && text.contains("--evaluation"),
