@@ -262,6 +262,9 @@ fn signature_state(config: &Config, signer: &Signer) -> SignatureState {
     if !config.accepts_signer(&signer.fingerprint) {
         return SignatureState::OtherKey;
     }
+    if !signer.weak.is_empty() {
+        return SignatureState::WeakKey;
+    }
     match signer.expired {
         None => SignatureState::Current,
         Some(Expired::Signature) => SignatureState::ExpiredSignature,
@@ -372,6 +375,11 @@ pub(crate) fn fetch_happening(event: source_fetch::Event) -> Option<Happening> {
         }
         Event::SignatureVerified { source, signed_by } => {
             let text = format!("`{}` is signed by {}", source.name, signed_by.fingerprint);
+            if let Some(weak) = signed_by.weak.first() {
+                return Some(Happening::Warning {
+                    text: format!("{text}, which proves little: {weak}"),
+                });
+            }
             match signed_by.expired {
                 None => note(text),
                 Some(Expired::Signature) => Happening::Warning {

@@ -55,6 +55,8 @@ pub enum SignatureState {
     ExpiredSignature,
     /// The key that made it has expired.
     ExpiredKey,
+    /// The key is too weak for its signatures to prove much.
+    WeakKey,
     /// The key is none that the operator has named.
     OtherKey,
 }
@@ -186,7 +188,7 @@ impl SourceRecord {
             Some(SignatureState::ExpiredSignature | SignatureState::ExpiredKey) => {
                 expired == ExpiredSignatures::Accept
             }
-            Some(SignatureState::OtherKey) | None => false,
+            Some(SignatureState::WeakKey | SignatureState::OtherKey) | None => false,
         };
         if counts && self.signed_by.is_some() {
             return Verification::Signature;
@@ -217,6 +219,7 @@ impl SourceRecord {
                     Some(SignatureState::Current) => "a signature",
                     Some(SignatureState::ExpiredSignature) => "an expired signature",
                     Some(SignatureState::ExpiredKey) => "a signature by an expired key",
+                    Some(SignatureState::WeakKey) => "a signature by a weak key",
                     Some(SignatureState::OtherKey) => "a signature by a key that is not accepted",
                     None => "a signature that was not judged",
                 }
