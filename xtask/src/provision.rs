@@ -334,13 +334,7 @@ impl Provision {
         if self.allow_expired_signatures {
             config.expired_signatures = ExpiredSignatures::Accept;
         }
-        config.memory_limit = self.memory_limit;
-        if let Some(limit) = self.disk_limit {
-            config.disk_limit = limit;
-        }
-        if let Some(limit) = self.process_limit {
-            config.process_limit = limit;
-        }
+        self.limit(&mut config);
         config.allow_downgrade = self.allow_downgrade;
         if self.skippgpcheck {
             config.signatures = SignaturePolicy::Skip;
@@ -352,6 +346,16 @@ impl Provision {
         config.ssh_sources = self.sources.allow_ssh_sources;
         config.recipe_env.extend(self.set_env.iter().cloned());
         config
+    }
+
+    fn limit(&self, config: &mut Config) {
+        config.memory_limit = self.memory_limit;
+        if let Some(limit) = self.disk_limit {
+            config.disk_limit = limit;
+        }
+        if let Some(limit) = self.process_limit {
+            config.process_limit = limit;
+        }
     }
 
     /// Runs the command.
