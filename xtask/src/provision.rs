@@ -84,7 +84,7 @@ pub(crate) struct Provision {
     #[arg(long, value_name = "RULE")]
     program_name: Option<ProgramNameArg>,
     /// Whether `prepare()` and `build()` may use the network [default: true].
-    #[arg(long, value_name = "BOOL")]
+    #[arg(long, value_name = "BOOL", conflicts_with = "no_build_network")]
     build_network: Option<bool>,
     /// What to do when the host lacks what the recipe depends on.
     #[arg(long, default_value = "require")]
@@ -312,11 +312,11 @@ impl Provision {
             Some(ProgramNameArg::Worker) => config.program_name = ProgramNamePolicy::Worker,
             None => {}
         }
-        if let Some(network) = self.build_network {
-            config.build_network = network;
-        }
         if self.no_build_network {
             config.build_network = false;
+        }
+        if let Some(network) = self.build_network {
+            config.build_network = network;
         }
         if self.bin_dir.is_some() {
             config.bin_dir.clone_from(&self.bin_dir);
