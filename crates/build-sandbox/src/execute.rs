@@ -229,14 +229,10 @@ impl Sandbox {
     }
 }
 
+/// The directories whose size is limited.
 fn roots(directories: &Directories) -> Vec<PathBuf> {
-    watch::outermost(
-        &directories
-            .own
-            .iter()
-            .map(PathBuf::as_path)
-            .collect::<Vec<_>>(),
-    )
+    let own = directories.own.iter().map(PathBuf::as_path);
+    watch::outermost(&own.chain([&*directories.startdir]).collect::<Vec<_>>())
 }
 
 /// Sorts out ends for which the sandbox or the host is to blame.

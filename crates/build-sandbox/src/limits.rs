@@ -11,9 +11,11 @@ pub struct Limits {
     /// Longest time without a byte of output. Default 2 hours: one file of template-heavy device
     /// code can keep a compiler silent for long.
     pub silent: Duration,
-    /// Bytes of private and shared memory of all processes together, `None` for the physical
-    /// memory of the host. Watched, since `RLIMIT_AS` would count the address space that GPU and
-    /// garbage-collected runtimes only reserve.
+    /// Bytes of memory of all processes together, `None` for the physical memory of the host: what is
+    /// resident, private or shared, files without a name that live in memory, System V memory, and
+    /// in [`Isolation::Namespaces`](crate::Isolation::Namespaces) what `/tmp` and `/dev/shm` hold.
+    /// Watched, since `RLIMIT_AS` would count the address space that GPU and garbage-collected
+    /// runtimes only reserve.
     pub memory: Option<u64>,
     /// Processes alive at once. Default 8192.
     pub processes: u64,
@@ -22,7 +24,8 @@ pub struct Limits {
     /// Descriptors open in one process (`RLIMIT_NOFILE`). Default 65536, lowered to what the host
     /// allows.
     pub open_files: u64,
-    /// Bytes that srcdir, pkgdir and homedir may take on disk together. Default 256 GiB. Watched.
+    /// Bytes that startdir, srcdir, pkgdir and homedir may take on disk together, with files that have
+    /// no name any more but are open. Default 256 GiB. Watched.
     pub disk: u64,
     /// Bytes of output on both streams. Default 4 GiB.
     pub log: u64,

@@ -95,6 +95,8 @@ struct Driver<'a> {
     forced: bool,
     disk: Option<JoinHandle<Usage>>,
     disk_due: Instant,
+    /// Bytes on disk that no name leads to.
+    unlinked: u64,
 }
 
 /// Drives a started build to its end. Dropping the future ends the build.
@@ -140,6 +142,7 @@ pub(crate) async fn run(
         forced: false,
         disk: None,
         disk_due: started + DISK_EVERY,
+        unlinked: 0,
     };
     driver.until_supervisor_ends().await;
     driver.finish().await

@@ -48,6 +48,36 @@ const BREACHES: &[(&str, &str, Change, Expected)] = &[
         |e| matches!(e, SandboxError::Memory { used, .. } if *used > 200 << 20),
     ),
     (
+        "memory, shared by mapping",
+        "perl -e 'syscall(9, 0, 3e8, 3, 0x21, -1, 0) > 0 or die; $p = syscall(9, 0, 3e8, 3, 0x8021, -1, 0); sleep 1000'",
+        |s| s.limits.memory = Some(200 << 20),
+        |e| matches!(e, SandboxError::Memory { used, .. } if *used > 200 << 20),
+    ),
+    (
+        "memory, a file without a name",
+        "perl -e '$n = \"x\"; $f = syscall(319, $n, 0); open(F, \">&=\", $f); $z = \"x\" x 1048576; syswrite(F, $z) for 1..300; sleep 1000'",
+        |s| s.limits.memory = Some(200 << 20),
+        |e| matches!(e, SandboxError::Memory { used, .. } if *used > 200 << 20),
+    ),
+    (
+        "disk, an open file without a name",
+        "perl -e 'open(F, \">\", \"gone\"); unlink(\"gone\"); $z = \"x\" x 1048576; syswrite(F, $z) for 1..30; sleep 1000'",
+        |s| s.limits.disk = 10 << 20,
+        |e| matches!(e, SandboxError::Disk { .. }),
+    ),
+    (
+        "disk, below more directories than a path can name",
+        "perl -e '$n = \"d\" x 200; for (1..30) { mkdir $n; chdir $n or die } open(F, \">\", \"big\"); $z = \"x\" x 1048576; syswrite(F, $z) for 1..30; sleep 1000'",
+        |s| s.limits.disk = 10 << 20,
+        |e| matches!(e, SandboxError::Disk { .. }),
+    ),
+    (
+        "disk, in startdir",
+        "head -c 30M /dev/zero > \"$startdir/big\"; sleep 1000",
+        |s| s.limits.disk = 10 << 20,
+        |e| matches!(e, SandboxError::Disk { .. }),
+    ),
+    (
         "processes",
         "for i in {1..60}; do sleep 1000 & done; wait",
         |s| s.limits.processes = 40,
@@ -331,5 +361,53 @@ async fn a_command_runs_beside_the_phases() {
             .await
             .unwrap_err();
         assert!(matches!(error, SandboxError::InvalidSpec { .. }));
+    }
+}
+
+#[tokio::test]
+async fn what_the_view_holds_in_memory_counts() {
+    let sandbox = sandbox();
+    if !tiers(&sandbox).await.contains(&Isolation::Namespaces) {
+        return;
+    }
+    let token = CancellationToken::new();
+    for body in [
+        "head -c 300M /dev/zero > /tmp/big; sleep 1000",
+        "head -c 300M /dev/zero > /var/tmp/big; sleep 1000",
+        "head -c 300M /dev/zero > /dev/shm/big; sleep 1000",
+        "head -c 150M /dev/zero > /tmp/big; head -c 150M /dev/zero > /dev/shm/big; sleep 1000",
+        "perl -e '$i = shmget(0, 3e8, 01600) // die; $z = \"x\" x 1048576; shmwrite($i, $z, $_ * 1048576, 1048576) for 0..285; sleep 1000'",
+    ] {
+        let mut build = build(Isolation::Namespaces, &recipe(body));
+        build.spec.limits.memory = Some(200 << 20);
+        let run = sandbox.run(&build.spec, Phase::Build, &token, &Silent);
+        let error = run.await.unwrap_err();
+        // What does not fit into one of them at all is refused by the kernel at once.
+        let fine = match &error {
+            SandboxError::Memory { .. } => true,
+            SandboxError::Failed { tail, .. } => tail.text().contains("No space left"),
+            _ => false,
+        };
+        assert!(fine, "{body}: {error:?}");
+        assert_eq!(build.survivors(), [0u32; 0], "{body}");
+    }
+}
+
+#[tokio::test]
+async fn the_kernel_takes_a_build_first() {
+    let sandbox = sandbox();
+    let token = CancellationToken::new();
+    for tier in tiers(&sandbox).await {
+        let build = build(tier, "");
+        let command = ["/bin/cat".to_owned(), "/proc/self/oom_score_adj".to_owned()];
+        let run = sandbox.run_command(
+            &build.spec,
+            &command,
+            Network::None,
+            Writable::Build,
+            &token,
+            &Silent,
+        );
+        assert_eq!(run.await.unwrap().stdout, "1000\n", "{tier}");
     }
 }

@@ -71,8 +71,9 @@ impl Driver<'_> {
         // At most a tenth of the time goes into walking a large tree.
         let took = self.disk_due.elapsed();
         self.disk_due = Instant::now() + DISK_EVERY.max(took * 9);
-        if usage.disk > self.job.limits.disk {
-            self.end(Cause::Disk { used: usage.disk });
+        let used = usage.disk.saturating_add(self.unlinked);
+        if used > self.job.limits.disk {
+            self.end(Cause::Disk { used });
         }
     }
 

@@ -40,6 +40,7 @@ impl Driver<'_> {
                     self.ended.cause.get_or_insert(cause);
                     self.kill();
                 }
+                Some(Message::Unlinked { bytes }) => self.unlinked = bytes,
                 Some(Message::Finished {
                     proven,
                     peak_memory,

@@ -80,6 +80,8 @@ pub(crate) enum Message {
     Exited { status: i32 },
     /// A sampled limit was passed.
     Breach { limit: Watched, used: u64 },
+    /// Bytes on disk of open files without a name.
+    Unlinked { bytes: u64 },
     /// No descendant is left, or as far as can be told if not proven.
     Finished { proven: bool, peak_memory: u64 },
 }
@@ -118,6 +120,9 @@ impl Message {
                     _ => Watched::OpenFiles,
                 },
                 used: b.cast_unsigned(),
+            },
+            5 => Self::Unlinked {
+                bytes: a.cast_unsigned(),
             },
             4 => Self::Finished {
                 proven: a == 1,

@@ -49,6 +49,8 @@ pub(super) fn run(plan: &Plan, fds: &Descriptors) -> ! {
         call::exit(0);
     }
     forget_arguments(fds);
+    // Before it becomes another user, and loses access to its own files in `/proc` with that.
+    let expendable = Expendable::mark();
     let namespaced = plan.namespaces.is_some();
     call::new_session();
     if let Some(view) = &plan.namespaces {
@@ -70,6 +72,7 @@ pub(super) fn run(plan: &Plan, fds: &Descriptors) -> ! {
         Ok(pid) => pid,
         Err(errno) => fail(fds.status, Step::Fork, errno, 0),
     };
+    expendable.unmark();
     for fd in [
         fds.stdout,
         fds.stderr,
@@ -85,6 +88,7 @@ pub(super) fn run(plan: &Plan, fds: &Descriptors) -> ! {
         walk: walk.as_mut(),
         exited: None,
         peak: 0,
+        unlinked: 0,
     };
     tree.watch(plan, fds, children, phase);
     let proven = tree.end(children);
@@ -148,6 +152,8 @@ struct Tree<'a> {
     group_kill: i32,
     walk: Option<&'a mut Walk>,
     peak: u64,
+    /// Bytes on disk of files without a name, as told last.
+    unlinked: u64,
     /// Wait status of the phase process, once it has ended.
     exited: Option<i32>,
 }
@@ -200,9 +206,14 @@ impl Tree<'_> {
         let Some(walk) = self.walk.as_mut() else {
             return false;
         };
-        let mut sample = walk.sample();
+        let mut outside = 0;
         if self.namespaced {
-            sample.memory += used_by(c"/tmp") + used_by(c"/dev/shm");
+            outside = used_by(c"/tmp") + used_by(c"/dev/shm") + system_v_memory();
+        }
+        let sample = walk.sample(outside, plan.watch.memory, self.namespaced);
+        if sample.unlinked != self.unlinked {
+            self.unlinked = sample.unlinked;
+            tell(fds.status, 5, [sample.unlinked.cast_signed(), 0, 0]);
         }
         self.peak = self.peak.max(sample.memory);
         for (kind, used, allowed) in [
@@ -279,5 +290,54 @@ fn used_by(path: &std::ffi::CStr) -> u64 {
     if status.f_type != libc::TMPFS_MAGIC {
         return 0;
     }
-    status.f_blocks.saturating_sub(status.f_bfree) * u64::try_from(status.f_bsize).unwrap_or(0)
+    let blocks = status.f_blocks.saturating_sub(status.f_bfree);
+    let files = status.f_files.saturating_sub(status.f_ffree);
+    blocks * u64::try_from(status.f_bsize).unwrap_or(0) + files * INODE
+}
+
+/// Bytes of kernel memory that a file of a tmpfs takes besides its blocks, about.
+const INODE: u64 = 1024;
+
+/// Bytes of System V shared memory in this IPC namespace, attached or not. Source: shmctl(2),
+/// `SHM_INFO`.
+fn system_v_memory() -> u64 {
+    const SHM_INFO: i32 = 14;
+    let mut info = [0u64; 6];
+    // struct shm_info: used_ids, and in units of pages shm_tot, shm_rss, shm_swp.
+    if call::raw!(libc::SYS_shmctl, 0, SHM_INFO, info.as_mut_ptr()) < 0 {
+        return 0;
+    }
+    (info[2] + info[3]) * 4096
+}
+
+/// Lets the kernel, when memory is short, take the build before anything else of the host.
+struct Expendable {
+    file: i32,
+    before: [u8; 8],
+    length: usize,
+}
+
+impl Expendable {
+    /// Marks this process, and so those that it starts.
+    fn mark() -> Self {
+        let flags = libc::O_RDWR;
+        let path = c"/proc/self/oom_score_adj";
+        let file = call::open_at(libc::AT_FDCWD, path, flags, 0).unwrap_or(-1);
+        let mut before = [0; 8];
+        let length = call::read(file, &mut before).unwrap_or(0);
+        let _ = call::write(file, b"1000");
+        Self {
+            file,
+            before,
+            length,
+        }
+    }
+
+    /// Makes this process what it was: it has to outlive the build.
+    fn unmark(self) {
+        if let Some(before) = self.before.get(..self.length) {
+            let _ = call::write(self.file, before);
+        }
+        call::close(self.file);
+    }
 }
