@@ -114,7 +114,7 @@ pub(crate) struct Provision {
     /// keyring [default: nothing].
     #[arg(long, value_name = "LEVEL")]
     min_verification: Option<VerificationArg>,
-    /// Use nothing that the catalog does not send over TLS.
+    /// Use nothing that the catalog or a source's host does not send over TLS.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     require_tls: Option<bool>,
     /// Give `prepare()` and `build()` no network.
@@ -339,9 +339,8 @@ impl Provision {
         if self.skippgpcheck {
             config.signatures = SignaturePolicy::Skip;
         }
-        config
-            .source_hosts
-            .clone_from(&self.sources.allow_source_host);
+        let hosts = self.sources.allow_source_host.iter().cloned();
+        config.source_hosts.extend(hosts);
         config.insecure_sources = self.sources.allow_insecure_sources;
         config.ssh_sources = self.sources.allow_ssh_sources;
         config.recipe_env.extend(self.set_env.iter().cloned());

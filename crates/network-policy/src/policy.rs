@@ -37,12 +37,14 @@ impl Scheme {
 /// What sources may be fetched from. By default, what a recipe from a catalog may make this machine
 /// ask: `https` on the internet, and nothing else.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct SourcePolicy {
     hosts: Vec<HostRule>,
     cleartext: Vec<HostRule>,
     insecure: bool,
     ssh: bool,
     files: bool,
+    tls: bool,
 }
 
 impl SourcePolicy {
@@ -79,6 +81,14 @@ impl SourcePolicy {
     #[must_use]
     pub fn allow_ssh(mut self, allow: bool) -> Self {
         self.ssh = allow;
+        self
+    }
+
+    /// Refuses what is not encrypted even where a digest or a commit id pins it, and whatever else
+    /// allows it (`--require-tls`).
+    #[must_use]
+    pub fn require_tls(mut self, require: bool) -> Self {
+        self.tls = require;
         self
     }
 
@@ -119,6 +129,11 @@ impl SourcePolicy {
         }
         let host = host.ok_or(Refusal::NoHost)?;
         match scheme {
+            Scheme::Http | Scheme::Git if self.tls => {
+                return Err(Refusal::WithoutTls {
+                    scheme: scheme.name(),
+                });
+            }
             Scheme::Http | Scheme::Git => {
                 let is_own = self.cleartext.iter().any(|rule| rule.matches(host, port));
                 if !self.insecure && !is_pinned && !is_own {

@@ -17,6 +17,12 @@ pub enum Refusal {
         /// The scheme as the recipe writes it.
         scheme: &'static str,
     },
+    /// Everything must come over TLS.
+    #[error("`{scheme}` is not encrypted, which `--require-tls` demands; use https")]
+    WithoutTls {
+        /// The scheme as the recipe writes it.
+        scheme: &'static str,
+    },
     /// The person's keys and agent would be used.
     #[error(
         "ssh would use your own keys at `{host}`; use https, or allow it with \
@@ -63,21 +69,7 @@ impl Refusal {
     ///
     /// It is the same at every attempt, so trying again is of no use.
     pub fn in_chain<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
-        let mut next: Option<&'a (dyn Error + 'static)> = Some(error);
-        while let Some(error) = next {
-            if let Some(found) = error.downcast_ref::<Self>() {
-                return Some(found);
-            }
-            // `io::Error` hides what it wraps from `source`.
-            let inner = error
-                .downcast_ref::<std::io::Error>()
-                .and_then(std::io::Error::get_ref);
-            next = match inner {
-                Some(inner) => Some(inner),
-                None => error.source(),
-            };
-        }
-        None
+        in_chain(error)
     }
 
     pub(crate) fn with_port(self, port: u16) -> Self {
@@ -96,4 +88,23 @@ impl Refusal {
             other => other,
         }
     }
+}
+
+/// The first error of type `T` among an error and its causes.
+pub(crate) fn in_chain<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let mut next: Option<&'a (dyn Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        // `io::Error` hides what it wraps from `source`.
+        let inner = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        next = match inner {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
 }

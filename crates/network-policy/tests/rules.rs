@@ -128,6 +128,18 @@ fn schemes_are_allowed_by_what_is_said_of_them() {
             .map(|policy| check(policy, scheme, is_pinned));
         assert_eq!(got, with, "{case:?}");
     }
+    // Where everything must be encrypted, nothing else lifts that.
+    let encrypted = strict
+        .clone()
+        .allow_insecure(true)
+        .allow_origin(&url("http://127.0.0.1:1/"))
+        .require_tls(true);
+    for scheme in [Scheme::Http, Scheme::Git] {
+        assert!(!check(&encrypted, scheme, true), "{scheme:?}");
+    }
+    assert!(check(&encrypted, Scheme::Https, false));
+    let own = encrypted.check_url(&url("http://127.0.0.1:1/x"), true);
+    assert!(matches!(own, Err(Refusal::WithoutTls { .. })), "{own:?}");
     // Each refusal names what would lift it.
     let text = |scheme| {
         strict

@@ -42,7 +42,7 @@ pub enum CheckPolicy {
     Skip,
 }
 
-/// How what the catalog says must have come.
+/// How what the catalog says, and what its recipes fetch, must have come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum TransportPolicy {
@@ -294,6 +294,7 @@ impl Config {
     /// The configuration a person expects from their environment.
     ///
     /// Read are `WORKER_CATALOG_URL`, `WORKER_CATALOG_TOKEN`, `WORKER_BIN_DIR`, `WORKER_KEYRING`,
+    /// `WORKER_SOURCE_HOSTS` (`HOST[:PORT]`, with commas between them),
     /// `HOME` (then `USERPROFILE`), `XDG_CACHE_HOME`, `XDG_DATA_HOME`, `TMPDIR`, `PATH`,
     /// `CARGO_HOME`, `RUSTUP_HOME` and `RBEE_FEATURES`. Empty values count as unset.
     ///
@@ -327,6 +328,9 @@ impl Config {
         }
         config.catalog_token = text("WORKER_CATALOG_TOKEN").map(Token::new);
         config.keyring = folder("WORKER_KEYRING");
+        if let Some(hosts) = text("WORKER_SOURCE_HOSTS") {
+            config.source_hosts = source_hosts(&hosts);
+        }
         config.search_path = match env::var_os("PATH") {
             Some(path) if !path.is_empty() => env::split_paths(&path)
                 .filter(|folder| folder.is_absolute())
@@ -451,6 +455,22 @@ fn system_search_path() -> Vec<PathBuf> {
     ]
     .map(PathBuf::from)
     .to_vec()
+}
+
+/// The hosts of a list with commas; what is none is left out, so that it is refused when it is asked
+/// for.
+fn source_hosts(list: &str) -> Vec<HostRule> {
+    let hosts = list.split(',').map(str::trim);
+    hosts
+        .filter(|host| !host.is_empty())
+        .filter_map(|host| {
+            host.parse()
+                .inspect_err(
+                    |error| tracing::warn!(%error, "`WORKER_SOURCE_HOSTS` is not understood"),
+                )
+                .ok()
+        })
+        .collect()
 }
 
 fn text(name: &str) -> Option<String> {

@@ -285,7 +285,12 @@ pub(crate) fn meets(config: &Config, receipt: &Receipt) -> bool {
         .all(|by| config.accepts_signer(by));
     receipt::weakest(&receipt.sources, config.expired_signatures) >= config.minimum_verification
         && (signers_are_accepted || config.minimum_verification < Verification::Signature)
-        && (receipt.catalog_tls || config.catalog_transport == TransportPolicy::Any)
+        && (config.catalog_transport == TransportPolicy::Any
+            || receipt.catalog_tls
+                && receipt
+                    .sources
+                    .iter()
+                    .all(|source| source.tls != Some(false)))
         && isolation >= Some(config.minimum_isolation)
 }
 
@@ -318,7 +323,8 @@ pub(crate) fn fetch_policy(config: &Config, package: &EvaluatedPackage) -> Polic
 fn source_policy(config: &Config) -> SourcePolicy {
     let mut policy = SourcePolicy::default()
         .allow_insecure(config.insecure_sources)
-        .allow_ssh(config.ssh_sources);
+        .allow_ssh(config.ssh_sources)
+        .require_tls(config.catalog_transport == TransportPolicy::Tls);
     for rule in &config.source_hosts {
         policy = policy.allow_host(rule.clone());
     }

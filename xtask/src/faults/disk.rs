@@ -14,7 +14,7 @@ use super::report::{Finding, Row, run_all, thin};
 use super::site::FOLDERS;
 
 /// The options of a file system with room for everything.
-const ROOMY: &str = "size=512m,nr_inodes=100000";
+const ROOMY: &str = "size=512m,nr_inodes=100000,mode=0755";
 
 /// The least a file system can have; 0 would mean no limit.
 const PAGE: u64 = 4096;

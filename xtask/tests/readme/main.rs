@@ -151,6 +151,8 @@ fn the_examples_run() {
     let (place, _catalog) = Place::with_catalog();
     let embed = place
         .command(example("embed"))
+        // The sample's servers are on this machine.
+        .env("WORKER_SOURCE_HOSTS", "127.0.0.1")
         .args([WORKER, place.catalog()])
         .output()
         .unwrap();

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::pace::LowestSpeed;
+use network_policy::HttpClients;
+
 use crate::retry;
 
 /// Why a git source could not be fetched or checked out.
@@ -213,7 +215,9 @@ impl GitProblem {
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Connection { .. } | Self::Idle { .. } => true,
-            Self::Http { source, .. } => !source.is_builder(),
+            Self::Http { source, .. } => {
+                !source.is_builder() && !HttpClients::is_distrusted(source)
+            }
             Self::Status { status, .. } => retry::may_pass(*status),
             Self::Protocol { source, .. } => *source == ProtocolError::Truncated,
             _ => false,

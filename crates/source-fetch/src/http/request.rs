@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use network_policy::HttpClients;
 use reqwest::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderMap,
     HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, LOCATION,
@@ -254,7 +255,7 @@ impl Download<'_> {
                 if let Some(refusal) = self.clients.refusal(&bare, &error) {
                     return Err(refused(refusal));
                 }
-                let is_final = error.is_builder();
+                let is_final = error.is_builder() || HttpClients::is_distrusted(&error);
                 let problem = TransferProblem::Connection(error.without_url());
                 Err(if is_final {
                     Failure::Final(problem)

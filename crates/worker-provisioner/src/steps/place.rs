@@ -242,7 +242,9 @@ impl Run {
         let version = blocking(activate).await?;
         if let Some(binary) = &version.receipt.artifact {
             let plain = self.shared.store.plain_name(&version.receipt);
-            let plain = plain.map(|path| format!(", also as `{}`", path.display()));
+            // In the same directory.
+            let plain = plain.as_deref().and_then(Path::file_name);
+            let plain = plain.map(|name| format!(", also as `{}`", name.display()));
             let text = format!(
                 "installed `{}`{}",
                 binary.path().display(),
