@@ -26,6 +26,21 @@ fn worker_provisioner() {
 }
 
 #[test]
+fn network_policy() {
+    check("network-policy");
+}
+
+#[test]
+fn printable() {
+    check("printable");
+}
+
+#[test]
+fn untrusted_tree() {
+    check("untrusted-tree");
+}
+
+#[test]
 fn catalog_client() {
     check("catalog-client");
 }
