@@ -1,0 +1,169 @@
+//! What a fetch is allowed, and what is kept and reported of it.
+
+use std::time::Duration;
+
+use network_policy::SourcePolicy;
+use source_fetch::{Directories, Expired, Fetched, HttpPolicy, Origin, Policy, Signer};
+
+use crate::config::{Config, ExpiredSignatures, SignaturePolicy, TransportPolicy};
+use crate::package::EvaluatedPackage;
+use crate::progress::{Happening, Unit};
+use crate::receipt::{SignatureState, SourceRecord, Verification};
+use crate::workspace::Workspace;
+
+/// What is kept of a fetched source.
+pub(crate) fn source_record(config: &Config, fetched: &Fetched) -> SourceRecord {
+    let proof = &fetched.verification;
+    let (commit, tls) = match &fetched.origin {
+        Origin::Git { commit } => (Some(commit.clone()), None),
+        Origin::Http { tls, .. } => (None, Some(*tls)),
+        _ => (None, None),
+    };
+    let signer = proof.signed_by.as_ref();
+    let mut record = SourceRecord {
+        name: fetched.source.shown_name(),
+        verification: Verification::Nothing,
+        digests: proof
+            .digests
+            .iter()
+            .map(|digest| digest.name().to_owned())
+            .collect(),
+        signed_by: signer.map(|by| by.fingerprint.clone()),
+        signature: signer.map(|by| signature_state(config, by)),
+        commit,
+        pinned: proof.pinned,
+        tls,
+    };
+    record.verification = record.amounts_to(ExpiredSignatures::Refuse);
+    record
+}
+
+fn signature_state(config: &Config, signer: &Signer) -> SignatureState {
+    if !config.accepts_signer(&signer.fingerprint) {
+        return SignatureState::OtherKey;
+    }
+    if !signer.weak.is_empty() {
+        return SignatureState::WeakKey;
+    }
+    match signer.expired {
+        None => SignatureState::Current,
+        Some(Expired::Signature) => SignatureState::ExpiredSignature,
+        Some(Expired::Key) => SignatureState::ExpiredKey,
+    }
+}
+
+/// Where a fetch puts things.
+pub(crate) fn directories(config: &Config, workspace: &Workspace) -> Directories {
+    Directories {
+        srcdir: workspace.srcdir(),
+        cache: config.cache_dir.join("sources"),
+        startdir: workspace.startdir().to_owned(),
+    }
+}
+
+/// What a fetch is allowed.
+pub(crate) fn fetch_policy(config: &Config, package: &EvaluatedPackage) -> Policy {
+    let mut http = HttpPolicy::default();
+    http.lowest_speed.bytes = config.lowest_speed;
+    http.lowest_speed.within = Duration::from_mins(1);
+    Policy {
+        http,
+        offline: config.offline,
+        network: source_policy(config),
+        keyring: config.keyring.clone(),
+        valid_pgp_keys: package.resolved.validpgpkeys.clone(),
+        skip_pgp_check: config.signatures == SignaturePolicy::Skip,
+        ..Policy::default()
+    }
+}
+
+/// What a recipe from the catalog may make this machine ask.
+fn source_policy(config: &Config) -> SourcePolicy {
+    let mut policy = SourcePolicy::default()
+        .allow_insecure(config.insecure_sources)
+        .allow_ssh(config.ssh_sources)
+        .require_tls(config.catalog_transport == TransportPolicy::Tls);
+    for rule in &config.source_hosts {
+        policy = policy.allow_host(rule.clone());
+    }
+    // One that is no URL is refused by the catalog's client.
+    for url in config
+        .catalog_urls
+        .iter()
+        .filter_map(|url| url.trim().parse().ok())
+    {
+        policy = policy.allow_origin(&url);
+    }
+    policy
+}
+
+/// What is told of a fetch.
+pub(crate) fn fetch_happening(event: source_fetch::Event) -> Option<Happening> {
+    use source_fetch::Event;
+    Some(match event {
+        Event::Bytes {
+            source,
+            received,
+            total,
+        } => Happening::Progress {
+            subject: source.name.to_string(),
+            done: received,
+            total,
+            unit: Unit::Bytes,
+        },
+        Event::Retrying {
+            source,
+            attempt,
+            delay,
+            reason,
+        } => Happening::Warning {
+            text: format!(
+                "`{}`: attempt {attempt} failed ({reason}); trying again in {delay:.1?}",
+                source.name
+            ),
+        },
+        Event::CredentialWithheld { source, host } => Happening::Warning {
+            text: format!(
+                "`{}`: the secret for `{host}` is not sent, as the connection is not encrypted",
+                source.name
+            ),
+        },
+        Event::FromCache { source } => note(format!("`{}` comes from the cache", source.name)),
+        Event::Verified { source, digests } => {
+            let digests: Vec<_> = digests.iter().map(|digest| digest.name()).collect();
+            note(if digests.is_empty() {
+                format!("`{}` has no digest", source.name)
+            } else {
+                format!("`{}` verified by {}", source.name, digests.join(" and "))
+            })
+        }
+        Event::SignatureVerified { source, signed_by } => {
+            let text = format!("`{}` is signed by {}", source.name, signed_by.fingerprint);
+            if let Some(weak) = signed_by.weak.first() {
+                return Some(Happening::Warning {
+                    text: format!("{text}, which proves little: {weak}"),
+                });
+            }
+            match signed_by.expired {
+                None => note(text),
+                Some(Expired::Signature) => Happening::Warning {
+                    text: format!("{text}; the signature has expired"),
+                },
+                Some(Expired::Key) => Happening::Warning {
+                    text: format!("{text}; the key has expired"),
+                },
+            }
+        }
+        Event::SignatureSkipped { source } => Happening::Warning {
+            text: format!("signature of `{}` is not verified", source.name),
+        },
+        Event::Extracted {
+            source, entries, ..
+        } => note(format!("`{}` extracted, {entries} entries", source.name)),
+        _ => return None,
+    })
+}
+
+pub(super) fn note(text: String) -> Happening {
+    Happening::Note { text }
+}
