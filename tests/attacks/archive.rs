@@ -25,7 +25,6 @@ const LOOK: &str = "  if [ -n \"$(find \"$srcdir\" -type b -o -type c -o -type p
 type Make = fn(&Path) -> Vec<u8>;
 
 /// Each makes an archive that writes `@/mine` or `@/new`, or leads to it, for the folder `@`.
-#[allow(clippy::too_many_lines, reason = "a table")]
 fn cases() -> Vec<(&'static str, &'static str, Make)> {
     fn at(victim: &Path, name: &str) -> String {
         victim.join(name).display().to_string()
@@ -277,10 +276,7 @@ fn naive(file: &str, bytes: &[u8], into: &Path) {
             for member in archive.entries().unwrap() {
                 let Ok(mut member) = member else { break };
                 let name = member.path().unwrap().into_owned();
-                let to = member
-                    .link_name()
-                    .unwrap()
-                    .map(std::borrow::Cow::into_owned);
+                let to = member.link_name().unwrap().map(|it| it.into_owned());
                 let kind = member.header().entry_type();
                 if kind.is_dir() {
                     let _ = fs::create_dir_all(into.join(name));

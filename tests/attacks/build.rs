@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::harness::{Attack, SECRET_VARIABLE, Tiers, Verdict};
+use crate::harness::{Attack, PRIVATE_VARIABLE, SECRET_VARIABLE, Tiers, Verdict};
 use crate::scene::{self, PROGRAM, Place, found_in, recipe};
 use crate::server::Host;
 
@@ -81,11 +81,23 @@ pub(crate) fn attacks() -> Vec<Attack> {
     let others = [
         Attack::new(
             KIND,
+            "a service's private file in /var/lib is read",
+            service_file,
+        )
+        .in_tiers(Tiers::Walled),
+        Attack::new(
+            KIND,
             "the environment of the provisioner is read",
             environment,
         )
         .in_tiers(Tiers::Each),
+        Attack::new(
+            KIND,
+            "the command line of another process is read",
+            command_line,
+        ),
         Attack::new(KIND, "a process of the caller is killed", kills).in_tiers(Tiers::Walled),
+        Attack::new(KIND, "a process of the caller is made slow", renices).in_tiers(Tiers::Walled),
         Attack::new(
             KIND,
             "a root that closes its folders makes the build root",
@@ -105,7 +117,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
     reads.chain(writes).chain(others).collect()
 }
 
-/// Runs lines in `build()` and once more in `package()`, each line allowed to fail.
+/// Runs lines in build() and once more in package(), each line allowed to fail.
 fn in_both(before: &str, lines: &str) -> String {
     recipe(&format!(
         "build() {{\n{before}\n( {lines} ) || true\n}}\npackage() {{\n( {lines} ) || true\n{PROGRAM}\n}}"
@@ -157,9 +169,36 @@ fn untouched(folder: &Path) -> bool {
     names == ["inner", "mine"] && mine.is_ok_and(|text| text == "mine")
 }
 
+async fn service_file(place: Place) -> Verdict {
+    let Some(private) = std::env::var_os(PRIVATE_VARIABLE) else {
+        return Verdict::Skipped("no folder below /var/lib can be made here".to_owned());
+    };
+    let folder = tempfile::tempdir_in(private).unwrap();
+    crate::harness::open_to_all(folder.path());
+    let (path, secret) = scene::secret_at(&folder.path().join("token"));
+    let lines = format!("cat {}", path.display());
+    let host = Host::with_recipe(&in_both("", &lines)).await;
+    let outcome = place.provision(&host).await;
+    let control = place.plainly_gets(&lines, &secret);
+    outcome.judged(control, place.leaked(&secret, &outcome, &host))
+}
+
 async fn environment(place: Place) -> Verdict {
     let secret = std::env::var(SECRET_VARIABLE).unwrap();
     let lines = "cat /proc/[0-9]*/environ; env";
+    let host = Host::with_recipe(&in_both("", lines)).await;
+    let outcome = place.provision(&host).await;
+    let control = place.plainly_gets(lines, &secret);
+    outcome.judged(control, place.leaked(&secret, &outcome, &host))
+}
+
+/// Only `namespaces` hides them.
+async fn command_line(place: Place) -> Verdict {
+    let secret = format!("none-{}", std::env::var(SECRET_VARIABLE).unwrap());
+    if place.tier != worker_provisioner::Isolation::Namespaces {
+        return Verdict::Skipped("no tier of this host hides processes".to_owned());
+    }
+    let lines = "cat /proc/[0-9]*/cmdline";
     let host = Host::with_recipe(&in_both("", lines)).await;
     let outcome = place.provision(&host).await;
     let control = place.plainly_gets(lines, &secret);
@@ -177,6 +216,13 @@ impl Bystander {
 
     fn is_alive(&mut self) -> bool {
         self.0.try_wait().unwrap().is_none()
+    }
+
+    /// proc(5), "stat", field 19.
+    fn niceness(&self) -> Option<i32> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).ok()?;
+        let after_name = stat.rsplit_once(')')?.1;
+        after_name.split_whitespace().nth(16)?.parse().ok()
     }
 }
 
@@ -202,6 +248,16 @@ async fn kills(place: Place) -> Verdict {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     outcome.judged(control, !attacked.is_alive())
+}
+
+async fn renices(place: Place) -> Verdict {
+    let (attacked, plain) = (Bystander::start(), Bystander::start());
+    let before = attacked.niceness();
+    let lines = |victim: &Bystander| format!("renice -n 15 -p {}", victim.0.id());
+    let host = Host::with_recipe(&in_both("", &lines(&attacked))).await;
+    let outcome = place.provision(&host).await;
+    place.plain_bash(&lines(&plain));
+    outcome.judged(plain.niceness() != before, attacked.niceness() != before)
 }
 
 async fn closed_folders(place: Place) -> Verdict {

@@ -1,7 +1,7 @@
 //! Catalogs that answer too much, too slowly, too deeply, or with names that are paths.
 
 use serde_json::{Value, json};
-use worker_provisioner::{ArtifactProvisioner as _, ProvisionRequest, WorkerProvisioner};
+use worker_provisioner::{ProvisionRequest, WorkerProvisioner};
 
 use crate::harness::{Attack, Verdict};
 use crate::scene::{self, Place, packaging};
@@ -10,7 +10,7 @@ use crate::server::{Answer, Host, RECIPE, entry, naive};
 const KIND: &str = "catalog";
 
 /// Ids that are paths, or drive a terminal.
-const IDS: [&str; 11] = [
+const IDS: [&str; 12] = [
     "../escape",
     "..",
     ".",
@@ -20,6 +20,7 @@ const IDS: [&str; 11] = [
     "demo%2f..%2fescape",
     "demo?x=1",
     "demo#x",
+    "-rf",
     "demo\nx",
     "\u{1b}]0;x\u{7}",
 ];
@@ -38,13 +39,23 @@ const RECIPES: [&str; 9] = [
 ];
 
 /// What the program is said to be called.
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 16] = [
+    "sudo",
+    "git",
+    "ls",
+    "cmake",
+    "bash",
+    "-rf",
+    ".bashrc",
     "..",
     "../escape",
     "/tmp/escape",
     "a/b",
+    "a b",
     "demo\nx",
+    "\u{202e}omed",
     "demo\u{1b}[2J",
+    "demo;x",
 ];
 
 pub(crate) fn attacks() -> Vec<Attack> {
@@ -61,7 +72,11 @@ pub(crate) fn attacks() -> Vec<Attack> {
     });
     let names = NAMES.iter().map(|&name| {
         let title = format!("the program is said to be called `{}`", name.escape_debug());
-        Attack::new(KIND, title, move |place| program_name(place, name))
+        Attack::new(KIND, title, move |place| program_name(place, name, true))
+    });
+    let only = ["sudo", "cmake", ".bashrc"].iter().map(|&name| {
+        let title = format!("the only program of the package is `{name}`");
+        Attack::new(KIND, title, move |place| program_name(place, name, false))
     });
     let others = [
         Attack::new(KIND, "an entry of 200,000 nested lists", deep),
@@ -83,7 +98,11 @@ pub(crate) fn attacks() -> Vec<Attack> {
             odd_recipe(place, b"\xff\xfe")
         }),
     ];
-    ids.chain(recipes).chain(names).chain(others).collect()
+    ids.chain(recipes)
+        .chain(names)
+        .chain(only)
+        .chain(others)
+        .collect()
 }
 
 async fn bad_id(place: Place, id: &'static str) -> Verdict {
@@ -91,7 +110,7 @@ async fn bad_id(place: Place, id: &'static str) -> Verdict {
     // It answers with an entry of that very id, wherever it is asked.
     let mut entry = entry();
     entry["id"] = json!(id);
-    host.put("/workers", Answer::json(&json!({"workers": [entry]})));
+    host.put("/workers", Answer::json(json!({"workers": [entry]})));
     for path in [
         "/workers/escape",
         "/escape",
@@ -103,6 +122,7 @@ async fn bad_id(place: Place, id: &'static str) -> Verdict {
     }
     host.put(RECIPE, Answer::bytes(packaging("")));
     let provisioner = WorkerProvisioner::new(place.config(&host)).unwrap();
+    use worker_provisioner::ArtifactProvisioner as _;
     let supported = provisioner.supports(id);
     let outcome = scene::provision(place.config(&host), id).await;
     let won = supported || outcome.installed() || !host.asked().is_empty();
@@ -134,7 +154,13 @@ async fn recipe_elsewhere(place: Place, url: &'static str) -> Verdict {
     outcome.judged(control, won)
 }
 
-async fn program_name(place: Place, name: &'static str) -> Verdict {
+async fn program_name(place: Place, name: &'static str, stated: bool) -> Verdict {
+    let is_word = name.bytes().all(|byte| byte.is_ascii_lowercase());
+    if is_word && crate::harness::program(name).is_none() {
+        return Verdict::Skipped(format!(
+            "this host has no `{name}` that it could stand before"
+        ));
+    }
     let escape = place.path("escape").display().to_string();
     let name = name.replace("/tmp/escape", &escape);
     let base = name.rsplit('/').next().unwrap_or_default();
@@ -144,7 +170,9 @@ async fn program_name(place: Place, name: &'static str) -> Verdict {
         quoted(base)
     );
     let mut entry = entry();
-    entry["variants"][0]["binaryName"] = json!(name);
+    if stated {
+        entry["variants"][0]["binaryName"] = json!(name);
+    }
     let host = Host::start().await;
     host.offer_entry(&entry);
     host.put(RECIPE, Answer::bytes(scene::recipe(&package)));
@@ -160,8 +188,7 @@ async fn program_name(place: Place, name: &'static str) -> Verdict {
 
 /// A word of bash that stands for these bytes.
 fn quoted(text: &str) -> String {
-    let bytes: Vec<_> = text.bytes().map(|byte| format!("\\x{byte:02x}")).collect();
-    let bytes = bytes.concat();
+    let bytes: String = text.bytes().map(|byte| format!("\\x{byte:02x}")).collect();
     format!("$'{bytes}'")
 }
 
@@ -177,7 +204,7 @@ async fn deep(place: Place) -> Verdict {
     let outcome = place.provision(&host).await;
     let got = naive(&host.url("/workers/demo")).await.unwrap_or_default();
     // A reader that keeps no count goes as deep as it says.
-    let levels = String::from_utf8(got).unwrap().matches('[').count();
+    let levels = got.iter().filter(|byte| **byte == b'[').count();
     outcome.judged(levels > 100_000, outcome.installed())
 }
 
@@ -217,9 +244,8 @@ fn peak_memory() -> u64 {
 async fn bomb(place: Place) -> Verdict {
     use std::io::Write as _;
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    let piece = vec![b' '; 1 << 20];
     for _ in 0..1024 {
-        packed.write_all(&piece).unwrap();
+        packed.write_all(&[b' '; 1 << 20]).unwrap();
     }
     let packed = packed.finish().unwrap();
     let host = Host::with_recipe("").await;
@@ -268,7 +294,7 @@ async fn other_id(place: Place) -> Verdict {
     let mut other: Value = entry();
     other["id"] = json!("other");
     host.put("/workers/demo", Answer::json(&other));
-    host.put("/workers", Answer::json(&json!({"workers": [other]})));
+    host.put("/workers", Answer::json(json!({"workers": [other]})));
     let request = ProvisionRequest::new("demo");
     let outcome = scene::provision_request(place.config(&host), request).await;
     let got = naive(&host.url("/workers/demo")).await.unwrap();

@@ -18,6 +18,10 @@ use crate::scene::{self, Place};
 pub(crate) const ORDINARY: u32 = 61_501;
 /// Holds a secret in the environment of the process that provisions.
 pub(crate) const SECRET_VARIABLE: &str = "ATTACKS_SECRET";
+/// A folder that the attacked user owns, outside home and `/tmp`.
+pub(crate) const PRIVATE_VARIABLE: &str = "ATTACKS_PRIVATE";
+/// The program with the commands for a terminal.
+pub(crate) const COMMANDS_VARIABLE: &str = "ATTACKS_COMMANDS";
 /// Narrows the table down.
 const ONLY_VARIABLE: &str = "ATTACKS_ONLY";
 /// Attacks under way at once.
@@ -114,8 +118,14 @@ pub(crate) fn again(test: &str, user: Option<u32>) {
     let program = folder.path().join("attacks");
     // The target directory may lie where no other user can go.
     std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let commands = commands().map(|path| {
+        let copy = folder.path().join("xtask");
+        std::fs::copy(path, &copy).unwrap();
+        copy
+    });
     let home = folder.path().join("home");
     std::fs::create_dir(&home).unwrap();
+    let private = private_folder();
     let mut command = Command::new(&program);
     let secret = format!("environment-{}-{}", std::process::id(), user.unwrap_or(0));
     command
@@ -127,10 +137,20 @@ pub(crate) fn again(test: &str, user: Option<u32>) {
         .env_remove("XDG_CACHE_HOME")
         .env_remove("XDG_DATA_HOME")
         .current_dir(folder.path());
+    if let Some(commands) = commands {
+        command.env(COMMANDS_VARIABLE, commands);
+    }
+    if let Some(private) = &private {
+        command.env(PRIVATE_VARIABLE, private.path());
+    }
     if let Some(user) = user {
         command.uid(user).gid(user);
-        for path in [home.as_path(), folder.path()] {
-            chown(path, Some(user), Some(user)).unwrap();
+        for path in [
+            Some(home.as_path()),
+            Some(folder.path()),
+            private.as_ref().map(|it| it.path()),
+        ] {
+            path.map(|path| chown(path, Some(user), Some(user)).unwrap());
         }
     }
     let status = command.status().unwrap();
@@ -139,6 +159,21 @@ pub(crate) fn again(test: &str, user: Option<u32>) {
         status.success(),
         "attacks won, or controls failed: see the table"
     );
+}
+
+/// The program `xtask`, which `cargo test --workspace` builds beside this one.
+fn commands() -> Option<PathBuf> {
+    let tests = std::env::current_exe().ok()?;
+    let path = tests.parent()?.parent()?.join("xtask");
+    path.is_file().then_some(path)
+}
+
+/// A folder as a service has one for its state, where this process may make one.
+fn private_folder() -> Option<tempfile::TempDir> {
+    tempfile::Builder::new()
+        .prefix("worker-attacks-")
+        .tempdir_in("/var/lib")
+        .ok()
 }
 
 pub(crate) fn open_to_all(path: &Path) {

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use worker_provisioner::ProvisionRequest;
+
 use crate::harness::{Attack, Verdict};
-use crate::scene::{Outcome, Place, packaging, recipe};
+use crate::scene::{self, Outcome, Place, packaging, recipe};
 use crate::server::Host;
 
 const KIND: &str = "installing";
@@ -41,7 +43,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
             "a link of the program's name leads to another file",
             |place| {
                 in_the_way(place, |target, victim| {
-                    std::os::unix::fs::symlink(victim, target).unwrap();
+                    std::os::unix::fs::symlink(victim, target).unwrap()
                 })
             },
         ),
@@ -50,21 +52,31 @@ pub(crate) fn attacks() -> Vec<Attack> {
             "a second name of another file is in the way",
             |place| {
                 in_the_way(place, |target, victim| {
-                    std::fs::hard_link(victim, target).unwrap();
+                    std::fs::hard_link(victim, target).unwrap()
                 })
             },
         ),
         Attack::new(KIND, "somebody's own file is in the way", |place| {
             in_the_way(place, |target, victim| {
-                assert!(std::fs::copy(victim, target).is_ok());
+                assert!(std::fs::copy(victim, target).is_ok())
             })
         }),
+        Attack::new(
+            KIND,
+            "the folder of programs may be written by everybody",
+            open_folder,
+        ),
         Attack::new(
             KIND,
             "a forged receipt has a file outside removed",
             forged_removal,
         ),
         Attack::new(KIND, "a stored version is a link", linked_version),
+        Attack::new(
+            KIND,
+            "an installed program was changed and passes for intact",
+            changed,
+        ),
     ];
     programs.chain(others).collect()
 }
@@ -102,6 +114,16 @@ async fn in_the_way(place: Place, put: fn(&Path, &Path)) -> Verdict {
     put(&plain, &victim);
     std::fs::write(&plain, "evil").unwrap();
     outcome.judged(!mine(&victim) || !mine(&plain), won)
+}
+
+async fn open_folder(place: Place) -> Verdict {
+    use std::os::unix::fs::PermissionsExt as _;
+    let bin = place.folder("bin");
+    std::fs::set_permissions(&bin, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let host = Host::with_recipe(&packaging("")).await;
+    let outcome = place.provision(&host).await;
+    let mode = bin.metadata().unwrap().permissions().mode();
+    outcome.judged(mode & 0o002 != 0, outcome.installed())
 }
 
 /// Installs `demo` and returns the folder of its stored version.
@@ -173,4 +195,22 @@ async fn linked_version(place: Place) -> Verdict {
     let _ = provisioner.remove("demo", worker_type, &token).await;
     let _ = provisioner.store().gc(0);
     outcome.judged(followed, !victim.join("mine").exists())
+}
+
+async fn changed(place: Place) -> Verdict {
+    let host = Host::with_recipe(&packaging("")).await;
+    place.provision(&host).await;
+    let installed = place.path("bin/demo");
+    let before = std::fs::read(&installed).unwrap();
+    let evil = vec![b'#'; before.len()];
+    writable(&place.path("bin"));
+    std::fs::remove_file(&installed).unwrap();
+    std::fs::write(&installed, &evil).unwrap();
+    crate::harness::open_to_all(&installed);
+    let control = installed.metadata().unwrap().len() == before.len() as u64;
+    let request = ProvisionRequest::new("demo");
+    let outcome = scene::provision_request(place.config(&host), request).await;
+    let reused = outcome.result.as_ref().is_ok_and(|done| done.reused);
+    let still = outcome.installed() && std::fs::read(&installed).unwrap() == evil;
+    outcome.judged(control, reused || still)
 }

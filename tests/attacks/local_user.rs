@@ -4,16 +4,24 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::archive;
 use crate::archive_bytes::Tar;
-use crate::harness::{Attack, Tiers, Verdict};
-use crate::processes::{OTHER, OtherUser, Role};
+use crate::harness::{Attack, Tiers, Verdict, program};
+use crate::processes::{OTHER, OtherUser, Role, as_other};
 use crate::scene::{Place, found_in, packaging};
 use crate::server::{Answer, Host};
+use crate::{archive, terminal};
 
 const KIND: &str = "local user";
 
 pub(crate) fn attacks() -> Vec<Attack> {
+    let owned = ["data", "cache", "bin", "tmp"].iter().map(|&folder| {
+        let name = format!("the folder `{folder}` belongs to another user");
+        Attack::new(KIND, name, move |place| owned(place, folder)).on_root()
+    });
+    let open = ["data", "cache", "bin"].iter().map(|&folder| {
+        let name = format!("the folder `{folder}` may be written by everybody");
+        Attack::new(KIND, name, move |place| open(place, folder)).on_root()
+    });
     let others = [
         Attack::new(
             KIND,
@@ -29,12 +37,58 @@ pub(crate) fn attacks() -> Vec<Attack> {
             exchanges,
         )
         .on_root(),
+        Attack::new(
+            KIND,
+            "without a home, a store that another user made is used",
+            homeless,
+        )
+        .on_root(),
+        Attack::new(
+            KIND,
+            "a folder above the store belongs to another user",
+            parent,
+        )
+        .on_root(),
     ];
-    others.into()
+    owned.chain(open).chain(others).collect()
 }
 
 fn give_away(path: &Path) {
     chown(path, Some(OTHER), Some(OTHER)).unwrap();
+}
+
+/// Whether the other user can put something else in a folder's place or into it.
+fn other_can_write(folder: &Path) -> bool {
+    as_other("touch", &[&folder.join("theirs")])
+}
+
+async fn owned(place: Place, name: &'static str) -> Verdict {
+    let folder = place.folder(name);
+    give_away(&folder);
+    let host = Host::with_recipe(&packaging("")).await;
+    let outcome = place.provision(&host).await;
+    outcome.judged(other_can_write(&folder), outcome.installed())
+}
+
+async fn open(place: Place, name: &'static str) -> Verdict {
+    let folder = place.folder(name);
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let host = Host::with_recipe(&packaging("")).await;
+    let outcome = place.provision(&host).await;
+    outcome.judged(other_can_write(&folder), outcome.installed())
+}
+
+async fn parent(place: Place) -> Verdict {
+    let theirs = place.folder("theirs");
+    std::fs::create_dir(theirs.join("data")).unwrap();
+    give_away(&theirs);
+    let host = Host::with_recipe(&packaging("")).await;
+    let mut config = place.config(&host);
+    config.data_dir = theirs.join("data");
+    let outcome = crate::scene::provision(config, "demo").await;
+    let moved = [theirs.join("data"), theirs.join("moved")];
+    let control = as_other("mv", &[&moved[0], &moved[1]]);
+    outcome.judged(control, outcome.installed())
 }
 
 /// A folder of the other user, and a wait until something appears in it or below it.
@@ -52,7 +106,7 @@ async fn wait_until(mut done: impl FnMut() -> bool) -> bool {
     done()
 }
 
-/// Lines that wait in `build()` for a while, so that nobody has to be quick.
+/// Lines that wait in build() for a while, so that nobody has to be quick.
 const LINGER: &str =
     "for _ in {1..20}; do [ -e planted ] && echo was-planted && break; sleep 0.1; done";
 
@@ -156,4 +210,28 @@ fn hand_over_by_path(folder: &Path) -> std::io::Result<()> {
         let _ = std::os::unix::fs::lchown(&path, Some(OTHER), Some(OTHER));
     }
     Ok(())
+}
+
+async fn homeless(place: Place) -> Verdict {
+    if program("env").is_none() {
+        return Verdict::Skipped("`env` is not installed".to_owned());
+    }
+    let shared = place.folder("shared");
+    std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o1777)).unwrap();
+    let host = Host::with_recipe(&packaging("")).await;
+    assert!(as_other("mkdir", &[&shared.join("rbee")]));
+    let arguments = ["provision", "demo", "--backend", "cpu", "--catalog"];
+    let mut arguments: Vec<_> = arguments.map(str::to_owned).into();
+    arguments.extend([host.url(""), "--bin-dir".to_owned()]);
+    arguments.push(place.path("bin").display().to_string());
+    let Some(ended_well) = terminal::command_without_home(&shared, arguments).await else {
+        return Verdict::Skipped("`cargo build -p xtask` has not been run".to_owned());
+    };
+    let used = shared.join("rbee").read_dir().unwrap().count() > 0;
+    let control = other_can_write(&shared.join("rbee"));
+    Verdict::Judged {
+        control,
+        won: used,
+        seen: format!("ended well: {ended_well}"),
+    }
 }

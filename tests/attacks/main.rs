@@ -19,6 +19,7 @@ mod package;
 mod processes;
 mod scene;
 mod server;
+mod terminal;
 mod tree;
 mod verification;
 
@@ -36,6 +37,7 @@ fn attacks() -> Vec<Attack> {
         network::attacks(),
         catalog::attacks(),
         installing::attacks(),
+        terminal::attacks(),
         local_user::attacks(),
     ]
     .into_iter()

@@ -57,6 +57,17 @@ impl Drop for OtherUser {
     }
 }
 
+/// Runs a program as the other user and returns whether it ended well.
+pub(crate) fn as_other(program: &str, arguments: &[&Path]) -> bool {
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .uid(OTHER)
+        .gid(OTHER)
+        .current_dir("/");
+    command.stderr(Stdio::null()).status().unwrap().success()
+}
+
 /// What the started process does.
 pub(crate) fn play_the_other_user() {
     let Ok(role) = std::env::var(ROLE) else {

@@ -36,7 +36,7 @@ impl Answer {
         }
     }
 
-    pub(crate) fn json(value: &impl ToString) -> Self {
+    pub(crate) fn json(value: impl ToString) -> Self {
         Self::bytes(value.to_string()).with("content-type", "application/json")
     }
 
@@ -56,6 +56,11 @@ impl Answer {
 
     pub(crate) fn with(mut self, header: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((header, value.into()));
+        self
+    }
+
+    pub(crate) fn with_status(mut self, status: u16) -> Self {
+        self.status = status;
         self
     }
 
@@ -114,7 +119,7 @@ impl Host {
     }
 
     pub(crate) fn offer_entry(&self, entry: &Value) {
-        self.put("/workers", Answer::json(&json!({"workers": [entry]})));
+        self.put("/workers", Answer::json(json!({"workers": [entry]})));
         self.put("/workers/demo", Answer::json(entry));
     }
 
