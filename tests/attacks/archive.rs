@@ -112,7 +112,7 @@ fn cases() -> Vec<(&'static str, &'static str, Make)> {
             "a.tar",
             |v| {
                 // Few links, which the kernel follows, and many steps.
-                let links = Tar::new().directory("d").symlink("l", &"d/../".repeat(300));
+                let links = Tar::new().directory("d").symlink("l", &"d/../".repeat(110));
                 let leak = format!("{}{}", "l/".repeat(20), up(v, ""));
                 links.symlink("out", &leak).file("out/new", b"evil").end()
             },
@@ -261,8 +261,13 @@ async fn unpack(place: Place, file: &'static str, make: Make) -> Verdict {
 fn naive(file: &str, bytes: &[u8], into: &Path) {
     let put = |name: &Path, content: &[u8]| {
         let target = into.join(name);
-        let _ = target.parent().map(fs::create_dir_all);
-        let _ = fs::write(target, content);
+        // A walk of thousands of steps may fail once while others rename beside it.
+        for _ in 0..3 {
+            let _ = target.parent().map(fs::create_dir_all);
+            if fs::write(&target, content).is_ok() {
+                break;
+            }
+        }
     };
     let link = |name: &Path, to: &Path| {
         let name = into.join(name);
@@ -276,7 +281,10 @@ fn naive(file: &str, bytes: &[u8], into: &Path) {
             for member in archive.entries().unwrap() {
                 let Ok(mut member) = member else { break };
                 let name = member.path().unwrap().into_owned();
-                let to = member.link_name().unwrap().map(|it| it.into_owned());
+                let to = member
+                    .link_name()
+                    .unwrap()
+                    .map(std::borrow::Cow::into_owned);
                 let kind = member.header().entry_type();
                 if kind.is_dir() {
                     let _ = fs::create_dir_all(into.join(name));

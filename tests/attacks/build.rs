@@ -117,7 +117,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
     reads.chain(writes).chain(others).collect()
 }
 
-/// Runs lines in build() and once more in package(), each line allowed to fail.
+/// Runs lines in `build()` and once more in `package()`, each line allowed to fail.
 fn in_both(before: &str, lines: &str) -> String {
     recipe(&format!(
         "build() {{\n{before}\n( {lines} ) || true\n}}\npackage() {{\n( {lines} ) || true\n{PROGRAM}\n}}"

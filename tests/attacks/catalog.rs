@@ -172,6 +172,8 @@ async fn program_name(place: Place, name: &'static str, stated: bool) -> Verdict
     let mut entry = entry();
     if stated {
         entry["variants"][0]["binaryName"] = json!(name);
+    } else if let Some(variant) = entry["variants"][0].as_object_mut() {
+        variant.remove("binaryName");
     }
     let host = Host::start().await;
     host.offer_entry(&entry);

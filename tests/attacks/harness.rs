@@ -148,9 +148,11 @@ pub(crate) fn again(test: &str, user: Option<u32>) {
         for path in [
             Some(home.as_path()),
             Some(folder.path()),
-            private.as_ref().map(|it| it.path()),
+            private.as_ref().map(tempfile::TempDir::path),
         ] {
-            path.map(|path| chown(path, Some(user), Some(user)).unwrap());
+            if let Some(path) = path {
+                chown(path, Some(user), Some(user)).unwrap();
+            }
         }
     }
     let status = command.status().unwrap();

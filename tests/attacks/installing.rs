@@ -43,7 +43,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
             "a link of the program's name leads to another file",
             |place| {
                 in_the_way(place, |target, victim| {
-                    std::os::unix::fs::symlink(victim, target).unwrap()
+                    std::os::unix::fs::symlink(victim, target).unwrap();
                 })
             },
         ),
@@ -52,13 +52,13 @@ pub(crate) fn attacks() -> Vec<Attack> {
             "a second name of another file is in the way",
             |place| {
                 in_the_way(place, |target, victim| {
-                    std::fs::hard_link(victim, target).unwrap()
+                    std::fs::hard_link(victim, target).unwrap();
                 })
             },
         ),
         Attack::new(KIND, "somebody's own file is in the way", |place| {
             in_the_way(place, |target, victim| {
-                assert!(std::fs::copy(victim, target).is_ok())
+                assert!(std::fs::copy(victim, target).is_ok());
             })
         }),
         Attack::new(
@@ -200,7 +200,8 @@ async fn linked_version(place: Place) -> Verdict {
 async fn changed(place: Place) -> Verdict {
     let host = Host::with_recipe(&packaging("")).await;
     place.provision(&host).await;
-    let installed = place.path("bin/demo");
+    // The program itself: `demo` beside it is a link to it.
+    let installed = place.path("bin/demo-cpu");
     let before = std::fs::read(&installed).unwrap();
     let evil = vec![b'#'; before.len()];
     writable(&place.path("bin"));

@@ -106,7 +106,7 @@ async fn wait_until(mut done: impl FnMut() -> bool) -> bool {
     done()
 }
 
-/// Lines that wait in build() for a while, so that nobody has to be quick.
+/// Lines that wait in `build()` for a while, so that nobody has to be quick.
 const LINGER: &str =
     "for _ in {1..20}; do [ -e planted ] && echo was-planted && break; sleep 0.1; done";
 

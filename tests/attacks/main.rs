@@ -4,6 +4,16 @@
 //! `cargo test -p e2e-tests --test attacks -- --nocapture` prints the table. `ATTACKS_ONLY=WORD`
 //! runs the attacks whose kind or name holds the word.
 #![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::format_collect,
+    clippy::items_after_statements,
+    clippy::large_stack_arrays,
+    clippy::manual_flatten,
+    clippy::naive_bytecount,
+    clippy::needless_pass_by_value,
+    clippy::too_many_lines,
+    reason = "tables of attacks are long and flat, and their speed is of no interest"
+)]
 
 mod archive;
 mod archive_bytes;

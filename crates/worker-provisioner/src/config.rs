@@ -431,7 +431,8 @@ impl Config {
         for directory in directories.chain(&self.bin_dir) {
             places::judge(directory)?;
         }
-        Ok(())
+        // Everybody may write to a sticky one, but not to what is made in it.
+        places::judge(&self.temp_dir.join("worker-provisioner"))
     }
 
     /// Whether signatures by the key of that fingerprint count.
