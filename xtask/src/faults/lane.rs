@@ -211,6 +211,8 @@ impl<'w> Lane<'w> {
                 "--allow-source-host",
                 "127.0.0.1",
                 "--allow-insecure-sources",
+                // One of two that race asks for the older version.
+                "--allow-downgrade",
             ])
             .arg("--bin-dir")
             .arg(self.site.folder("bin"))

@@ -37,8 +37,9 @@ const APART: [&str; 2] = ["catalog", "picture"];
 const SLOW: [&str; 4] = ["e2e", "faults", "soak", "bench"];
 
 /// What is not `cargo xtask`: the tests themselves and what runs them, and what is run below.
-const OTHERS: [&str; 5] = [
+const OTHERS: [&str; 6] = [
     "cargo test --workspace",
+    "cargo test -p e2e-tests --test attacks -- --nocapture",
     ".ci/run",
     DOC,
     "cargo run -p worker-provisioner --example embed -- <worker id> [<catalog URL>]",
