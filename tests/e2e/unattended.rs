@@ -53,6 +53,12 @@ fn each_rule_names_the_switch_that_lifts_it() {
         }
         let (error, text) = refused(&site).await;
         assert!(
+            matches!(error, ProvisionError::Fetch { .. }) && text.contains("--require-tls"),
+            "{text}"
+        );
+        site.config.catalog_transport = TransportPolicy::Any;
+        let (error, text) = refused(&site).await;
+        assert!(
             matches!(error, ProvisionError::Fetch { .. }) && text.contains("--allow-"),
             "{text}"
         );
@@ -70,7 +76,6 @@ fn each_rule_names_the_switch_that_lifts_it() {
             "{text}"
         );
 
-        site.config.catalog_transport = TransportPolicy::Any;
         site.config.minimum_verification = Verification::Nothing;
         let computed = "pkgver=$(od -An -N1 -tu1 /dev/zero)";
         let computed = script("").replace("pkgver=1.0.0", computed);
