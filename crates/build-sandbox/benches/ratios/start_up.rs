@@ -47,7 +47,8 @@ pub(crate) async fn run(sandbox: &Sandbox, spec: &BuildSpec) {
     );
 }
 
-/// The same view and namespaces; without the Landlock and seccomp that ours has besides.
+/// The same namespaces over a read-only root with the same directories covered; without the allow
+/// list, Landlock and seccomp that ours has.
 fn bwrap(directory: &Path) -> Command {
     let mut command = Command::new("bwrap");
     command.args([
