@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
 
+use e2e_tests::catalog_server::CatalogServer;
 use e2e_tests::sample;
 use e2e_tests::tls::TlsFront;
 use worker_provisioner::{
@@ -43,6 +44,34 @@ fn the_policy_refuses_what_nobody_vouches_for() {
             "the sources told it before the build"
         );
         site.assert_nothing_installed();
+    });
+}
+
+#[test]
+fn a_certificate_that_nobody_vouches_for_is_asked_once() {
+    run(async {
+        let mut site = Site::new("distrusted");
+        let server = sample::prebuilt_catalog("demo", &script());
+        let server = CatalogServer::start(0, server).await.unwrap();
+        let front = TlsFront::start(server.address()).await.unwrap();
+        for source in [
+            format!("{}/file", front.base_url()),
+            format!("git+{}/a.git", front.base_url()),
+        ] {
+            let text = format!("{}source=('{source}')\nsha256sums=(SKIP)\n", script());
+            let _catalog = site.serve(&text).await;
+            let error = site.provision("demo").await.unwrap_err();
+            let text = error.chain();
+            assert!(
+                matches!(error, ProvisionError::Fetch { .. }) && text.contains("certificate"),
+                "{text}"
+            );
+        }
+        let events = site.events.lock().unwrap();
+        let again = events.iter().find(|event| {
+            matches!(&event.happening, Happening::Warning { text } if text.contains("attempt"))
+        });
+        assert!(again.is_none(), "{again:?}");
     });
 }
 

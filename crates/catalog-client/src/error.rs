@@ -283,24 +283,18 @@ impl CatalogError {
     }
 }
 
-/// Text from outside, fit for a terminal: control characters escaped, at most `max` characters.
+/// Text from outside, fit for one line of a terminal: at most `max` characters, and what a terminal
+/// obeys or a reader does not see is escaped.
 pub(crate) fn printable(text: &str, max: usize) -> String {
-    let mut out = String::new();
-    for (n, c) in text.chars().enumerate() {
-        if n == max {
-            out.push('…');
-            break;
-        }
-        // Bidirectional controls reorder the rest of the line on a terminal, the others hide in it.
-        let steers = matches!(c, '\u{61c}' | '\u{feff}' | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}');
-        if c.is_control() || steers {
-            let _ = write!(out, "{}", c.escape_unicode());
-        } else {
-            out.push(c);
-        }
+    let end = text.char_indices().nth(max).map(|(at, _)| at);
+    let cut = &text[..end.unwrap_or(text.len())];
+    let mut shown = printable::text(cut)
+        .replace('\n', "\\u{a}")
+        .replace('\t', "\\u{9}");
+    if end.is_some() {
+        shown.push('…');
     }
-    out
+    shown
 }
 
 /// A time to the unit that tells it best, rounded down.

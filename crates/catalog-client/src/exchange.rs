@@ -1,10 +1,9 @@
 //! One request and its answer, bounded in size and time.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use network_policy::is_loopback;
+use network_policy::{in_chain, is_loopback};
 use reqwest::header::{self, HeaderMap};
 use url::Url;
 
@@ -304,24 +303,6 @@ impl Exchange {
             source: Arc::new(error.without_url()),
         }
     }
-}
-
-/// The first error of type `T` in the chain; `io::Error` hides what it wraps from `source`.
-fn in_chain<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    let mut next: Option<&'a (dyn Error + 'static)> = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<T>() {
-            return Some(found);
-        }
-        next = match error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref)
-        {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        };
-    }
-    None
 }
 
 fn media_type(headers: &HeaderMap) -> Option<String> {

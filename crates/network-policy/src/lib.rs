@@ -11,5 +11,5 @@ pub use address::{AddressKind, kind_of};
 pub use clients::HttpClients;
 pub use policy::{Scheme, SourcePolicy};
 pub use policy::{is_loopback, may_carry_secrets};
-pub use refusal::Refusal;
+pub use refusal::{Refusal, in_chain};
 pub use rule::{HostRule, HostRuleError};

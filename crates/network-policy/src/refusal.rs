@@ -49,8 +49,9 @@ pub enum Refusal {
     NoHost,
     /// The host is, or resolves to, an address that only this machine or its network reaches.
     #[error(
-        "`{host}` is at {address}, {kind}, which a recipe may not ask; if you trust it there, \
-         allow it with `--allow-source-host {host}:{port}`"
+        "{}, which a recipe may not ask; if you trust it, allow it with `--allow-source-host \
+         {host}:{port}`",
+        place(host, *address, *kind)
     )]
     Address {
         /// The host as it was asked for.
@@ -62,6 +63,14 @@ pub enum Refusal {
         /// What is special about it.
         kind: AddressKind,
     },
+}
+
+fn place(host: &str, address: IpAddr, kind: AddressKind) -> String {
+    if host.trim_matches(['[', ']']) == address.to_string() {
+        format!("`{host}` is {kind}")
+    } else {
+        format!("`{host}` is at {address}, {kind}")
+    }
 }
 
 impl Refusal {
@@ -91,7 +100,7 @@ impl Refusal {
 }
 
 /// The first error of type `T` among an error and its causes.
-pub(crate) fn in_chain<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+pub fn in_chain<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     let mut next: Option<&'a (dyn Error + 'static)> = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<T>() {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use network_policy::may_carry_secrets;
 use reqwest::header::HeaderValue;
 use url::Url;
 
@@ -183,7 +184,7 @@ impl Credentials {
         let (Some(host), Some(found)) = (url.host_str(), self.find(url, first)?) else {
             return Ok(Authorization::Nothing);
         };
-        if url.scheme() != "https" && !self.plain_http && !is_loopback(url) {
+        if !self.plain_http && !may_carry_secrets(url) {
             return Ok(Authorization::Withheld {
                 host: host.to_owned(),
             });
@@ -243,16 +244,6 @@ fn token(variable: &str, host: &str) -> Result<Secret, FetchError> {
             host: host.to_owned(),
             reason: format!("the environment variable `{variable}` is not set"),
         }),
-    }
-}
-
-/// This machine talks to itself: RFC 6761, 6.3, for the name.
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
     }
 }
 

@@ -99,17 +99,15 @@ impl<S> Chain<S> {
         Ok(())
     }
 
-    /// Goes up, and gives back what was kept for the directory left behind.
+    /// Goes up, and gives back what was kept for the directory left behind. A failure leaves
+    /// everything as it was.
     ///
     /// A parent that was closed is opened again as the parent of its child, and must be the same.
     ///
     /// # Errors
     /// [`Errno::STALE`] when it is another one.
     pub(crate) fn pop(&mut self) -> Result<Option<S>, Errno> {
-        let Some(link) = self.links.pop() else {
-            return Ok(None);
-        };
-        if let Some(parent) = self.links.last_mut()
+        if let [.., parent, link] = &mut *self.links
             && parent.fd.is_none()
         {
             let child = link.fd.as_ref().ok_or(Errno::BADF)?;
@@ -118,9 +116,9 @@ impl<S> Chain<S> {
                 return Err(Errno::STALE);
             }
             parent.fd = Some(fd);
-            self.first_open = self.links.len() - 1;
+            self.first_open = self.links.len() - 2;
         }
-        Ok(Some(link.state))
+        Ok(self.links.pop().map(|link| link.state))
     }
 }
 

@@ -127,6 +127,36 @@ fn a_deep_tree_needs_few_descriptors() {
 }
 
 #[test]
+fn a_walk_out_of_a_directory_that_was_moved_is_an_error_however_often_it_is_asked() {
+    let place = tempfile::tempdir().unwrap();
+    let root = place.path().join("root");
+    fs::create_dir(&root).unwrap();
+    nest(&root, 100);
+    let tree = Tree::open(&root).unwrap();
+    let mut walk = tree.walk(&Limits::default(), &carry_on).unwrap();
+    // Down to the file; the directories near the root are closed by then.
+    while let Some(Visit::Entry(entry)) = walk.next().unwrap() {
+        if entry.kind != Kind::Directory {
+            break;
+        }
+        walk.descend(&entry).unwrap();
+    }
+    let elsewhere = place.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::rename(root.join("d/d/d/d"), elsewhere.join("d")).unwrap();
+    let refused = loop {
+        match walk.next() {
+            Ok(visit) => assert!(visit.is_some(), "the end was reached"),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, TreeError::Changed { .. }), "{refused}");
+    for _ in 0..3 {
+        assert!(matches!(walk.next(), Err(TreeError::Changed { .. })));
+    }
+}
+
+#[test]
 fn a_link_of_one_tree_is_no_way_for_another() {
     let place = tempfile::tempdir().unwrap();
     let victim = place.path().join("victim");

@@ -19,7 +19,7 @@ use crate::config::{CheckPolicy, Config, EvaluationPolicy, TransportPolicy};
 use crate::error::ProvisionError;
 use crate::package::{Declared, EvaluatedPackage, line_of};
 use crate::progress::{Happening, OutputStream, ProvisionPhase};
-use crate::receipt::{self, Receipt, Verification};
+use crate::receipt::{self, Receipt, SourceRecord, Verification};
 use crate::steps::Choice;
 use crate::view::HostView;
 use crate::workspace::Workspace;
@@ -243,11 +243,7 @@ pub(crate) fn meets(config: &Config, receipt: &Receipt) -> bool {
     receipt::weakest(&receipt.sources, config.expired_signatures) >= config.minimum_verification
         && (signers_are_accepted || config.minimum_verification < Verification::Signature)
         && (config.catalog_transport == TransportPolicy::Any
-            || receipt.catalog_tls
-                && receipt
-                    .sources
-                    .iter()
-                    .all(|source| source.tls != Some(false)))
+            || receipt.catalog_tls && receipt.sources.iter().all(SourceRecord::came_over_tls))
         && isolation >= Some(config.minimum_isolation)
 }
 

@@ -86,7 +86,7 @@ pub struct SourceRecord {
     /// The commit that was checked out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    /// Whether it was transferred over TLS; absent where there was no transfer.
+    /// Whether it was transferred over TLS, or for git over ssh; absent where there was no transfer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<bool>,
 }
@@ -178,6 +178,12 @@ pub struct Receipt {
 }
 
 impl SourceRecord {
+    /// Whether nobody on the way could exchange it. A repository of which nothing is known, as in
+    /// receipts of versions that did not look, counts as one where somebody could.
+    pub(crate) fn came_over_tls(&self) -> bool {
+        self.tls.unwrap_or(self.commit.is_none())
+    }
+
     /// What the record amounts to, with signatures that have expired or without them.
     ///
     /// The strongest of several proofs counts. What an older version has recorded without saying on
@@ -276,6 +282,21 @@ mod tests {
 
     fn source(json: &str) -> SourceRecord {
         serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_repository_of_which_nothing_is_known_may_have_been_exchanged() {
+        for (fields, expected) in [
+            (r#""tls":true"#, true),
+            (r#""tls":false"#, false),
+            (r#""tls":true,"commit":"c0ffee""#, true),
+            (r#""commit":"c0ffee""#, false),
+            // Beside the recipe.
+            (r#""digests":["sha256"]"#, true),
+        ] {
+            let json = format!(r#"{{"name":"s","verification":"nothing",{fields}}}"#);
+            assert_eq!(source(&json).came_over_tls(), expected, "{fields}");
+        }
     }
 
     #[test]

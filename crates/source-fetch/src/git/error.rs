@@ -263,11 +263,10 @@ pub enum ProtocolError {
     Pack(String),
 }
 
-/// Makes text from a server fit to be shown: no control characters, at most 1 KiB.
+/// Makes text from a server fit to be shown in one line: at most 1 KiB, control characters as blanks,
+/// and whatever else a reader does not see escaped.
 pub(super) fn printable(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(&bytes[..bytes.len().min(1024)])
-        .trim()
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(1024)]);
+    let blanked = text.trim().replace(char::is_control, " ");
+    printable::text(&blanked).into_owned()
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use network_policy::SourcePolicy;
-use source_fetch::{Directories, Expired, Fetched, HttpPolicy, Origin, Policy, Signer};
+use source_fetch::{
+    Directories, Expired, Fetched, HttpPolicy, Location, Origin, Policy, Signer, Source,
+};
 
 use crate::config::{Config, ExpiredSignatures, SignaturePolicy, TransportPolicy};
 use crate::package::EvaluatedPackage;
@@ -15,7 +17,7 @@ use crate::workspace::Workspace;
 pub(crate) fn source_record(config: &Config, fetched: &Fetched) -> SourceRecord {
     let proof = &fetched.verification;
     let (commit, tls) = match &fetched.origin {
-        Origin::Git { commit } => (Some(commit.clone()), None),
+        Origin::Git { commit } => (Some(commit.clone()), git_tls(&fetched.source)),
         Origin::Http { tls, .. } => (None, Some(*tls)),
         _ => (None, None),
     };
@@ -36,6 +38,20 @@ pub(crate) fn source_record(config: &Config, fetched: &Fetched) -> SourceRecord 
     };
     record.verification = record.amounts_to(ExpiredSignatures::Refuse);
     record
+}
+
+/// Whether a repository was reached by an encrypted way; nothing for one of this machine.
+fn git_tls(source: &Source) -> Option<bool> {
+    let Location::Git(git) = source.location() else {
+        return None;
+    };
+    match git.url().split_once("://") {
+        Some(("http" | "git", _)) => Some(false),
+        Some(("file", _)) => None,
+        None if git.url().starts_with('/') => None,
+        // `https`, `ssh`, and the form `host:path`, which is ssh too.
+        _ => Some(true),
+    }
 }
 
 fn signature_state(config: &Config, signer: &Signer) -> SignatureState {
@@ -166,4 +182,24 @@ pub(crate) fn fetch_happening(event: source_fetch::Event) -> Option<Happening> {
 
 pub(super) fn note(text: String) -> Happening {
     Happening::Note { text }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn repositories_are_reached_encrypted_or_not() {
+        for (source, expected) in [
+            ("git+https://example.org/a.git", Some(true)),
+            ("git+ssh://git@example.org/a.git", Some(true)),
+            ("git+http://example.org/a.git#branch=main", Some(false)),
+            ("git://example.org/a.git", Some(false)),
+            ("git+file:///srv/a.git", None),
+            ("https://example.org/a.tar.gz", None),
+        ] {
+            assert_eq!(git_tls(&source.parse().unwrap()), expected, "{source}");
+        }
+    }
 }
