@@ -54,6 +54,8 @@ fn a_certificate_that_nobody_vouches_for_is_asked_once() {
         let server = sample::prebuilt_catalog("demo", &script());
         let server = CatalogServer::start(0, server).await.unwrap();
         let front = TlsFront::start(server.address()).await.unwrap();
+        let host = front.base_url().replace("https://", "");
+        site.config.source_hosts.push(host.parse().unwrap());
         for source in [
             format!("{}/file", front.base_url()),
             format!("git+{}/a.git", front.base_url()),
