@@ -58,22 +58,6 @@ fn a_command_that_may_end_the_recipe_is_asked_in_the_sandbox() {
 }
 
 #[test]
-fn a_recipe_with_a_verify_function_is_refused() {
-    run(async {
-        let text = recipe(BODY) + "verify() { return 1; }\n";
-        let (site, _catalog) = site("verify", &text).await;
-        let error = site.provision("demo").await.unwrap_err();
-        assert!(
-            matches!(error, ProvisionError::VerifyFunction { .. }),
-            "{error:?}"
-        );
-        assert!(error.to_string().contains("`verify()`"), "{error}");
-        site.assert_clean();
-        site.assert_nothing_installed();
-    });
-}
-
-#[test]
 fn a_recipe_that_is_read_without_running_says_so() {
     run(async {
         let (site, _catalog) = site("static", &recipe(BODY)).await;

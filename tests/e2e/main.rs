@@ -24,4 +24,5 @@ mod support;
 mod takeover;
 mod trial;
 mod unattended;
+mod verify_function;
 mod waiting;

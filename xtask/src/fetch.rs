@@ -119,8 +119,11 @@ impl Fetch {
             evaluate(&parsed.file, environment)
         });
         let package = Package::from_evaluation(&evaluation)?;
+        if package.has_function("verify") {
+            say_error!("warning: what the recipe's `verify()` would judge is not judged here");
+        }
         let resolved = package.resolve(&self.carch.parse::<Arch>()?)?;
-        let bodies = ["prepare", "pkgver", "build", "check", "package"];
+        let bodies = ["verify", "prepare", "pkgver", "build", "check", "package"];
         let history = bodies
             .iter()
             .filter_map(|name| evaluation.declare_f(name))

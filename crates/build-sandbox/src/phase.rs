@@ -5,6 +5,9 @@ use std::fmt;
 /// Source: PKGBUILD(5), "packaging functions".
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
+    /// `verify()`: judges the sources before they are unpacked. It runs in `startdir`, where they
+    /// lie, and never has a network. Skipped if absent. Source: PKGBUILD(5) of pacman 6.1.
+    Verify,
     /// `prepare()`: patches and configures the sources. Skipped if absent.
     Prepare,
     /// `pkgver()`: prints the version. Skipped if absent.
@@ -21,6 +24,7 @@ impl Phase {
     /// The plain name of the function: `package` for every [`Phase::Package`].
     pub fn function(&self) -> &'static str {
         match self {
+            Self::Verify => "verify",
             Self::Prepare => "prepare",
             Self::Pkgver => "pkgver",
             Self::Build => "build",

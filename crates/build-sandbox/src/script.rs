@@ -81,10 +81,14 @@ pub(crate) fn phase(spec: &BuildSpec, phase: &Phase, replaced: bool) -> Vec<u8> 
         other => assign(&mut script, "__function", other.function().as_bytes()),
     }
     script.extend_from_slice(
-        b"declare -F -- \"$__function\" >/dev/null || { printf 'absent\\0' >&3; exit 0; }\n\
-          cd \"$srcdir\" || exit 1\n\
-          printf 'called\\0' >&3\n",
+        b"declare -F -- \"$__function\" >/dev/null || { printf 'absent\\0' >&3; exit 0; }\n",
     );
+    // makepkg's `run_verify` and `run_function`; its SRCDEST is startdir where nobody sets it.
+    script.extend_from_slice(match phase {
+        Phase::Verify => &b"SRCDEST=$startdir\ncd \"$startdir\" || exit 1\n"[..],
+        _ => b"cd \"$srcdir\" || exit 1\n",
+    });
+    script.extend_from_slice(b"printf 'called\\0' >&3\n");
     if *phase == Phase::Pkgver {
         script.extend_from_slice(b"exec 1>&3 3>&-\n");
     } else {

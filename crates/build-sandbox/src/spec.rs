@@ -88,7 +88,7 @@ pub enum Network {
     Host,
 }
 
-/// The network of each phase. `check` and `package` never get one.
+/// The network of each phase. `verify`, `check` and `package` never get one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NetworkPolicy {
     /// For `prepare` and `pkgver`. Default [`Network::Host`]: cargo, npm and go download there.
@@ -108,7 +108,7 @@ impl NetworkPolicy {
         match phase {
             Phase::Prepare | Phase::Pkgver => self.prepare,
             Phase::Build => self.build,
-            Phase::Check | Phase::Package(_) => Network::None,
+            Phase::Verify | Phase::Check | Phase::Package(_) => Network::None,
         }
     }
 }
@@ -160,7 +160,7 @@ pub struct BuildSpec {
     pub startdir: PathBuf,
     /// Whether the build may write to `startdir`, as under makepkg. Default true.
     pub startdir_access: Access,
-    /// `srcdir`: the extracted sources, where each function starts. Created if missing.
+    /// `srcdir`: the extracted sources, where each function but `verify()` starts. Created if missing.
     pub srcdir: PathBuf,
     /// `pkgdir`: the root of the package tree. Created if missing.
     pub pkgdir: PathBuf,

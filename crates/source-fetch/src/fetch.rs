@@ -16,9 +16,11 @@ use crate::source::Location;
 use crate::staging::{Staged, Staging};
 
 mod file;
+mod held;
 mod repository;
 mod signed;
 
+pub use held::{Held, fetch_and_hold};
 use signed::Signatures;
 
 /// How long a cancelled fetch waits for its staging directory to be removed.
@@ -54,16 +56,36 @@ pub async fn fetch_all(
     // Tells the blocking parts to stop when this future is dropped.
     let stop_on_drop = stop.clone().drop_guard();
     let gone = CancellationToken::new();
-    let result = {
-        let work = fetch_into(sources, dirs, policy, &stop, reporter, &gone);
-        tokio::select! {
-            biased;
-            () = token.cancelled() => Err(FetchError::Cancelled),
-            result = work => result,
-        }
+    let work = async {
+        let order = Order {
+            sources,
+            dirs,
+            policy,
+            hold: false,
+        };
+        let gathered = gather(&order, &stop, reporter, &gone).await?;
+        gathered.publish(&stop).await
     };
+    let result = until_cancelled(token, work).await;
     drop(stop_on_drop);
-    // The caller goes on with the folder that the staging directory is in.
+    wait_for(&gone, token).await;
+    result
+}
+
+/// Runs `work` until it ends or `token` is cancelled.
+async fn until_cancelled<T>(
+    token: &CancellationToken,
+    work: impl Future<Output = Result<T, FetchError>>,
+) -> Result<T, FetchError> {
+    tokio::select! {
+        biased;
+        () = token.cancelled() => Err(FetchError::Cancelled),
+        result = work => result,
+    }
+}
+
+/// Waits for the end of a staging directory: the caller goes on with the folder that it is in.
+async fn wait_for(gone: &CancellationToken, token: &CancellationToken) {
     let patience = async {
         tokio::select! {
             () = token.cancelled() => tokio::time::sleep(GRACE).await,
@@ -74,13 +96,22 @@ pub async fn fetch_all(
         () = gone.cancelled() => {}
         () = patience => {}
     }
-    result
+}
+
+/// What is to be fetched, where to, and how.
+struct Order<'a> {
+    sources: &'a [SourceRequest],
+    dirs: &'a Directories,
+    policy: &'a Policy,
+    /// Nothing is unpacked yet.
+    hold: bool,
 }
 
 /// What every source needs.
 struct Context<'a> {
     dirs: &'a Directories,
     policy: &'a Policy,
+    hold: bool,
     clients: HttpClients,
     token: &'a CancellationToken,
     reporter: &'a dyn Reporter,
@@ -89,20 +120,46 @@ struct Context<'a> {
 }
 
 /// One source that is complete.
+#[derive(Debug)]
 struct Done {
     index: usize,
     fetched: Fetched,
     staged: Staged,
 }
 
-async fn fetch_into(
-    sources: &[SourceRequest],
-    dirs: &Directories,
-    policy: &Policy,
+/// Everything in the staging directory, verified, in the order of the recipe.
+#[derive(Debug)]
+struct Gathered {
+    staging: Arc<Staging>,
+    done: Vec<Done>,
+}
+
+impl Gathered {
+    /// Makes it `srcdir`.
+    async fn publish(self, token: &CancellationToken) -> Result<Vec<Fetched>, FetchError> {
+        let (fetched, staged): (Vec<_>, Vec<_>) = self
+            .done
+            .into_iter()
+            .map(|one| (one.fetched, one.staged))
+            .unzip();
+        let (staging, stop) = (Arc::clone(&self.staging), token.clone());
+        blocking::run(token, move || staging.assemble(&staged, &stop)).await?;
+        // Here and not in the blocking part: once cancelled, nothing may appear any more.
+        if token.is_cancelled() {
+            return Err(FetchError::Cancelled);
+        }
+        self.staging.publish()?;
+        Ok(fetched)
+    }
+}
+
+async fn gather(
+    order: &Order<'_>,
     token: &CancellationToken,
     reporter: &dyn Reporter,
     gone: &CancellationToken,
-) -> Result<Vec<Fetched>, FetchError> {
+) -> Result<Gathered, FetchError> {
+    let (sources, policy) = (order.sources, order.policy);
     let clients = clients(policy).inspect_err(|_| gone.cancel())?;
     // Without a staging directory there is nothing whose end could be waited for.
     let nothing_made = |error: &FetchError| {
@@ -113,13 +170,14 @@ async fn fetch_into(
     let signatures = Signatures::plan(sources, policy, token)
         .await
         .inspect_err(nothing_made)?;
-    let (srcdir, end) = (dirs.srcdir.clone(), gone.clone());
+    let (srcdir, end) = (order.dirs.srcdir.clone(), gone.clone());
     let staging = blocking::run(token, move || Staging::create(&srcdir, end))
         .await
         .inspect_err(nothing_made)?;
     let context = Context {
-        dirs,
+        dirs: order.dirs,
         policy,
+        hold: order.hold,
         clients,
         token,
         reporter,
@@ -129,18 +187,10 @@ async fn fetch_into(
     let mut done = fetch_each(&context, sources).await?;
     done.sort_by_key(|one| one.index);
     signed::verify_files(&context, sources, &mut done).await?;
-    let (fetched, staged): (Vec<_>, Vec<_>) = done
-        .into_iter()
-        .map(|one| (one.fetched, one.staged))
-        .unzip();
-    let (staging, stop) = (Arc::clone(&context.staging), token.clone());
-    blocking::run(token, move || staging.assemble(&staged, &stop)).await?;
-    // Here and not in the blocking part: once cancelled, nothing may appear any more.
-    if token.is_cancelled() {
-        return Err(FetchError::Cancelled);
-    }
-    context.staging.publish()?;
-    Ok(fetched)
+    Ok(Gathered {
+        staging: context.staging,
+        done,
+    })
 }
 
 async fn fetch_each(
@@ -190,7 +240,7 @@ async fn fetch_one(
             .reporter
             .report(Event::SignatureSkipped { source: id.clone() });
     }
-    if !context.signatures.concern(index) {
+    if !context.hold && !context.signatures.concern(index) {
         context.reporter.report(Event::Finished { source: id });
     }
     Ok(Done {

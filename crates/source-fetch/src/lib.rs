@@ -31,7 +31,7 @@ pub use credential::{Credential, CredentialProvider, Credentials, Secret};
 pub use error::{
     ExtractProblem, FetchError, KeyringProblem, SignatureProblem, SyntaxProblem, TransferProblem,
 };
-pub use fetch::fetch_all;
+pub use fetch::{Held, fetch_all, fetch_and_hold};
 pub use pace::LowestSpeed;
 pub use policy::{
     Directories, ExtractLimits, Fetched, HttpPolicy, Origin, Policy, SourceRequest, Verification,

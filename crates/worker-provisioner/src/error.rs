@@ -198,14 +198,6 @@ pub enum ProvisionError {
         host: String,
     },
 
-    /// The recipe authenticates its sources with a function that is not run here.
-    #[error(
-        "the recipe of `{id}` checks its sources with `verify()` (PKGBUILD(5) of pacman 6.1), which is not run here: state the check as digests or signatures", id = shown(.id))]
-    VerifyFunction {
-        /// The worker's id.
-        id: String,
-    },
-
     /// The recipe has no function that the work needs.
     #[error(
         "the recipe of `{id}` has no `{function}()` function (PKGBUILD(5), \"PACKAGING FUNCTIONS\")", id = shown(.id), function = shown(.function))]

@@ -244,9 +244,6 @@ impl EvaluatedPackage {
         };
         refuse_what_makepkg_refuses(id, &text, &evaluation)?;
         let package = Package::from_evaluation(&evaluation).map_err(failed)?;
-        if package.has_function("verify") {
-            return Err(ProvisionError::VerifyFunction { id: id.to_owned() });
-        }
         let resolved = package.resolve(&arch).map_err(|source| match source {
             pkgbuild_syntax::PackageError::Architecture {
                 arch, available, ..

@@ -469,6 +469,7 @@ async fn build(
         let sources = run.step(Phase::Sources, fetch).await?;
         // Only now, since whoever sends the sources decides how long that takes.
         let slot = run.build_slot().await?;
+        let sources = run.verify(sources, recipe, &package, choice).await?;
         let built = run.build(&package, &workspace, choice).await?;
         drop(slot);
         let store = run.store(recipe, choice, built, &sources, &workspace);

@@ -4,6 +4,7 @@ mod host;
 mod keep;
 mod place;
 mod read;
+mod sources;
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -14,7 +15,6 @@ use build_sandbox::{BuildSpec, Isolation, Phase, PhaseStatus, SandboxError};
 use catalog_client::{
     Architecture, CatalogClient, CatalogError, Flavor, Platform, Variant, WorkerEntry, WorkerId,
 };
-use source_fetch::{FetchError, Fetched};
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::{BackendChoice, Kernel};
@@ -27,7 +27,6 @@ use crate::package::EvaluatedPackage;
 use crate::plan;
 use crate::progress::{Emitter, Happening, ProvisionPhase};
 use crate::provisioner::{ProvisionRequest, Provisioned, Shared};
-use crate::receipt::{self, SourceRecord};
 use crate::store::Version;
 use crate::workspace::Workspace;
 
@@ -251,63 +250,6 @@ impl Run {
             self.emitter.warn(ProvisionPhase::Preflight, hint);
         }
         Ok(bin_dir)
-    }
-
-    pub(crate) async fn fetch(
-        &self,
-        package: &EvaluatedPackage,
-        workspace: &Workspace,
-    ) -> Result<Vec<Fetched>, ProvisionError> {
-        let config = &self.shared.config;
-        let requests = package.source_requests(&self.request.worker_id)?;
-        let directories = plan::directories(config, workspace);
-        let policy = plan::fetch_policy(config, package);
-        let emitter = Arc::clone(&self.emitter);
-        let reporter = move |event| {
-            if let Some(happening) = plan::fetch_happening(event) {
-                emitter.emit(ProvisionPhase::Sources, happening);
-            }
-        };
-        let fetched =
-            source_fetch::fetch_all(&requests, &directories, &policy, &self.cancel, &reporter)
-                .await;
-        let fetched = fetched.map_err(|source| match source {
-            FetchError::Cancelled => ProvisionError::Cancelled,
-            source => {
-                let id = self.request.worker_id.clone();
-                ProvisionError::Fetch {
-                    id,
-                    source: Arc::new(source),
-                }
-            }
-        })?;
-        let records: Vec<_> = fetched
-            .iter()
-            .map(|fetched| plan::source_record(config, fetched))
-            .collect();
-        self.judge(&records)?;
-        Ok(fetched)
-    }
-
-    /// Refuses what is less verified than the policy demands.
-    fn judge(&self, records: &[SourceRecord]) -> Result<(), ProvisionError> {
-        let config = &self.shared.config;
-        let (required, expired) = (config.minimum_verification, config.expired_signatures);
-        let found = receipt::weakest(records, expired);
-        if found >= required {
-            return Ok(());
-        }
-        let below = records
-            .iter()
-            .filter(|record| record.amounts_to(expired) < required);
-        Err(ProvisionError::BelowPolicy {
-            id: self.request.worker_id.clone(),
-            found,
-            required,
-            sources: below
-                .map(|record| format!("`{}` rests on {}", record.name, record.rests_on()))
-                .collect(),
-        })
     }
 
     /// Runs the recipe's functions; the version `pkgver()` prints counts from then on.

@@ -49,7 +49,8 @@ pub(super) async fn fetch(
         token: context.token.clone(),
     };
     let staging: Arc<Staging> = Arc::clone(&context.staging);
-    let alongside = (!request.no_extract).then(|| Alongside::new(job.clone(), staging));
+    let packed = request.no_extract || context.hold;
+    let alongside = (!packed).then(|| Alongside::new(job.clone(), staging));
     let content = match request.source.location() {
         Location::Http(url) => {
             download(context, id, request, url.url(), alongside.as_ref()).await?

@@ -101,7 +101,7 @@ pub(super) async fn verify_files(
             done[index].fetched.verification.signed_by = Some(signer.clone());
         }
     }
-    for one in done.iter() {
+    for one in done.iter().filter(|_| !context.hold) {
         if context.signatures.concern(one.index) {
             context
                 .reporter

@@ -29,6 +29,8 @@ pub enum ProvisionPhase {
     Workspace,
     /// Fetching and verifying the sources.
     Sources,
+    /// Running the recipe's `verify()`, and unpacking the sources that it accepts.
+    Verify,
     /// Running the recipe's `prepare()`.
     Prepare,
     /// Running the recipe's `pkgver()`.
@@ -62,6 +64,7 @@ impl ProvisionPhase {
             Self::Workspace => "workspace",
             Self::Preflight => "preflight",
             Self::Sources => "sources",
+            Self::Verify => "verify()",
             Self::Prepare => "prepare()",
             Self::Pkgver => "pkgver()",
             Self::Build => "build()",
