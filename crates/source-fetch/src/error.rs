@@ -7,6 +7,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::checksum::Algorithm;
+#[cfg(feature = "git")]
 use crate::git::GitProblem;
 pub use problem::{
     ExtractProblem, KeyringProblem, SignatureProblem, SyntaxProblem, TransferProblem,
@@ -45,6 +46,18 @@ pub enum FetchError {
         source_name: String,
         /// `svn`, `hg`, `bzr` or `fossil`.
         vcs: &'static str,
+    },
+    /// This program was built without what the source needs.
+    #[error(
+        "source `{source_name}` needs {what}, which this program was built without: build it with the feature `{feature}`"
+    )]
+    NotBuiltIn {
+        /// The source.
+        source_name: String,
+        /// What it needs, for people.
+        what: &'static str,
+        /// The cargo feature of this crate, and of those that pass it on.
+        feature: &'static str,
     },
     /// The place is none that the policy allows to ask.
     #[error("source `{source_name}` is refused")]
@@ -199,6 +212,7 @@ pub enum FetchError {
         path: PathBuf,
     },
     /// A git source could not be fetched or checked out.
+    #[cfg(feature = "git")]
     #[error("git source `{source_name}` could not be fetched")]
     Git {
         /// The source.

@@ -17,7 +17,9 @@ use crate::staging::{Staged, Staging};
 
 mod file;
 mod held;
+#[cfg(feature = "git")]
 mod repository;
+#[cfg_attr(not(feature = "signatures"), path = "fetch/unsigned.rs")]
 mod signed;
 
 pub use held::{Held, fetch_and_hold};
@@ -231,6 +233,7 @@ async fn fetch_one(
         name: request.source.shown_name().into(),
     };
     let (fetched, staged) = match request.source.location() {
+        #[cfg(feature = "git")]
         Location::Git(git) => repository::fetch(context, &id, request, git).await?,
         _ => file::fetch(context, &id, request).await?,
     };

@@ -1,5 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
+#![cfg_attr(
+    not(all(feature = "git", feature = "signatures")),
+    allow(dead_code, unused_imports, reason = "helpers of what is left out")
+)]
 
 mod blocking;
 mod cache;
@@ -11,6 +15,7 @@ mod fetch;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+#[cfg(feature = "git")]
 pub mod git;
 mod http;
 mod local;
@@ -20,7 +25,9 @@ mod policy;
 mod progress;
 mod redact;
 mod retry;
+#[cfg(feature = "signatures")]
 mod signature;
+mod signer;
 mod source;
 mod space;
 mod staging;
@@ -38,5 +45,5 @@ pub use policy::{
 };
 pub use progress::{Event, Reporter, Silent, SourceId};
 pub use retry::Retry;
-pub use signature::{Expired, Signer, Weakness};
+pub use signer::{Expired, Signer, Weakness};
 pub use source::{GitReference, GitSource, HttpUrl, Location, MAX_SOURCE_LENGTH, Source};

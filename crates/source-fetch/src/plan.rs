@@ -7,6 +7,7 @@ use network_policy::{Refusal, Scheme};
 use crate::checksum::{Algorithm, Expected};
 use crate::error::{FetchError, SignatureProblem};
 use crate::extract::Packing;
+#[cfg(feature = "git")]
 use crate::git;
 use crate::policy::{Policy, SourceRequest};
 use crate::redact::redact;
@@ -27,6 +28,7 @@ pub(crate) fn check(sources: &[SourceRequest], policy: &Policy) -> Result<(), Fe
                 vcs,
             });
         }
+        check_features(request, policy)?;
         check_place(request, policy).map_err(|refusal| FetchError::Refused {
             source_name: source.label(),
             refusal,
@@ -59,8 +61,29 @@ fn check_place(request: &SourceRequest, policy: &Policy) -> Result<(), Refusal> 
         Location::Local(_) | Location::OtherVcs { .. } => Ok(()),
         Location::Http(url) => policy.network.check_url(url.url(), is_pinned(request)),
         Location::File(_) => policy.network.check(Scheme::File, None, 0, false),
+        #[cfg(feature = "git")]
         Location::Git(git) => git::check_place(git.url(), git.reference(), &policy.network),
+        #[cfg(not(feature = "git"))]
+        Location::Git(_) => Ok(()),
     }
+}
+
+/// Refuses what this crate was built without.
+fn check_features(request: &SourceRequest, policy: &Policy) -> Result<(), FetchError> {
+    let missing = |what, feature| {
+        Err(FetchError::NotBuiltIn {
+            source_name: request.source.label(),
+            what,
+            feature,
+        })
+    };
+    if cfg!(not(feature = "git")) && matches!(request.source.location(), Location::Git(_)) {
+        return missing("git", "git");
+    }
+    if cfg!(not(feature = "signatures")) && is_signed(request) && !policy.skip_pgp_check {
+        return missing("a signature verified", "signatures");
+    }
+    Ok(())
 }
 
 /// Whether a digest that nobody can forge says what must come.
@@ -162,4 +185,43 @@ pub(crate) fn is_skipped(request: &SourceRequest) -> bool {
             .checksums
             .iter()
             .all(|checksum| matches!(checksum.expected, Expected::Skip))
+}
+
+#[cfg(all(test, not(all(feature = "git", feature = "signatures"))))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn refusal(sources: &[&str], policy: &Policy) -> Option<&'static str> {
+        let request = |text: &&str| {
+            SourceRequest::new(text.parse().unwrap())
+                .with_checksum(crate::Checksum::parse("sha256", "SKIP").unwrap())
+        };
+        let sources: Vec<_> = sources.iter().map(request).collect();
+        match check(&sources, policy) {
+            Err(FetchError::NotBuiltIn { feature, .. }) => Some(feature),
+            Ok(()) => None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn what_was_left_out_is_refused_by_name() {
+        let (git, signed) = ("git+https://example.org/a.git", ["a", "a.sig"]);
+        let mut policy = Policy {
+            keyring: Some("/keys".into()),
+            ..Policy::default()
+        };
+        let without = |feature, present: bool| (!present).then_some(feature);
+        assert_eq!(
+            refusal(&[git], &policy),
+            without("git", cfg!(feature = "git"))
+        );
+        assert_eq!(
+            refusal(&signed, &policy),
+            without("signatures", cfg!(feature = "signatures"))
+        );
+        policy.skip_pgp_check = true;
+        assert_eq!(refusal(&signed, &policy), None);
+    }
 }

@@ -9,7 +9,7 @@ use crate::checksum::{Algorithm, Checksum};
 use crate::credential::Credentials;
 use crate::pace::LowestSpeed;
 use crate::retry::Retry;
-use crate::signature::Signer;
+use crate::signer::Signer;
 use crate::source::Source;
 
 /// One source to fetch.
@@ -85,10 +85,11 @@ pub struct Policy {
     /// The recipe's `validpgpkeys`: full fingerprints of primary keys. No other key counts,
     /// as there is no web of trust here.
     pub valid_pgp_keys: Vec<String>,
-    /// Fingerprints of those primary keys of `keyring` that count, whatever a recipe lists; nothing,
-    /// as by default, means all, since the keyring is the caller's own. A recipe's
-    /// `valid_pgp_keys` can only choose among them.
-    pub accepted_keys: Option<Vec<String>>,
+    /// Fingerprints of the primary keys of `keyring` whose signatures the caller accepts, in
+    /// hexadecimal of either case; when empty all, since the keyring is the caller's own. A recipe
+    /// says which key signs it: this says which keys may. A good signature by another key is no
+    /// failure, and [`Signer::accepted`] says that it is one.
+    pub accepted_keys: Vec<String>,
     /// Verify no signature, as makepkg's `--skippgpcheck`; told by [`Event::SignatureSkipped`].
     ///
     /// [`Event::SignatureSkipped`]: crate::Event::SignatureSkipped
@@ -108,7 +109,7 @@ impl Default for Policy {
             credentials: Credentials::default(),
             keyring: None,
             valid_pgp_keys: Vec::new(),
-            accepted_keys: None,
+            accepted_keys: Vec::new(),
             skip_pgp_check: false,
         }
     }

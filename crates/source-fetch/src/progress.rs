@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::checksum::Algorithm;
-use crate::signature::Signer;
+use crate::signer::Signer;
 
 /// Which source an [`Event`] is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

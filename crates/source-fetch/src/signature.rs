@@ -6,7 +6,6 @@ mod keyring;
 mod packets;
 
 use std::cell::RefCell;
-use std::fmt;
 use std::io::{self, Read};
 use std::time::SystemTime;
 
@@ -18,64 +17,10 @@ use pgp::types::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::SignatureProblem;
+use crate::signer::Signer;
 use certificate::{Certificate, Component};
 pub(crate) use keyring::{Keyring, Keys};
 pub(crate) use packets::MAX_SIGNATURE_BYTES;
-
-/// Who has signed a source.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Signer {
-    /// Fingerprint of the primary key, upper-case hexadecimal; `validpgpkeys` lists it.
-    pub fingerprint: String,
-    /// What has run out meanwhile. makepkg accepts that with a warning.
-    pub expired: Option<Expired>,
-    /// What about the key is too weak for its signatures to prove much; each once. gpg accepts all
-    /// of it.
-    pub weak: Vec<Weakness>,
-}
-
-impl Signer {
-    /// Tells whether nothing has expired and nothing is weak.
-    pub fn is_sound(&self) -> bool {
-        self.expired.is_none() && self.weak.is_empty()
-    }
-}
-
-/// Why a good signature proves little.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Weakness {
-    /// The key that signed, or its primary key, is RSA of fewer than 2048 bits, which NIST SP 800-131A
-    /// disallows.
-    ShortKey {
-        /// Its bits.
-        bits: u16,
-    },
-    /// The key that signed, or its primary key, is DSA, which FIPS 186-5 no longer approves.
-    Dsa,
-    /// What the key says about itself is signed over SHA-1 or less, on 2019-01-19 or later: since
-    /// then `GnuPG` takes no such signature of another key (2.2.18, "What's New").
-    Hash,
-}
-
-impl fmt::Display for Weakness {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ShortKey { bits } => write!(formatter, "an RSA key of {bits} bits"),
-            Self::Dsa => formatter.write_str("a DSA key"),
-            Self::Hash => formatter.write_str("a key bound by SHA-1"),
-        }
-    }
-}
-
-/// What about a good signature has run out: makepkg, `integrity/verify_signature.sh`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Expired {
-    /// The signature itself.
-    Signature,
-    /// The key that made it.
-    Key,
-}
 
 /// Why the signature was not found good.
 #[derive(Debug)]
@@ -128,7 +73,9 @@ pub(crate) fn verify(
             Err(other) => return Err(other),
         }
     }
-    if let Some(signer) = good.into_iter().next() {
+    // The one that proves most, of several the first.
+    let worth = |signer: &Signer| (signer.accepted, signer.is_sound());
+    if let Some(signer) = good.into_iter().rev().max_by_key(worth) {
         return Ok(signer);
     }
     Err(problems
@@ -146,7 +93,7 @@ fn severity(problem: &SignatureProblem) -> u8 {
         SignatureProblem::Revoked { .. } => 0,
         SignatureProblem::WeakHash { .. } => 1,
         SignatureProblem::UnusableKey { .. } => 2,
-        SignatureProblem::NotAccepted { .. } | SignatureProblem::NotValidKey { .. } => 3,
+        SignatureProblem::NotValidKey { .. } => 3,
         SignatureProblem::UnknownKey { .. } => 4,
         _ => 5,
     }
@@ -193,6 +140,7 @@ fn judge(
     }
     match fits {
         Ok(()) => Ok(Some(Signer {
+            accepted: keyring.accepts(&fingerprint),
             fingerprint,
             expired,
             weak,
@@ -291,11 +239,6 @@ fn find<'a>(
     };
     if let Some(found) = issuers.iter().find_map(|issuer| keyring.listed(issuer)) {
         return Ok(found);
-    }
-    if let Some(fingerprint) = issuers.iter().find_map(|issuer| keyring.unaccepted(issuer)) {
-        return Err(SignatureProblem::NotAccepted {
-            fingerprint: fingerprint.to_owned(),
-        });
     }
     if let Some(fingerprint) = issuers.iter().find_map(|issuer| keyring.unlisted(issuer)) {
         return Err(SignatureProblem::NotValidKey {

@@ -206,12 +206,6 @@ pub enum SignatureProblem {
         /// The keyring file.
         keyring: PathBuf,
     },
-    /// The key is in the keyring but not among those that the caller accepts.
-    #[error("key `{fingerprint}` is not among the accepted keys: add it if you trust it")]
-    NotAccepted {
-        /// The key.
-        fingerprint: String,
-    },
     /// The key is in the keyring but not in `validpgpkeys`.
     #[error("key `{fingerprint}` is not listed in the recipe's `validpgpkeys`")]
     NotValidKey {

@@ -9,11 +9,13 @@ use super::{Context, Done};
 use crate::blocking;
 use crate::error::{FetchError, SignatureProblem};
 use crate::extract;
+#[cfg(feature = "git")]
 use crate::git::SignedObject;
 use crate::plan::{self, Signed};
 use crate::policy::{Policy, SourceRequest};
 use crate::progress::{Event, SourceId};
-use crate::signature::{self, Keyring, Keys, MAX_SIGNATURE_BYTES, Refusal, Signer};
+use crate::signature::{self, Keyring, Keys, MAX_SIGNATURE_BYTES, Refusal};
+use crate::signer::Signer;
 
 /// What there is to verify in one fetch.
 #[derive(Debug, Default)]
@@ -115,6 +117,7 @@ pub(super) async fn verify_files(
 ///
 /// # Errors
 /// [`FetchError::Signature`].
+#[cfg(feature = "git")]
 pub(super) async fn verify_object(
     context: &Context<'_>,
     id: &SourceId,

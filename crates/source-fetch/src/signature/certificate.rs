@@ -8,8 +8,8 @@ use pgp::types::{
     EcdsaPublicParams, EddsaLegacyPublicParams, KeyDetails, PublicParams, Tag, Timestamp,
 };
 
-use super::{Expired, Weakness};
 use crate::error::SignatureProblem;
+use crate::signer::{Expired, Weakness};
 
 /// Fewest bits of an RSA key that is not weak.
 const RSA_BITS: u16 = 2048;

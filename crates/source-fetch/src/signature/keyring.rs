@@ -22,19 +22,13 @@ const KEYBOX: std::ops::Range<usize> = 8..12;
 pub(crate) struct Keys {
     /// Those that the recipe lists.
     pub(crate) valid: Vec<String>,
-    /// Those that the caller accepts; nothing means all.
-    pub(crate) accepted: Option<Vec<String>>,
-}
-
-impl Keys {
-    fn is_accepted(&self, fingerprint: &str) -> bool {
-        let accepted = self.accepted.as_deref();
-        accepted.is_none_or(|accepted| is_among(accepted, fingerprint))
-    }
+    /// Those that the caller accepts; none means all.
+    pub(crate) accepted: Vec<String>,
 }
 
 fn is_among(fingerprints: &[String], fingerprint: &str) -> bool {
-    let same = |one: &String| one.eq_ignore_ascii_case(fingerprint);
+    // People copy them as gpg prints them, in groups.
+    let same = |one: &String| one.replace(' ', "").eq_ignore_ascii_case(fingerprint);
     fingerprints.iter().any(same)
 }
 
@@ -46,8 +40,7 @@ pub(crate) struct Keyring {
     listed: Vec<Certificate>,
     /// Fingerprint or key id of every other key, and the fingerprint of its primary key.
     unlisted: HashMap<Vec<u8>, String>,
-    /// The same of those that the caller does not accept.
-    unaccepted: HashMap<Vec<u8>, String>,
+    accepted: Vec<String>,
 }
 
 impl Keyring {
@@ -80,7 +73,7 @@ impl Keyring {
             path: path.to_owned(),
             listed: Vec::new(),
             unlisted: HashMap::new(),
-            unaccepted: HashMap::new(),
+            accepted: keys.accepted.clone(),
         };
         let mut found = 0;
         if armor::is_binary(data) {
@@ -118,20 +111,13 @@ impl Keyring {
 
     fn insert(&mut self, key: SignedPublicKey, keys: &Keys) {
         let fingerprint = hex::encode_upper(key.fingerprint());
-        let others = if !keys.is_accepted(&fingerprint) {
-            Some(&mut self.unaccepted)
-        } else if !is_among(&keys.valid, &fingerprint) {
-            Some(&mut self.unlisted)
-        } else {
-            None
-        };
-        if let Some(others) = others {
+        if !is_among(&keys.valid, &fingerprint) {
             let subkeys = key
                 .public_subkeys
                 .iter()
                 .flat_map(|subkey| names(&subkey.key));
             for name in names(&key.primary_key).into_iter().chain(subkeys) {
-                others.insert(name, fingerprint.clone());
+                self.unlisted.insert(name, fingerprint.clone());
             }
             return;
         }
@@ -157,9 +143,9 @@ impl Keyring {
         })
     }
 
-    /// The fingerprint of the primary key of a key that is here and not accepted.
-    pub(super) fn unaccepted(&self, issuer: &[u8]) -> Option<&str> {
-        self.unaccepted.get(issuer).map(String::as_str)
+    /// Whether the caller accepts signatures by the key of that fingerprint.
+    pub(super) fn accepts(&self, fingerprint: &str) -> bool {
+        self.accepted.is_empty() || is_among(&self.accepted, fingerprint)
     }
 
     /// The fingerprint of the primary key of a key that is here and not listed.

@@ -1,6 +1,6 @@
 //! Keys that are too weak, and keys that the caller does not accept.
 
-use source_fetch::{Expired, FetchError, SignatureProblem, Signer, Weakness};
+use source_fetch::{Expired, Signer, Weakness};
 
 use crate::support::gpg::{Gpg, LONG_AGO};
 use crate::support::{World, chain, skipped};
@@ -67,13 +67,14 @@ async fn the_caller_can_name_the_keys_it_accepts() {
         gpg.key("theirs", "ed25519", "sign", &[]),
     );
     let keyring = gpg.write("keyring", &gpg.export(&[], &[]));
+    let in_groups = ours[..20].to_owned() + "  " + &ours[20..];
     // The recipe lists both, and is signed by the one that the recipe's author would like.
     for (by, accepted, good) in [
-        ("ours", None, true),
-        ("theirs", None, true),
-        ("ours", Some(vec![ours.to_lowercase()]), true),
-        ("theirs", Some(vec![ours.clone()]), false),
-        ("ours", Some(Vec::new()), false),
+        ("ours", Vec::new(), true),
+        ("theirs", Vec::new(), true),
+        ("ours", vec![ours.to_lowercase()], true),
+        ("ours", vec![in_groups], true),
+        ("theirs", vec![ours.clone()], false),
     ] {
         let mut world = World::new();
         world.policy.keyring = Some(keyring.clone());
@@ -81,18 +82,36 @@ async fn the_caller_can_name_the_keys_it_accepts() {
         world.policy.accepted_keys = accepted;
         world.start_file("foo", CONTENT);
         world.start_file("foo.sig", &gpg.sign(by, &[], CONTENT));
-        let result = world.fetch(&[skipped("foo"), skipped("foo.sig")]).await;
-        match result {
-            Ok(_) => assert!(good, "{by}"),
-            Err(FetchError::Signature {
-                problem: SignatureProblem::NotAccepted { fingerprint },
-                ..
-            }) => {
-                assert!(!good, "{by}");
-                assert_eq!(fingerprint, gpg.fingerprints(by)[0]);
-                world.check_clean();
-            }
-            Err(error) => panic!("{by}: {}", chain(&error)),
-        }
+        let fetched = world.fetch(&[skipped("foo"), skipped("foo.sig")]).await;
+        let signer = fetched.unwrap().remove(0).verification.signed_by.unwrap();
+        assert_eq!(signer.accepted, good, "{by}");
+        assert_eq!(signer.fingerprint, gpg.fingerprints(by)[0]);
+    }
+}
+
+#[tokio::test]
+async fn of_several_signatures_the_one_that_proves_most_counts() {
+    let Some(gpg) = Gpg::new() else { return };
+    let (first, second) = (
+        gpg.key("first", "ed25519", "sign", &[]),
+        gpg.key("second", "ed25519", "sign", &[]),
+    );
+    let keyring = gpg.write("keyring", &gpg.export(&[], &[]));
+    let both = [
+        gpg.sign("first", &[], CONTENT),
+        gpg.sign("second", &[], CONTENT),
+    ]
+    .concat();
+    for accepted in [&first, &second] {
+        let mut world = World::new();
+        world.policy.keyring = Some(keyring.clone());
+        world.policy.valid_pgp_keys = vec![first.clone(), second.clone()];
+        world.policy.accepted_keys = vec![accepted.clone()];
+        world.start_file("foo", CONTENT);
+        world.start_file("foo.sig", &both);
+        let fetched = world.fetch(&[skipped("foo"), skipped("foo.sig")]).await;
+        let signer = fetched.unwrap().remove(0).verification.signed_by.unwrap();
+        assert_eq!(&signer.fingerprint, accepted);
+        assert!(signer.accepted);
     }
 }

@@ -14,7 +14,7 @@ use crate::receipt::{SignatureState, SourceRecord, Verification};
 use crate::workspace::Workspace;
 
 /// What is kept of a fetched source.
-pub(crate) fn source_record(config: &Config, fetched: &Fetched) -> SourceRecord {
+pub(crate) fn source_record(fetched: &Fetched) -> SourceRecord {
     let proof = &fetched.verification;
     let (commit, tls) = match &fetched.origin {
         Origin::Git { commit } => (Some(commit.clone()), git_tls(&fetched.source)),
@@ -31,7 +31,7 @@ pub(crate) fn source_record(config: &Config, fetched: &Fetched) -> SourceRecord 
             .map(|digest| digest.name().to_owned())
             .collect(),
         signed_by: signer.map(|by| by.fingerprint.clone()),
-        signature: signer.map(|by| signature_state(config, by)),
+        signature: signer.map(signature_state),
         commit,
         pinned: proof.pinned,
         tls,
@@ -54,8 +54,8 @@ fn git_tls(source: &Source) -> Option<bool> {
     }
 }
 
-fn signature_state(config: &Config, signer: &Signer) -> SignatureState {
-    if !config.accepts_signer(&signer.fingerprint) {
+fn signature_state(signer: &Signer) -> SignatureState {
+    if !signer.accepted {
         return SignatureState::OtherKey;
     }
     if !signer.weak.is_empty() {
@@ -87,6 +87,7 @@ pub(crate) fn fetch_policy(config: &Config, package: &EvaluatedPackage) -> Polic
         offline: config.offline,
         network: source_policy(config),
         keyring: config.keyring.clone(),
+        accepted_keys: config.accepted_signers.clone(),
         valid_pgp_keys: package.resolved.validpgpkeys.clone(),
         skip_pgp_check: config.signatures == SignaturePolicy::Skip,
         ..Policy::default()

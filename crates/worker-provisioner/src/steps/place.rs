@@ -54,10 +54,7 @@ impl Run {
             pkgrel: package.pkgrel().to_owned(),
             recipe_sha256: activate::digest([recipe.text.as_str()]),
             build_key: plan::build_key(config, &recipe.text, choice),
-            sources: sources
-                .iter()
-                .map(|source| plan::source_record(config, source))
-                .collect(),
+            sources: sources.iter().map(plan::source_record).collect(),
             catalog_tls: recipe.tls,
             sandbox_evaluated: package.from_sandbox.clone(),
             isolation: built.isolation.name().to_owned(),

@@ -46,10 +46,9 @@ impl Run {
                 .map(Sources::Ready)
         };
         let sources = sources.map_err(failed)?;
-        let record = |fetched| plan::source_record(config, fetched);
         let records: Vec<_> = match &sources {
-            Sources::Ready(fetched) => fetched.iter().map(record).collect(),
-            Sources::Held(held) => held.fetched().map(record).collect(),
+            Sources::Ready(fetched) => fetched.iter().map(plan::source_record).collect(),
+            Sources::Held(held) => held.fetched().map(plan::source_record).collect(),
         };
         self.judge(&records)?;
         Ok(sources)
