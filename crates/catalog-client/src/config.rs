@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use network_policy::Retry;
+
 /// Everything a [`CatalogClient`](crate::CatalogClient) is built from. No environment variable is
 /// read, except the proxy variables when [`Proxy::Environment`] says so.
 #[derive(Clone)]
@@ -111,7 +113,8 @@ pub struct Limits {
     pub whole: Duration,
     /// The time in which a failed request may be repeated, waits included. 30 s; zero for never.
     pub retry_budget: Duration,
-    /// How often a request is repeated at most. 4.
+    /// How often a request is repeated at most, and [`CROWDED`](network_policy::CROWDED) times as
+    /// often where the service only says that it has too much to do. 4.
     pub retries: u32,
     /// The first wait before a repetition; later ones double, and each is shortened by chance to
     /// between half and all of it. 250 ms.
@@ -126,6 +129,22 @@ pub struct Limits {
     /// The longest time since the catalog sent or confirmed an answer for which a kept copy may
     /// stand in while the catalog cannot be reached or must not be asked. Seven days.
     pub longest_stale: Duration,
+}
+
+/// No single pause is longer, whatever doubling says: somebody is waiting.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(8);
+
+impl Limits {
+    /// The rule that these limits make; a service may ask for a longer pause, within the budget.
+    pub(crate) fn retry(&self) -> Retry {
+        Retry {
+            attempts: self.retries.saturating_add(1),
+            backoff: self.backoff,
+            max_backoff: LONGEST_BACKOFF,
+            longest_asked: self.retry_budget,
+            within: Some(self.retry_budget),
+        }
+    }
 }
 
 impl Default for Limits {

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use network_policy::Outlook;
+
 use crate::entry::Flavor;
 use crate::host::{Host, Offer};
 
@@ -261,19 +263,22 @@ impl CatalogError {
         }
     }
 
-    /// Whether the same request may succeed soon: no connection in time, lost connections, and the
-    /// statuses 408, 425, 429, 500, 502, 503 and 504.
+    /// Whether the same request may succeed soon: see [`outlook`](Self::outlook).
     pub fn is_transient(&self) -> bool {
+        self.outlook().may_pass()
+    }
+
+    /// What it says about another attempt, by the rule that sources have too. A service that is
+    /// silent may answer the next time; one that takes longer than [`Limits::whole`] with all it has
+    /// to say does not.
+    ///
+    /// [`Limits::whole`]: crate::Limits::whole
+    pub fn outlook(&self) -> Outlook {
         match self {
-            Self::Unreachable { .. }
-            | Self::TimedOut {
-                stage: Stage::Connect,
-                ..
-            } => true,
-            Self::Refused { status, .. } => {
-                matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
-            }
-            _ => false,
+            Self::Unreachable { source, .. } => Outlook::of_error(&**source),
+            Self::TimedOut { stage, .. } if *stage != Stage::Whole => Outlook::Passing,
+            Self::Refused { status, .. } => Outlook::of_status(*status),
+            _ => Outlook::Final,
         }
     }
 

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use network_policy::{in_chain, is_loopback};
+use network_policy::{Outlook, in_chain, is_loopback, retry_after};
 use reqwest::header::{self, HeaderMap};
 use url::Url;
 
 use crate::base::{Base, Bases};
 use crate::config::Limits;
 use crate::error::{CatalogError, Stage, printable};
-use crate::retry::retry_after;
 
 /// Error bodies say one sentence; more is not read.
 const ERROR_BYTES: u64 = 64 << 10;
@@ -211,10 +210,7 @@ impl Exchange {
             status,
             error: clean(said.error),
             message: clean(said.message),
-            retry_after: headers
-                .get(header::RETRY_AFTER)
-                .and_then(|value| value.to_str().ok())
-                .and_then(|value| retry_after(value, SystemTime::now())),
+            retry_after: retry_after(headers, SystemTime::now()),
         }
     }
 
@@ -284,7 +280,8 @@ impl Exchange {
                 hops: self.limits.redirects,
             };
         }
-        if in_chain::<rustls::Error>(&error).is_some() {
+        let is_final = !Outlook::of_error(&error).may_pass();
+        if is_final && in_chain::<rustls::Error>(&error).is_some() {
             return CatalogError::Tls {
                 url: shown,
                 source: Arc::new(error.without_url()),

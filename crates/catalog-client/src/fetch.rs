@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http_cache_semantics::{AfterResponse, BeforeRequest, CacheOptions, CachePolicy};
+use network_policy::{Outlook, Retries};
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use url::Url;
 
@@ -14,7 +15,6 @@ use crate::cache::{Kept, Store};
 use crate::error::CatalogError;
 use crate::exchange::{Exchange, Got};
 use crate::payload::{Kind, Payload, decode};
-use crate::retry::Budget;
 
 /// Where it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -164,7 +164,7 @@ impl Fetcher {
 
     /// Asks the places in turn; when all that failed may pass, waits and asks those again.
     async fn ask(&self, places: &mut [Place], kind: Kind) -> Result<Fetched, CatalogError> {
-        let mut budget = Budget::new(&self.exchange.limits);
+        let mut retries = Retries::new(&self.exchange.limits.retry());
         let mut failures: Vec<Option<CatalogError>> = vec![None; places.len()];
         let mut attempts = 0;
         loop {
@@ -197,10 +197,9 @@ impl Fetcher {
                     other => return other,
                 }
             }
-            let again = failures.iter().flatten().any(CatalogError::is_transient);
-            match budget.wait(retry_after) {
-                Some(wait) if again => tokio::time::sleep(wait).await,
-                _ => break,
+            match retries.next(outlook(&failures), retry_after) {
+                Ok(wait) => tokio::time::sleep(wait).await,
+                Err(_) => break,
             }
         }
         let mut failures: Vec<CatalogError> = failures.into_iter().flatten().collect();
@@ -333,6 +332,17 @@ impl Place {
             cause: cause.cloned(),
         })
     }
+}
+
+/// What another round may bring: of the places that may yet answer, one that is not merely crowded
+/// decides.
+fn outlook(failures: &[Option<CatalogError>]) -> Outlook {
+    let outlooks = failures.iter().flatten().map(CatalogError::outlook);
+    outlooks.fold(Outlook::Final, |all, one| match (all, one) {
+        (Outlook::Passing, _) | (_, Outlook::Passing) => Outlook::Passing,
+        (Outlook::Crowded, _) | (_, Outlook::Crowded) => Outlook::Crowded,
+        _ => Outlook::Final,
+    })
 }
 
 /// The place with the youngest copy, and the time since the service sent or confirmed that by this

@@ -18,7 +18,6 @@ mod id;
 mod payload;
 mod platform;
 mod recipe;
-mod retry;
 mod transport;
 mod wire;
 

@@ -8,7 +8,7 @@ use reqwest::{Client, ClientBuilder};
 use url::{Host, Url};
 
 use crate::policy::{SourcePolicy, is_loopback, keep_allowed};
-use crate::refusal::{Refusal, in_chain};
+use crate::refusal::Refusal;
 
 /// Where proxies are set: curl(1), "ENVIRONMENT".
 const PROXY_VARIABLES: [&str; 6] = [
@@ -110,12 +110,6 @@ impl HttpClients {
             return Err(refusal.clone());
         }
         Ok(&self.guarded)
-    }
-
-    /// Whether a request failed because of the certificate that was shown, or of what TLS is spoken
-    /// there. It is the same at every attempt.
-    pub fn is_distrusted(error: &reqwest::Error) -> bool {
-        in_chain::<rustls::Error>(error).is_some()
     }
 
     /// The refusal because of which a request for `url` failed, if that was it. It is the same at

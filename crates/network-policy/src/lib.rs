@@ -5,6 +5,7 @@ mod address;
 mod clients;
 mod policy;
 mod refusal;
+mod retry;
 mod rule;
 
 pub use address::{AddressKind, kind_of};
@@ -12,4 +13,5 @@ pub use clients::HttpClients;
 pub use policy::{Scheme, SourcePolicy};
 pub use policy::{is_loopback, may_carry_secrets};
 pub use refusal::{Refusal, in_chain};
+pub use retry::{CROWDED, Enough, Outlook, Retries, Retry, retry_after};
 pub use rule::{HostRule, HostRuleError};

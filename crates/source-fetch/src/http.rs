@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use network_policy::HttpClients;
+use network_policy::{Enough, HttpClients, Retries};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -20,7 +20,6 @@ use crate::error::{FetchError, TransferProblem};
 use crate::extract::Alongside;
 use crate::pace::Pace;
 use crate::policy::Policy;
-use crate::retry::backoff;
 use crate::space;
 use part::Part;
 use request::{Answer, Ask, Failure};
@@ -214,8 +213,8 @@ impl Download<'_> {
         known: Option<&Cached>,
         told: &request::Told<'_>,
     ) -> Result<Option<(Meta, Part)>, FetchError> {
-        let http = &self.policy.http;
-        let (mut attempt, mut in_a_row, mut highest) = (0_u32, 0_u32, part.length());
+        let mut retries = Retries::new(&self.policy.http.retry);
+        let (mut attempt, mut highest) = (0_u32, part.length());
         loop {
             attempt += 1;
             let failure = match self.attempt(part, known, told).await {
@@ -226,29 +225,24 @@ impl Download<'_> {
                 Ok(None) => return Ok(None),
                 Err(failure) => failure,
             };
-            let (problem, wait) = match failure {
+            let (problem, asked) = match failure {
                 Failure::Fatal(error) => return Err(error),
-                Failure::Final(problem) => return Err(self.failed(attempt, problem)),
-                Failure::Passing(problem, wait) => (problem, wait),
+                Failure::Transfer(problem, asked) => (problem, asked),
             };
             // What came too slowly is no progress, however long it took to be enough.
             let slow = matches!(problem, TransferProblem::TooSlow { .. });
             if part.length() >= highest.saturating_add(PROGRESS) && !slow {
                 highest = part.length();
-                in_a_row = 0;
-            } else {
-                in_a_row += 1;
+                retries.progressed();
             }
-            if in_a_row >= http.attempts.max(1) {
-                return Err(self.failed(attempt, problem));
-            }
-            if let (Some(wait), TransferProblem::Busy { status }) = (wait, &problem)
-                && wait > http.max_backoff
-            {
-                let status = *status;
-                return Err(self.failed(attempt, TransferProblem::RetryAfter { status, wait }));
-            }
-            let delay = wait.unwrap_or_else(|| backoff(http.backoff, http.max_backoff, in_a_row));
+            let delay = match (retries.next(problem.outlook(), asked), &problem) {
+                (Ok(delay), _) => delay,
+                (Err(Enough::Asked(wait)), TransferProblem::Busy { status }) => {
+                    let status = *status;
+                    return Err(self.failed(attempt, TransferProblem::RetryAfter { status, wait }));
+                }
+                (Err(_), _) => return Err(self.failed(attempt, problem)),
+            };
             told.report(Step::Retrying {
                 attempt,
                 delay,
@@ -274,10 +268,7 @@ impl Download<'_> {
             Answer::Complete(meta) => return Ok(Some(meta)),
             Answer::StartAgain => {
                 self.restart(part, None).await.map_err(Failure::Fatal)?;
-                return Err(Failure::Passing(
-                    TransferProblem::WrongRange,
-                    Some(Duration::ZERO),
-                ));
+                return Err(Failure::Transfer(TransferProblem::WrongRange, None));
             }
             Answer::Body {
                 response,
@@ -344,11 +335,11 @@ impl Download<'_> {
             let chunk = match waited {
                 Err(_) => {
                     let limit = http.idle_timeout;
-                    break Err(Failure::Passing(TransferProblem::Idle { limit }, None));
+                    break Err(Failure::Transfer(TransferProblem::Idle { limit }, None));
                 }
                 Ok(Err(error)) => {
                     let problem = TransferProblem::Connection(error.without_url());
-                    break Err(Failure::Passing(problem, None));
+                    break Err(Failure::Transfer(problem, None));
                 }
                 Ok(Ok(None)) => break Ok(()),
                 Ok(Ok(Some(chunk))) => chunk,
@@ -358,7 +349,7 @@ impl Download<'_> {
                 break Err(Failure::Fatal(self.too_large()));
             }
             if meta.total.is_some_and(|total| received > total) {
-                break Err(Failure::Passing(TransferProblem::WrongRange, None));
+                break Err(Failure::Transfer(TransferProblem::WrongRange, None));
             }
             let waited = asked.elapsed();
             let bytes = chunk.len();
@@ -366,7 +357,7 @@ impl Download<'_> {
                 break Ok(());
             }
             if let Err(lowest) = pace.arrived(bytes, waited) {
-                break Err(Failure::Passing(TransferProblem::TooSlow { lowest }, None));
+                break Err(Failure::Transfer(TransferProblem::TooSlow { lowest }, None));
             }
             told.bytes(received, meta.total);
         };
@@ -379,7 +370,7 @@ impl Download<'_> {
         if let Some(expected) = meta.total
             && part.length() < expected
         {
-            return Err(Failure::Passing(
+            return Err(Failure::Transfer(
                 TransferProblem::Truncated {
                     received: part.length(),
                     expected,

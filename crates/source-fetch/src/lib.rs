@@ -24,7 +24,6 @@ mod plan;
 mod policy;
 mod progress;
 mod redact;
-mod retry;
 #[cfg(feature = "signatures")]
 mod signature;
 mod signer;
@@ -44,6 +43,5 @@ pub use policy::{
     Directories, ExtractLimits, Fetched, HttpPolicy, Origin, Policy, SourceRequest, Verification,
 };
 pub use progress::{Event, Reporter, Silent, SourceId};
-pub use retry::Retry;
 pub use signer::{Expired, Signer, Weakness};
 pub use source::{GitReference, GitSource, HttpUrl, Location, MAX_SOURCE_LENGTH, Source};

@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use network_policy::SourcePolicy;
+use network_policy::{Retry, SourcePolicy};
 
 use crate::checksum::{Algorithm, Checksum};
 use crate::credential::Credentials;
 use crate::pace::LowestSpeed;
-use crate::retry::Retry;
 use crate::signer::Signer;
 use crate::source::Source;
 
@@ -128,40 +127,18 @@ pub struct HttpPolicy {
     /// Longest time for one source, retries included; none by default, so that a large file
     /// over a slow line finishes.
     pub total_timeout: Option<Duration>,
-    /// Attempts in a row that bring nothing new; at least one.
-    pub attempts: u32,
-    /// Pause before the second attempt; doubles with each further one, with jitter.
-    pub backoff: Duration,
-    /// Longest pause, and the longest `Retry-After` that is honoured.
-    pub max_backoff: Duration,
-}
-
-impl HttpPolicy {
-    /// The same patience for git, where a broken transfer cannot be resumed.
-    pub(crate) fn retry(&self) -> Retry {
-        Retry {
-            attempts: self.attempts,
-            backoff: self.backoff,
-            max_backoff: self.max_backoff,
-        }
-    }
+    /// How hard to try, for git too, where a broken transfer cannot be resumed.
+    pub retry: Retry,
 }
 
 impl Default for HttpPolicy {
     fn default() -> Self {
-        let Retry {
-            attempts,
-            backoff,
-            max_backoff,
-        } = Retry::default();
         Self {
             max_bytes: 32 << 30,
             idle_timeout: Duration::from_mins(1),
             lowest_speed: LowestSpeed::default(),
             total_timeout: None,
-            attempts,
-            backoff,
-            max_backoff,
+            retry: Retry::default(),
         }
     }
 }

@@ -338,7 +338,7 @@ async fn a_broken_download_goes_on_in_the_next_run() {
     })
     .await;
     let mut world = World::new();
-    world.policy.http.attempts = 1;
+    world.policy.http.retry.attempts = 1;
     let request = declared(&format!("{}/a", server.url), &body);
     world
         .fetch(std::slice::from_ref(&request))
@@ -378,7 +378,7 @@ async fn a_byte_now_and_then_does_not_hold_a_source() {
         })
         .await;
         let mut world = World::new();
-        world.policy.http.attempts = 2;
+        world.policy.http.retry.attempts = 2;
         if limited {
             // More than all of it, in a part of the time that it takes.
             world.policy.http.lowest_speed = LowestSpeed {

@@ -6,6 +6,7 @@ use catalog_client::{
     CatalogClient, CatalogConfig, CatalogError, Flavor, OtherOrigins, Proxy, Token,
 };
 use e2e_tests::tls::TlsFront;
+use network_policy::{CROWDED, Outlook};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::*;
@@ -14,21 +15,9 @@ const GOOD: &str = r#"{"id":"w","worker_type":"cpu"}"#;
 
 #[tokio::test]
 async fn what_may_pass_is_repeated_and_nothing_else() {
-    for (status, repeated) in [
-        (408, true),
-        (425, true),
-        (429, true),
-        (500, true),
-        (502, true),
-        (503, true),
-        (504, true),
-        (400, false),
-        (401, false),
-        (403, false),
-        (405, false),
-        (501, false),
-        (505, false),
-    ] {
+    // 404 and 410 lead to the list, in which the worker may have another name.
+    for status in (400..600).filter(|status| !matches!(status, 404 | 410)) {
+        let repeated = Outlook::of_status(status).may_pass();
         let server = Scripted::start(move |n, _| {
             if n < 2 {
                 reply(&format!("{status} X"), "", "")
@@ -61,9 +50,43 @@ async fn retry_after_is_waited_for_or_ends_the_attempts() {
     get(&client(&server.base_url)).await.unwrap();
     assert!(start.elapsed() >= Duration::from_secs(1));
 
+    let dates =
+        "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sun, 06 Nov 1994 09:49:37 GMT\r\n";
+    for asked in ["Retry-After: 3600\r\n", dates] {
+        let server = Scripted::always(reply("503 X", asked, "")).await;
+        get(&client(&server.base_url)).await.unwrap_err();
+        assert_eq!(server.requests().len(), 1, "the budget has no hour left");
+    }
+}
+
+#[tokio::test]
+async fn want_of_room_is_no_reason_to_give_up_soon() {
+    let retries = config("").limits.retries;
+    for (status, most) in [("503 X", retries * CROWDED), ("500 X", retries)] {
+        let server = Scripted::always(reply(status, "", "")).await;
+        get(&client(&server.base_url)).await.unwrap_err();
+        assert_eq!(server.requests().len(), most as usize + 1, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_pause_ends_with_the_token() {
     let server = Scripted::always(reply("503 X", "Retry-After: 3600\r\n", "")).await;
-    get(&client(&server.base_url)).await.unwrap_err();
-    assert_eq!(server.requests().len(), 1, "the budget has no hour left");
+    let mut config = config(&server.base_url);
+    config.limits.retry_budget = Duration::from_hours(2);
+    let client = CatalogClient::new(config).unwrap();
+    let cancel = CancellationToken::new();
+    let asking = tokio::spawn({
+        let cancel = cancel.clone();
+        async move { client.get(&id("w"), &cancel).await }
+    });
+    while server.requests().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    cancel.cancel();
+    let result = asking.await.unwrap();
+    assert!(matches!(result, Err(CatalogError::Cancelled)), "{result:?}");
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use network_policy::Outlook;
+
 use crate::pace::LowestSpeed;
 
 /// What is wrong with a source entry; PKGBUILD(5), "source".
@@ -113,6 +115,22 @@ pub enum TransferProblem {
         /// Most redirects followed.
         limit: usize,
     },
+}
+
+impl TransferProblem {
+    /// What it says about another attempt. A part is kept, so that one which came too slowly goes on
+    /// where it stopped.
+    pub(crate) fn outlook(&self) -> Outlook {
+        match self {
+            Self::Connection(error) => Outlook::of_error(error),
+            Self::Busy { status } | Self::RetryAfter { status, .. } => Outlook::of_status(*status),
+            Self::Idle { .. }
+            | Self::TooSlow { .. }
+            | Self::Truncated { .. }
+            | Self::WrongRange => Outlook::Passing,
+            Self::Total { .. } | Self::Downgrade | Self::Redirects { .. } => Outlook::Final,
+        }
+    }
 }
 
 /// What is wrong with a keyring file.

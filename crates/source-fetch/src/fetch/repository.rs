@@ -94,7 +94,7 @@ async fn transfer(
             credentials: context.policy.credentials.clone(),
             withheld: Arc::clone(&withheld),
         })),
-        retry: context.policy.http.retry(),
+        retry: context.policy.http.retry.clone(),
         rewrites,
         limits: GitLimits {
             received_bytes: context.policy.http.max_bytes,

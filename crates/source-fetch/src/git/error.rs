@@ -4,9 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::pace::LowestSpeed;
-use network_policy::HttpClients;
-
-use crate::retry;
+use network_policy::Outlook;
 
 /// Why a git source could not be fetched or checked out.
 ///
@@ -211,16 +209,19 @@ pub enum GitProblem {
 }
 
 impl GitProblem {
-    /// Whether the same request may succeed later.
-    pub(super) fn may_pass(&self) -> bool {
+    /// What it says about another attempt. What has come of a pack is lost, so that one which came
+    /// too slowly is not begun again.
+    pub(super) fn outlook(&self) -> Outlook {
         match self {
-            Self::Connection { .. } | Self::Idle { .. } => true,
-            Self::Http { source, .. } => {
-                !source.is_builder() && !HttpClients::is_distrusted(source)
-            }
-            Self::Status { status, .. } => retry::may_pass(*status),
-            Self::Protocol { source, .. } => *source == ProtocolError::Truncated,
-            _ => false,
+            Self::Connection { source, .. } => Outlook::of_error(source),
+            Self::Idle { .. }
+            | Self::Protocol {
+                source: ProtocolError::Truncated,
+                ..
+            } => Outlook::Passing,
+            Self::Http { source, .. } => Outlook::of_error(source),
+            Self::Status { status, .. } => Outlook::of_status(*status),
+            _ => Outlook::Final,
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use network_policy::Retries;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +18,6 @@ use super::pack::{Counters, Quarantine};
 use super::reference::InWords;
 use super::session::{self, RemoteRefs, Session, ShallowUpdate, UNLIMITED, Wanted};
 use super::{GitProgress, GitRequest, GitRevision, GitStep, blocking, local, signature};
-use crate::retry::backoff;
 use crate::source::GitReference;
 
 /// Chunks between the connection and the indexer; each is at most 64 KiB.
@@ -97,17 +97,15 @@ struct Need {
 impl Fetch<'_> {
     /// Runs until it succeeds, fails for good, or has failed too often.
     pub(super) async fn run_patiently(&self) -> Result<GitRevision, GitProblem> {
-        let retry = &self.options.retry;
+        let mut retries = Retries::new(&self.options.retry);
         let mut attempt = 1;
         loop {
             let problem = match self.run().await {
-                Err(problem) if problem.may_pass() && attempt < retry.attempts => problem,
+                Err(problem) => problem,
                 result => return result,
             };
-            let delay = match problem.wait() {
-                Some(wait) if wait > retry.max_backoff => return Err(problem),
-                Some(wait) => wait,
-                None => backoff(retry.backoff, retry.max_backoff, attempt),
+            let Ok(delay) = retries.next(problem.outlook(), problem.wait()) else {
+                return Err(problem);
             };
             (self.report)(GitStep::Retrying {
                 attempt,

@@ -6,13 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use network_policy::HttpClients;
+use network_policy::{HttpClients, Retry};
 use reqwest::header::HeaderValue;
 use url::Url;
 
 use super::error::GitProblem;
 use crate::pace::LowestSpeed;
-use crate::retry::Retry;
 
 /// Gives credentials for HTTP hosts; asked anew for each place a redirect leads to.
 pub trait GitCredentials: Send + Sync {

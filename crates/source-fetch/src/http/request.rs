@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use network_policy::HttpClients;
+use network_policy::{Outlook, retry_after};
 use reqwest::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderMap,
     HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, LOCATION,
@@ -18,7 +18,6 @@ use super::{Download, Step, TICK};
 use crate::cache::Meta;
 use crate::credential::Authorization;
 use crate::error::{FetchError, TransferProblem};
-use crate::retry;
 
 /// Most redirects followed; as many as browsers follow.
 const MAX_REDIRECTS: usize = 20;
@@ -54,10 +53,8 @@ pub(super) enum Answer {
 pub(super) enum Failure {
     /// Another attempt cannot help.
     Fatal(FetchError),
-    /// Another attempt cannot help, as the transfer itself is at fault.
-    Final(TransferProblem),
-    /// Another attempt may succeed, after the wait if the server named one.
-    Passing(TransferProblem, Option<Duration>),
+    /// The transfer failed; with the wait that the server asks for.
+    Transfer(TransferProblem, Option<Duration>),
 }
 
 /// Passes byte counts on, not too often, never falling and never past the total.
@@ -170,9 +167,9 @@ impl Download<'_> {
 
     fn refused(&self, url: &Url, response: &Response) -> Failure {
         let status = response.status().as_u16();
-        if retry::may_pass(status) {
-            let wait = retry::retry_after(response.headers());
-            return Failure::Passing(TransferProblem::Busy { status }, wait);
+        if Outlook::of_status(status).may_pass() {
+            let asked = retry_after(response.headers(), SystemTime::now());
+            return Failure::Transfer(TransferProblem::Busy { status }, asked);
         }
         Failure::Fatal(FetchError::Status {
             source_name: self.label.to_owned(),
@@ -201,7 +198,7 @@ impl Download<'_> {
                 return Err(self.refused(&url, &response));
             };
             if url.scheme() == "https" && target.scheme() == "http" {
-                return Err(Failure::Final(TransferProblem::Downgrade));
+                return Err(Failure::Transfer(TransferProblem::Downgrade, None));
             }
             // A server has no business choosing who we log in as.
             let _ = target.set_username("");
@@ -209,7 +206,8 @@ impl Download<'_> {
             target.set_fragment(None);
             if seen.contains(&target) || seen.len() > MAX_REDIRECTS {
                 let limit = MAX_REDIRECTS;
-                return Err(Failure::Final(TransferProblem::Redirects { limit }));
+                let problem = TransferProblem::Redirects { limit };
+                return Err(Failure::Transfer(problem, None));
             }
             tls &= target.scheme() == "https";
             seen.push(target.clone());
@@ -249,19 +247,14 @@ impl Download<'_> {
         }
         let limit = self.policy.http.idle_timeout;
         match tokio::time::timeout(limit, request.send()).await {
-            Err(_) => Err(Failure::Passing(TransferProblem::Idle { limit }, None)),
+            Err(_) => Err(Failure::Transfer(TransferProblem::Idle { limit }, None)),
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => {
                 if let Some(refusal) = self.clients.refusal(&bare, &error) {
                     return Err(refused(refusal));
                 }
-                let is_final = error.is_builder() || HttpClients::is_distrusted(&error);
                 let problem = TransferProblem::Connection(error.without_url());
-                Err(if is_final {
-                    Failure::Final(problem)
-                } else {
-                    Failure::Passing(problem, None)
-                })
+                Err(Failure::Transfer(problem, None))
             }
         }
     }

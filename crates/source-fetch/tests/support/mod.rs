@@ -230,9 +230,10 @@ impl World {
                 .allow_files(true),
             ..Policy::default()
         };
-        policy.http.backoff = Duration::from_millis(1);
-        policy.http.max_backoff = Duration::from_secs(2);
-        policy.http.attempts = 3;
+        policy.http.retry.backoff = Duration::from_millis(1);
+        policy.http.retry.max_backoff = Duration::from_secs(2);
+        policy.http.retry.longest_asked = Duration::from_secs(2);
+        policy.http.retry.attempts = 3;
         Self {
             root,
             policy,

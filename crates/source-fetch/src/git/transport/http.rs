@@ -1,5 +1,8 @@
 //! Smart HTTP: gitprotocol-http(5).
 
+use std::time::SystemTime;
+
+use network_policy::retry_after;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use url::Url;
@@ -8,7 +11,6 @@ use super::{Body, PacketReader, timeout};
 use crate::git::error::{GitProblem, ProtocolError, printable};
 use crate::git::options::GitOptions;
 use crate::redact::redact;
-use crate::retry::retry_after;
 
 const MAX_REDIRECTS: usize = 5;
 const QUERY: &str = "service=git-upload-pack";
@@ -230,7 +232,7 @@ fn checked(response: Response, expected: &str, shown: &str) -> Result<Response, 
             return Err(GitProblem::Status {
                 url: shown.to_owned(),
                 status: status.as_u16(),
-                wait: retry_after(response.headers()),
+                wait: retry_after(response.headers(), SystemTime::now()),
             });
         }
     }
