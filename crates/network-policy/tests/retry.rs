@@ -24,6 +24,8 @@ fn every_status_has_its_outlook() {
     }
 }
 
+type Failure = Box<dyn Error + Send + Sync>;
+
 #[test]
 fn every_kind_of_error_has_its_outlook() {
     use io::ErrorKind;
@@ -35,105 +37,41 @@ fn every_kind_of_error_has_its_outlook() {
         kind: AddressKind::Loopback,
     };
     let certificate = |problem| Tls::InvalidCertificate(problem);
-    let cases: Vec<(Box<dyn Error + Send + Sync>, Outlook)> = vec![
-        (refusal().into(), Outlook::Final),
-        (Refusal::NoHost.into(), Outlook::Final),
-        (
-            certificate(CertificateError::Expired).into(),
-            Outlook::Final,
-        ),
-        (
-            certificate(CertificateError::UnknownIssuer).into(),
-            Outlook::Final,
-        ),
-        (
-            certificate(CertificateError::NotValidForName).into(),
-            Outlook::Final,
-        ),
-        (
-            certificate(CertificateError::Revoked).into(),
-            Outlook::Final,
-        ),
-        (Tls::NoCertificatesPresented.into(), Outlook::Final),
-        (
-            Tls::PeerIncompatible(rustls::PeerIncompatible::Tls12NotOffered).into(),
-            Outlook::Final,
-        ),
-        (
-            Tls::InvalidMessage(rustls::InvalidMessage::InvalidContentType).into(),
-            Outlook::Final,
-        ),
-        (
-            Tls::AlertReceived(AlertDescription::HandshakeFailure).into(),
-            Outlook::Final,
-        ),
-        (
-            Tls::AlertReceived(AlertDescription::ProtocolVersion).into(),
-            Outlook::Final,
-        ),
-        (
-            Tls::AlertReceived(AlertDescription::UnknownCA).into(),
-            Outlook::Final,
-        ),
-        (
-            Tls::AlertReceived(AlertDescription::InternalError).into(),
-            Outlook::Passing,
-        ),
-        (
-            Tls::AlertReceived(AlertDescription::BadRecordMac).into(),
-            Outlook::Passing,
-        ),
-        (Tls::DecryptError.into(), Outlook::Passing),
-        (
-            io::Error::from(ErrorKind::ConnectionRefused).into(),
-            Outlook::Passing,
-        ),
-        (
-            io::Error::from(ErrorKind::ConnectionReset).into(),
-            Outlook::Passing,
-        ),
-        (
-            io::Error::from(ErrorKind::ConnectionAborted).into(),
-            Outlook::Passing,
-        ),
-        (
-            io::Error::from(ErrorKind::BrokenPipe).into(),
-            Outlook::Passing,
-        ),
-        (
-            io::Error::from(ErrorKind::UnexpectedEof).into(),
-            Outlook::Passing,
-        ),
-        (
-            io::Error::from(ErrorKind::TimedOut).into(),
-            Outlook::Passing,
-        ),
-        (
-            io::Error::from(ErrorKind::HostUnreachable).into(),
-            Outlook::Passing,
-        ),
-        (
-            io::Error::from(ErrorKind::NetworkUnreachable).into(),
-            Outlook::Passing,
-        ),
-        (
-            io::Error::from(ErrorKind::NetworkDown).into(),
-            Outlook::Passing,
-        ),
-        (
-            io::Error::other("no address for this name").into(),
-            Outlook::Passing,
-        ),
-        (
-            io::Error::from(ErrorKind::PermissionDenied).into(),
-            Outlook::Final,
-        ),
-        (
-            io::Error::from(ErrorKind::Unsupported).into(),
-            Outlook::Final,
-        ),
+    let alert = Tls::AlertReceived;
+    let last: Vec<Failure> = vec![
+        refusal().into(),
+        Refusal::NoHost.into(),
+        certificate(CertificateError::Expired).into(),
+        certificate(CertificateError::UnknownIssuer).into(),
+        certificate(CertificateError::NotValidForName).into(),
+        certificate(CertificateError::Revoked).into(),
+        Tls::NoCertificatesPresented.into(),
+        Tls::PeerIncompatible(rustls::PeerIncompatible::Tls12NotOffered).into(),
+        Tls::InvalidMessage(rustls::InvalidMessage::InvalidContentType).into(),
+        alert(AlertDescription::HandshakeFailure).into(),
+        alert(AlertDescription::ProtocolVersion).into(),
+        alert(AlertDescription::UnknownCA).into(),
+        io::Error::from(ErrorKind::PermissionDenied).into(),
+        io::Error::from(ErrorKind::Unsupported).into(),
     ];
-    for (error, expected) in cases {
+    let passing: Vec<Failure> = vec![
+        alert(AlertDescription::InternalError).into(),
+        alert(AlertDescription::BadRecordMac).into(),
+        Tls::DecryptError.into(),
+        io::Error::from(ErrorKind::ConnectionRefused).into(),
+        io::Error::from(ErrorKind::ConnectionReset).into(),
+        io::Error::from(ErrorKind::ConnectionAborted).into(),
+        io::Error::from(ErrorKind::BrokenPipe).into(),
+        io::Error::from(ErrorKind::UnexpectedEof).into(),
+        io::Error::from(ErrorKind::TimedOut).into(),
+        io::Error::from(ErrorKind::HostUnreachable).into(),
+        io::Error::from(ErrorKind::NetworkUnreachable).into(),
+        io::Error::from(ErrorKind::NetworkDown).into(),
+        io::Error::other("no address for this name").into(),
+    ];
+    let last = last.into_iter().map(|error| (error, Outlook::Final));
+    let passing = passing.into_iter().map(|error| (error, Outlook::Passing));
+    for (error, expected) in last.chain(passing) {
         assert_eq!(Outlook::of_error(&*error), expected, "{error:?}");
         // The same inside of whatever wraps it.
         let text = format!("{error:?}");
@@ -178,9 +116,7 @@ async fn asked(answer: Vec<u8>) -> Outlook {
 
 #[tokio::test]
 async fn real_answers_have_their_outlook() {
-    let many = (0..200)
-        .map(|n| format!("x-{n}: y\r\n"))
-        .collect::<String>();
+    let many = "x: y\r\n".repeat(200);
     let long = format!("x: {}\r\n", "y".repeat(1 << 20));
     let cases: Vec<(&str, Vec<u8>, Outlook)> = vec![
         ("nothing", Vec::new(), Outlook::Passing),
