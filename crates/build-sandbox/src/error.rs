@@ -214,7 +214,7 @@ pub enum SandboxError {
     },
     /// The build used more memory than [`Limits::memory`](crate::Limits::memory).
     #[error(
-        "`{phase}` used {used} bytes of memory of {allowed} allowed; raise the limit or lower the number of jobs{tail}"
+        "`{phase}` used {used} bytes of memory of {allowed} allowed; lower the number of jobs, or raise the limit (`--memory-limit`) if it needs that much{tail}"
     )]
     Memory {
         /// What ran.
@@ -227,7 +227,9 @@ pub enum SandboxError {
         tail: Tail,
     },
     /// More processes than [`Limits::processes`](crate::Limits::processes).
-    #[error("`{phase}` ran {used} processes of {allowed} allowed{tail}")]
+    #[error(
+        "`{phase}` ran {used} processes of {allowed} allowed; lower the number of jobs, or raise the limit (`--process-limit`){tail}"
+    )]
     Processes {
         /// What ran.
         phase: String,
@@ -259,7 +261,9 @@ pub enum SandboxError {
         tail: Tail,
     },
     /// The build directories grew past [`Limits::disk`](crate::Limits::disk).
-    #[error("the directories of `{phase}` take {used} bytes of {allowed} allowed{tail}")]
+    #[error(
+        "the directories of `{phase}` take {used} bytes of {allowed} allowed; raise the limit (`--disk-limit`) if the build needs that much{tail}"
+    )]
     Disk {
         /// What ran.
         phase: String,

@@ -7,6 +7,7 @@ mod artifact;
 mod backend;
 mod binary;
 mod blocking;
+mod concession;
 mod config;
 mod contract;
 mod dependencies;
@@ -36,6 +37,7 @@ pub use artifact::WorkerBinary;
 pub use backend::{BackendChoice, HostProbe, Kernel, SystemProbe};
 pub use build_sandbox::{Isolation, IsolationChoice};
 pub use catalog_client::{Flavor, Platform, Token, WorkerType};
+pub use concession::Concession;
 pub use config::{
     BackendPolicy, CheckPolicy, Config, DEFAULT_CATALOG_URL, DependencyPolicy, EvaluationPolicy,
     ExpiredSignatures, FlavorPreference, ProgramNamePolicy, SignaturePolicy, TransportPolicy,

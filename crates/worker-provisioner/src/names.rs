@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use catalog_client::WorkerType;
 
+use crate::config::ProgramNamePolicy;
 use crate::error::ProvisionError;
 use crate::receipt::Receipt;
 use crate::store::{Holder, Store, sha256_of};
@@ -40,6 +41,37 @@ pub(crate) fn is_program_name(name: &str) -> bool {
         && name
             .bytes()
             .all(|byte| is_plain(byte) || matches!(byte, b'.' | b'_' | b'-'))
+}
+
+/// Judges what a catalog or a recipe calls the program of the worker `id`.
+///
+/// # Errors
+/// [`ProvisionError::InvalidProgramName`], [`ProvisionError::NotNamedAfterWorker`].
+pub(crate) fn judge_name(
+    policy: ProgramNamePolicy,
+    id: &str,
+    name: &str,
+) -> Result<(), ProvisionError> {
+    let (owner, called) = (id.to_owned(), name.to_owned());
+    if !is_program_name(name) {
+        return Err(ProvisionError::InvalidProgramName {
+            id: owner,
+            name: called,
+        });
+    }
+    // Ids of the first generation end in the backend, and so may names.
+    let stem = |name: &str| {
+        let mut backends = WorkerType::ALL.iter();
+        let stem = backends.find_map(|backend| name.strip_suffix(&format!("-{backend}")));
+        stem.unwrap_or(name).to_owned()
+    };
+    if policy == ProgramNamePolicy::Worker && stem(name) != stem(id) {
+        return Err(ProvisionError::NotNamedAfterWorker {
+            id: owner,
+            name: called,
+        });
+    }
+    Ok(())
 }
 
 /// Where a system keeps its programs, whatever the search path of this process is.
@@ -167,6 +199,27 @@ impl Place<'_> {
             .is_some_and(|holder| holder.is_same_worker || holder.is_own))
     }
 
+    /// Whether the installed program of `receipt` has the names that it would get today, and nobody
+    /// else's file has the plain one.
+    pub(crate) fn is_settled(&self, receipt: &Receipt) -> bool {
+        let path = receipt.artifact.as_ref().map(crate::Artifact::path);
+        path == Some(&self.target()) && self.plain_problem().is_none()
+    }
+
+    /// What is wrong with the plain name, of an installed program that has one.
+    pub(crate) fn plain_problem(&self) -> Option<&'static str> {
+        let plain = self.bin_dir.join(self.names.plain.as_ref()?);
+        match fs::read_link(&plain) {
+            // It may be another backend's.
+            Ok(link) if self.is_plain_link(&link) && plain.exists() => None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Some("is missing"),
+            _ => match self.judge_plain(plain) {
+                Ok(Plain::Leave) => None,
+                _ => Some("was changed"),
+            },
+        }
+    }
+
     fn judge_plain(&self, path: PathBuf) -> Result<Plain, ProvisionError> {
         let link = match path.symlink_metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Plain::Set),
@@ -272,27 +325,6 @@ pub(crate) fn plain_path(receipt: &Receipt) -> Option<PathBuf> {
     let plain = path.with_file_name(plain);
     let link = fs::read_link(&plain).ok()?;
     (link == Path::new(own)).then_some(plain)
-}
-
-/// Whether an installed program has the names it would get today.
-pub(crate) fn is_settled(receipt: &Receipt, names: &Names) -> bool {
-    let Some(path) = receipt.artifact.as_ref().map(crate::Artifact::path) else {
-        return false;
-    };
-    if path.file_name() != Some(names.own.as_ref()) {
-        return false;
-    }
-    let Some(plain) = &names.plain else {
-        return true;
-    };
-    let plain = path.with_file_name(plain);
-    // A file there is another backend's or somebody else's, unless this worker has left it.
-    match plain.symlink_metadata() {
-        Ok(metadata) if metadata.is_file() => {
-            sha256_of(&plain).is_ok_and(|found| Some(found) != receipt.installed_sha256)
-        }
-        found => found.is_ok(),
-    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use source_fetch::{Checksum, Source, SourceRequest};
 
 use crate::activate;
 use crate::backend::Kernel;
+use crate::concession;
 use crate::config::{CheckPolicy, Config, EvaluationPolicy, TransportPolicy};
 use crate::error::ProvisionError;
 use crate::package::{Declared, EvaluatedPackage, line_of};
@@ -244,6 +245,8 @@ pub(crate) fn meets(config: &Config, receipt: &Receipt) -> bool {
         && (signers_are_accepted || config.minimum_verification < Verification::Signature)
         && (config.catalog_transport == TransportPolicy::Any
             || receipt.catalog_tls && receipt.sources.iter().all(SourceRecord::came_over_tls))
+        && (config.evaluation != EvaluationPolicy::Static || receipt.sandbox_evaluated.is_empty())
+        && concession::are_made_by(config, receipt.concessions.as_ref())
         && isolation >= Some(config.minimum_isolation)
 }
 

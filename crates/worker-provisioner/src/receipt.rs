@@ -1,5 +1,6 @@
 //! What is known of an installed worker: where it came from and which files it has.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use source_fetch::Algorithm;
 
 use crate::artifact::WorkerBinary;
+use crate::concession::Concession;
 use crate::config::ExpiredSignatures;
 
 /// The version of [`Receipt`]'s serialised form.
@@ -158,6 +160,10 @@ pub struct Receipt {
     /// could be read without running anything.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sandbox_evaluated: Vec<String>,
+    /// What it was built under that a stricter configuration would not have allowed; absent in
+    /// receipts of versions that did not look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concessions: Option<BTreeSet<Concession>>,
     /// The weakest isolation any of the recipe's functions ran in.
     pub isolation: String,
     /// The binary's path in the tree.

@@ -5,6 +5,7 @@ mod holders;
 mod repair;
 mod tree;
 mod unfinished;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -118,37 +119,6 @@ impl Store {
     /// is removed, the name goes on to the backend that was stored last, or goes too.
     pub fn plain_name(&self, receipt: &Receipt) -> Option<PathBuf> {
         crate::names::plain_path(receipt)
-    }
-
-    /// What is wrong with the installed version, file by file; nothing when it is intact.
-    ///
-    /// # Errors
-    /// [`ProvisionError::NotInstalled`], or [`ProvisionError::Io`] when a file cannot be read.
-    pub fn verify(
-        &self,
-        worker_id: &str,
-        backend: WorkerType,
-    ) -> Result<Vec<String>, ProvisionError> {
-        let version = self.installed(worker_id, backend)?;
-        let mut problems = tree::verify(&version.tree(), &version.receipt.files)?;
-        if let (Some(artifact), Some(expected)) =
-            (&version.receipt.artifact, &version.receipt.installed_sha256)
-        {
-            let path = crate::Artifact::path(artifact);
-            match sha256_of(path) {
-                Ok(found) if found == *expected => {}
-                Ok(_) => problems.push(format!("`{}` was changed", path.display())),
-                // Not even a file any more.
-                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                    problems.push(format!("`{}` was changed", path.display()));
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    problems.push(format!("`{}` is missing", path.display()));
-                }
-                Err(source) => return Err(ProvisionError::io("read", path, source)),
-            }
-        }
-        Ok(problems)
     }
 
     /// Removes every version of a worker and its binary, as long as that is the one installed.

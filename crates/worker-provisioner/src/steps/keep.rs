@@ -13,7 +13,7 @@ use crate::contract::Artifact;
 use crate::error::ProvisionError;
 use crate::install;
 use crate::lock::FileLock;
-use crate::names::{self, Names};
+use crate::names::{self, Names, Place};
 use crate::plan;
 use crate::progress::ProvisionPhase;
 use crate::provisioner::Provisioned;
@@ -116,15 +116,27 @@ impl Run {
             if !plan::meets(&shared.config, &version.receipt) {
                 return Ok(None);
             }
+            if let Some(name) = named.as_deref().or(version.receipt.binary_name.as_deref()) {
+                names::judge_name(shared.config.program_name, &worker_id, name)?;
+            }
+            let stands = version.receipt.artifact.as_ref().map(Artifact::path);
             // One that an older program has installed gets its names now.
-            let is_settled = named.as_deref().map_or_else(
+            let names = named.as_deref().map_or_else(
                 || Names::recorded(&version.receipt),
                 |name| Some(Names::of(name, backend.backend)),
             );
-            let is_settled =
-                is_settled.is_some_and(|names| names::is_settled(&version.receipt, &names));
+            let is_settled = names.is_some_and(|names| {
+                let place = Place {
+                    store,
+                    worker_id: &worker_id,
+                    backend: backend.backend,
+                    bin_dir: stands.and_then(Path::parent).unwrap_or(Path::new("/")),
+                    names: &names,
+                    force: false,
+                };
+                place.is_settled(&version.receipt)
+            });
             // Whoever names a directory wants the program there.
-            let stands = version.receipt.artifact.as_ref().map(Artifact::path);
             let is_where_asked = shared
                 .config
                 .bin_dir

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use build_sandbox::BuildSpec;
-use catalog_client::{WorkerEntry, WorkerType};
+use catalog_client::WorkerEntry;
 use jiff::Timestamp;
 use source_fetch::Fetched;
 
@@ -14,7 +14,7 @@ use crate::activate::{self, Target};
 use crate::artifact::{WorkerBinary, artifact_id};
 use crate::binary;
 use crate::blocking::blocking;
-use crate::config::ProgramNamePolicy;
+use crate::concession;
 use crate::contract::Artifact as _;
 use crate::error::ProvisionError;
 use crate::fit;
@@ -57,6 +57,7 @@ impl Run {
             sources: sources.iter().map(plan::source_record).collect(),
             catalog_tls: recipe.tls,
             sandbox_evaluated: package.from_sandbox.clone(),
+            concessions: Some(concession::made(config, &package)),
             isolation: built.isolation.name().to_owned(),
             program: PathBuf::new(),
             binary_name: None,
@@ -91,7 +92,7 @@ impl Run {
             let program = binary::find(staged.tree(), &names)?;
             binary::check(&binary::open(staged.tree(), &program)?, &program)?;
             let packaged = program.file_name().and_then(|name| name.to_str());
-            judge_name(
+            names::judge_name(
                 name_policy,
                 &worker_id,
                 binary_name.as_deref().or(packaged).unwrap_or_default(),
@@ -255,7 +256,7 @@ impl Run {
     /// Refuses a name that no program, or not this worker's, may have.
     pub(crate) fn judge_name(&self, name: &str) -> Result<(), ProvisionError> {
         let policy = self.shared.config.program_name;
-        judge_name(policy, &self.request.worker_id, name)
+        names::judge_name(policy, &self.request.worker_id, name)
     }
 
     /// What the program is called, as the catalog has it, without the backend.
@@ -287,27 +288,4 @@ impl Run {
             reused: false,
         })
     }
-}
-
-fn judge_name(policy: ProgramNamePolicy, id: &str, name: &str) -> Result<(), ProvisionError> {
-    let (owner, called) = (id.to_owned(), name.to_owned());
-    if !names::is_program_name(name) {
-        return Err(ProvisionError::InvalidProgramName {
-            id: owner,
-            name: called,
-        });
-    }
-    // Ids of the first generation end in the backend, and so may names.
-    let stem = |name: &str| {
-        let mut backends = WorkerType::ALL.iter();
-        let stem = backends.find_map(|backend| name.strip_suffix(&format!("-{backend}")));
-        stem.unwrap_or(name).to_owned()
-    };
-    if policy == ProgramNamePolicy::Worker && stem(name) != stem(id) {
-        return Err(ProvisionError::NotNamedAfterWorker {
-            id: owner,
-            name: called,
-        });
-    }
-    Ok(())
 }
