@@ -229,6 +229,17 @@ impl Hashers {
     }
 }
 
+impl Write for Hashers {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl Hasher {
     fn new(algorithm: Algorithm) -> Self {
         match algorithm {

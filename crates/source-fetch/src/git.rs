@@ -15,7 +15,12 @@ use tokio_util::sync::CancellationToken;
 
 mod address;
 mod answer;
+mod archive;
+mod attributed;
+mod attributes;
+mod blobs;
 mod checkout;
+mod convert;
 mod error;
 mod fetch;
 #[cfg(any(test, fuzzing))]
@@ -35,7 +40,8 @@ mod threads;
 mod transport;
 mod tree;
 
-pub use error::{GitProblem, ProtocolError};
+pub use archive::{Archived, Exports};
+pub use error::{ConversionError, GitProblem, ProtocolError};
 pub use history::{History, required_history};
 pub use options::{GitCredentials, GitLimits, GitOptions, UrlRewrites};
 pub use signature::SignedObject;
@@ -171,6 +177,46 @@ impl GitRevision {
         }
     }
 
+    /// Writes the revision to `to` as `git archive --format tar` would for makepkg: of the commit, without a prefix, and
+    /// with nothing of the person's configuration. Returns the writer too.
+    ///
+    /// Everything is read and written in pieces; `to` is dropped where it is when `token` is cancelled.
+    ///
+    /// # Errors
+    /// See [`GitProblem`]: those of [`check_out`](Self::check_out), but for what concerns a destination.
+    pub async fn archive<W: std::io::Write + Send + 'static>(
+        &self,
+        exports: Exports,
+        to: W,
+        token: &CancellationToken,
+    ) -> Result<(Archived, W), GitProblem> {
+        let stop = token.child_token();
+        let _stop = stop.clone().drop_guard();
+        let work = async {
+            let lock = mirror::lock(&self.mirror).await?;
+            let (this, stop, mut to) = (self.clone(), stop.clone(), to);
+            blocking(move || {
+                let _lock = lock;
+                let mirror = Mirror::open(&this.mirror, &this.shown)?;
+                let plan = archive::Plan {
+                    mirror: &mirror,
+                    url: &this.shown,
+                    commit: this.resolved.commit,
+                    limits: &this.limits,
+                    token: &stop,
+                };
+                let end = archive::write(&plan, exports, &mut to);
+                this.discard_if_damaged(mirror, end).map(|end| (end, to))
+            })
+            .await
+        };
+        tokio::select! {
+            biased;
+            () = token.cancelled() => Err(GitProblem::Cancelled),
+            result = work => result,
+        }
+    }
+
     fn prepare(
         &self,
         destination: &Path,
@@ -190,12 +236,21 @@ impl GitRevision {
             },
             destination,
         );
-        if let Err(GitProblem::Git { source, .. }) = &prepared {
+        self.discard_if_damaged(mirror, prepared)
+    }
+
+    /// Throws a mirror away whose objects could not be read, so that fetching again mends it.
+    fn discard_if_damaged<T>(
+        &self,
+        mirror: Mirror,
+        result: Result<T, GitProblem>,
+    ) -> Result<T, GitProblem> {
+        if let Err(GitProblem::Git { source, .. }) = &result {
             tracing::warn!(%source, mirror = %self.mirror.display(), "throwing away a damaged mirror");
             drop(mirror);
             mirror::discard(&self.mirror)?;
         }
-        prepared
+        result
     }
 }
 

@@ -9,12 +9,14 @@ use url::Url;
 use super::file::chain;
 use super::{Context, signed};
 use crate::blocking;
+use crate::checksum::{Algorithm, Hashers};
 use crate::credential::{Authorization, Credentials};
 use crate::error::{FetchError, SignatureProblem};
 use crate::git::{
-    self, GitCredentials, GitLimits, GitOptions, GitProblem, GitRequest, GitRevision, GitStep,
-    History, UrlRewrites,
+    self, Archived, Exports, GitCredentials, GitLimits, GitOptions, GitProblem, GitRequest,
+    GitRevision, GitStep, History, UrlRewrites,
 };
+use crate::http;
 use crate::policy::{Fetched, Origin, SourceRequest, Verification};
 use crate::progress::{Event, SourceId};
 use crate::source::GitSource;
@@ -34,9 +36,10 @@ pub(super) async fn fetch(
     if from_cache {
         tell(Event::FromCache { source: id.clone() });
     }
+    let digests = verify(context, request, &revision).await?;
     tell(Event::Verified {
         source: id.clone(),
-        digests: Vec::new(),
+        digests: digests.clone(),
     });
     let signed_by = match revision.signed() {
         Some(object) => signed::verify_object(context, id, request.source.label(), object).await?,
@@ -62,6 +65,7 @@ pub(super) async fn fetch(
         from_cache,
         verification: Verification {
             skipped: crate::plan::is_skipped(request),
+            digests,
             pinned: source.reference().is_full_commit(),
             signed_by,
             ..Verification::default()
@@ -74,6 +78,49 @@ pub(super) async fn fetch(
         unpacked: None,
     };
     Ok((fetched, staged))
+}
+
+/// Compares what the recipe declares with the digests of the archive that makepkg takes them of: `source/git.sh`,
+/// `calc_checksum_git`. Returns the kinds that matched.
+///
+/// makepkg does so for tags and commits and takes no digest for anything else; here one counts for a branch too.
+async fn verify(
+    context: &Context<'_>,
+    request: &SourceRequest,
+    revision: &GitRevision,
+) -> Result<Vec<Algorithm>, FetchError> {
+    let mut kinds: Vec<Algorithm> = request
+        .checksums
+        .iter()
+        .filter(|checksum| !checksum.is_skip())
+        .map(|checksum| checksum.algorithm)
+        .collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    if kinds.is_empty() {
+        return Ok(kinds);
+    }
+    let label = request.source.label();
+    let archive = async |exports| {
+        let hashers = Hashers::new(kinds.iter().copied());
+        let (end, hashers) = revision
+            .archive(exports, hashers, context.token)
+            .await
+            .map_err(|problem| convert(label.clone(), problem))?;
+        let compared = http::compare(&label, &request.checksums, &hashers.finish());
+        Ok::<_, FetchError>((end, compared))
+    };
+    let mismatch = match archive(Exports::Ignored).await? {
+        (_, Ok(())) => return Ok(kinds),
+        // A digest of pacman 6.1, which followed the attributes `export-ignore` and `export-subst`. The archive names the
+        // commit, so what is left out of it is pinned too.
+        (Archived::WithExports, Err(mismatch)) => mismatch,
+        (_, Err(mismatch)) => return Err(mismatch),
+    };
+    match archive(Exports::Followed).await? {
+        (Archived::WithExports, Ok(())) => Ok(kinds),
+        _ => Err(mismatch),
+    }
 }
 
 /// Brings the wanted revision into the cache.

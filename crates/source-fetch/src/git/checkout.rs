@@ -17,7 +17,6 @@ use super::pack::io_problem;
 use super::tree::{self, Listing};
 use crate::source::GitReference;
 
-mod convert;
 mod files;
 mod index;
 
@@ -93,16 +92,6 @@ pub(super) struct Plan<'a> {
     pub(super) token: &'a CancellationToken,
 }
 
-impl Plan<'_> {
-    fn limit(&self, unit: &'static str, limit: u64) -> GitProblem {
-        GitProblem::Limit {
-            url: self.url.to_owned(),
-            unit,
-            limit,
-        }
-    }
-}
-
 /// Makes a checkout beside `destination`.
 pub(super) fn prepare(plan: &Plan<'_>, destination: &Path) -> Result<Prepared, GitProblem> {
     if fs::symlink_metadata(destination).is_ok_and(|m| !m.is_dir())
@@ -132,27 +121,21 @@ pub(super) fn prepare(plan: &Plan<'_>, destination: &Path) -> Result<Prepared, G
         max: plan.limits.files,
         token: plan.token,
     };
-    let entries = tree::list(&listing, plan.resolved.commit)?;
-    let converts = convert::is_needed(plan, &entries)?;
-    let repository = initialise(plan, directory.path())?;
+    let mut entries = tree::list(&listing, plan.resolved.commit)?;
+    files::set_conversions(plan, &mut entries)?;
+    initialise(plan, directory.path())?;
     let (mirror, token) = (plan.mirror.path(), plan.token.child_token());
-    let copy = || copy_objects(mirror, directory.path(), &token);
-    let bytes = if converts {
-        copy()?;
-        convert::write(plan, &repository, &entries)?
-    } else {
-        std::thread::scope(|scope| {
-            let copied = scope.spawn(copy);
-            let written = files::write(plan, directory.path(), &entries);
-            if written.is_err() {
-                token.cancel();
-            }
-            match copied.join() {
-                Ok(copied) => written.and_then(|bytes| copied.map(|()| bytes)),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        })?
-    };
+    let bytes = std::thread::scope(|scope| {
+        let copied = scope.spawn(|| copy_objects(mirror, directory.path(), &token));
+        let written = files::write(plan, directory.path(), &entries);
+        if written.is_err() {
+            token.cancel();
+        }
+        match copied.join() {
+            Ok(copied) => written.and_then(|bytes| copied.map(|()| bytes)),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })?;
     Ok(Prepared {
         directory,
         destination: destination.to_owned(),
@@ -173,7 +156,7 @@ fn copy_objects(
 }
 
 /// The `.git` of the checkout, but for its objects, with the references `git clone` would leave.
-fn initialise(plan: &Plan<'_>, directory: &Path) -> Result<Repository, GitProblem> {
+fn initialise(plan: &Plan<'_>, directory: &Path) -> Result<(), GitProblem> {
     let git = |source| problem(plan.url, "create the checkout", source);
     let mirror_head = plan.mirror.head()?;
     let default_branch = match &mirror_head {
@@ -239,8 +222,7 @@ fn initialise(plan: &Plan<'_>, directory: &Path) -> Result<Repository, GitProble
         }
         Ok(())
     };
-    configure().map_err(git)?;
-    Repository::open(directory).map_err(git)
+    configure().map_err(git)
 }
 
 /// With full history all that the mirror has, else only what was asked for: the rest may be out of date.

@@ -180,6 +180,16 @@ pub enum GitProblem {
         /// The path, escaped.
         path: String,
     },
+    /// A file cannot be written as git would write it.
+    #[error("`{path}` of `{url}` cannot be written as git would write it")]
+    Conversion {
+        /// The remote repository.
+        url: String,
+        /// The path, escaped.
+        path: String,
+        /// The attribute at fault.
+        source: ConversionError,
+    },
     /// The place for the checkout is taken.
     #[error("`{}` exists already; remove it first", .path.display())]
     Exists {
@@ -262,6 +272,23 @@ pub enum ProtocolError {
     /// The objects sent are damaged or do not hold what was asked for.
     #[error("the pack is damaged: {0}")]
     Pack(String),
+}
+
+/// Why the attributes of a file cannot be followed: gitattributes(5).
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConversionError {
+    /// It is set or unset without a value, where git ends too.
+    #[error("its attribute `working-tree-encoding` names no encoding")]
+    NoEncoding,
+    /// An encoding that no table here is for.
+    #[error(
+        "its attribute `working-tree-encoding` asks for `{0}`, which is not supported; UTF-16, UTF-32, ISO 8859, most Windows code pages, Shift JIS and GB 18030 are"
+    )]
+    Encoding(String),
+    /// A character for which it is not known what iconv(3) makes of it.
+    #[error("its attribute `working-tree-encoding` asks for an encoding that may lack {0:?}")]
+    Character(char),
 }
 
 /// Makes text from a server fit to be shown in one line: at most 1 KiB, control characters as blanks,

@@ -49,6 +49,9 @@ pub struct GitLimits {
     pub files: u64,
     /// Bytes of all files in one checkout; 64 GiB by default.
     pub checkout_bytes: u64,
+    /// Comparisons of a byte of a path with a part of a pattern of its attributes, for all files of
+    /// one checkout; 2^31 by default, some ten seconds.
+    pub comparisons: u64,
     /// How long a peer may be silent; 60 seconds by default.
     pub idle: Duration,
     /// The fewest bytes a peer must keep sending. It may have to prepare what it sends, and says
@@ -66,6 +69,7 @@ impl Default for GitLimits {
             references: 1_000_000,
             files: 4_000_000,
             checkout_bytes: 64 << 30,
+            comparisons: 1 << 31,
             idle: Duration::from_mins(1),
             lowest_speed: LowestSpeed::default().over(10),
             total: None,

@@ -6,6 +6,7 @@ use std::path::Path;
 use git2::{ObjectType, Oid, Repository};
 use tokio_util::sync::CancellationToken;
 
+use super::convert::Conversion;
 use super::error::GitProblem;
 use super::mirror::problem;
 use super::pack::{MAX_TREE, Packs, Place, Reader, unreadable};
@@ -56,6 +57,19 @@ pub(super) struct Entry {
     pub(super) path: Vec<u8>,
     pub(super) id: Oid,
     pub(super) kind: Kind,
+    /// How its bytes change on their way out; nothing yet when it is listed.
+    pub(super) conversion: Option<Conversion>,
+}
+
+/// The entries as git goes over them, with their numbers: each directory right before what it holds.
+pub(super) fn in_order(entries: &[Entry]) -> Vec<(usize, &Entry)> {
+    fn key(entry: &Entry) -> impl Iterator<Item = &u8> {
+        let slash = (entry.kind == Kind::Directory).then_some(&b'/');
+        entry.path.iter().chain(slash)
+    }
+    let mut entries: Vec<_> = entries.iter().enumerate().collect();
+    entries.sort_by(|(_, one), (_, other)| key(one).cmp(key(other)));
+    entries
 }
 
 /// Where the trees are, and what stops the listing.
@@ -212,7 +226,12 @@ impl Lister<'_> {
             if self.paths > MAX_PATHS {
                 return Err(listing.limit("bytes of paths", MAX_PATHS));
             }
-            self.entries.push(Entry { path, id, kind });
+            self.entries.push(Entry {
+                path,
+                id,
+                kind,
+                conversion: None,
+            });
         }
         Ok(())
     }

@@ -9,22 +9,60 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use git2::{Oid, Repository};
+use git2::Oid;
 use tokio_util::sync::CancellationToken;
 
 use super::Plan;
 use super::index::{self, Row};
+use crate::git::attributed::Attributes;
+use crate::git::blobs::Blobs;
+use crate::git::convert::{Conversion, Purpose};
 use crate::git::error::GitProblem;
-use crate::git::mirror::problem;
-use crate::git::pack::{Packs, Place, Reader, io_problem, unreadable};
+use crate::git::pack::{Packs, Place, io_problem, unreadable};
 use crate::git::threads;
-use crate::git::tree::{Entry, Kind};
+use crate::git::tree::{self, Entry, Kind};
 
 /// Most entries a thread takes at once. Neighbours are mostly in one directory, which the kernel locks for
 /// each new file, so many at once keep the threads out of each other's way.
 const MAX_BATCH: usize = 128;
 /// Batches for each thread, so that none is left with much when the others have nothing more to do.
 const BATCHES: usize = 8;
+
+/// Notes how each file changes on its way to disk, by the attributes of the commit.
+///
+/// # Errors
+/// [`GitProblem::Conversion`], [`GitProblem::Limit`], [`GitProblem::Cancelled`].
+pub(super) fn set_conversions(plan: &Plan<'_>, entries: &mut [Entry]) -> Result<(), GitProblem> {
+    let objects = plan.mirror.path().join("objects");
+    let packs = Packs::open(&objects)
+        .map_err(|error| unreadable(error, plan.mirror.path(), plan.url, "read the packs"))?;
+    let mut blobs = Blobs::new(&packs, plan.mirror.path(), plan.url, plan.token);
+    let Some(attributes) = Attributes::read(&mut blobs, &packs, plan.url, entries)? else {
+        return Ok(());
+    };
+    let mut found = Vec::new();
+    let mut walk = attributes.walk(plan.limits.comparisons, plan.token);
+    for (number, entry) in tree::in_order(entries) {
+        let values = walk.next(entry)?;
+        if !matches!(entry.kind, Kind::File | Kind::Executable) {
+            continue;
+        }
+        let conversion = Conversion::of(&values).map_err(|source| GitProblem::Conversion {
+            url: plan.url.to_owned(),
+            path: entry.path.escape_ascii().to_string(),
+            source,
+        })?;
+        if conversion.is_some() {
+            found.push((number, conversion));
+        }
+    }
+    for (number, conversion) in found {
+        if let Some(entry) = entries.get_mut(number) {
+            entry.conversion = conversion;
+        }
+    }
+    Ok(())
+}
 
 /// Writes `entries` below `top`; returns the bytes of all files.
 ///
@@ -103,11 +141,7 @@ impl<'a> Writer<'a> {
     }
 
     fn batches(&self) -> Result<(), GitProblem> {
-        let mut objects = Objects {
-            writer: self,
-            reader: Reader::new(self.packs, self.token),
-            repository: None,
-        };
+        let mut blobs = Blobs::new(self.packs, self.mirror, self.url, self.token);
         let mut mine: Vec<Row<'a>> = Vec::new();
         loop {
             let start = self.next.fetch_add(self.batch, Ordering::Relaxed);
@@ -128,7 +162,20 @@ impl<'a> Writer<'a> {
                     file: None,
                 };
                 if entry.kind != Kind::Submodule {
-                    objects.write(*place, entry, &mut target)?;
+                    let mut sink = |length, piece: &[u8]| target.put(length, piece);
+                    let is_blob = match entry.conversion {
+                        Some(conversion) => blobs.converted(
+                            *place,
+                            entry,
+                            conversion,
+                            Purpose::Checkout,
+                            &mut sink,
+                        )?,
+                        None => blobs.read(*place, entry.id, &mut sink)?,
+                    };
+                    if !is_blob {
+                        return Err(target.no_blob());
+                    }
                 }
                 mine.push(Row::new(entry, &target.metadata()?));
             }
@@ -153,66 +200,6 @@ impl<'a> Writer<'a> {
             }
             _ => io_problem("create", path)(error),
         }
-    }
-}
-
-/// Where one thread gets objects from.
-struct Objects<'a, 'b> {
-    writer: &'a Writer<'b>,
-    reader: Reader<'a>,
-    /// For what is in no pack; opened when it is needed, as libgit2's handles are not shared between threads.
-    repository: Option<Repository>,
-}
-
-impl Objects<'_, '_> {
-    fn write(
-        &mut self,
-        place: Option<Place>,
-        entry: &Entry,
-        target: &mut Target<'_, '_>,
-    ) -> Result<(), GitProblem> {
-        let Some(place) = place else {
-            return self.write_loose(entry, target);
-        };
-        let mut stopped = None;
-        let read = self.reader.blob(place, entry.id, |length, piece| {
-            target.put(length, piece).map_err(|error| {
-                stopped = Some(error);
-                io::ErrorKind::Other.into()
-            })
-        });
-        match (stopped, read) {
-            (Some(problem), _) => Err(problem),
-            (None, Ok(true)) => Ok(()),
-            (None, Ok(false)) => Err(target.no_blob()),
-            // Only a pack that came from this machine has deltas so large.
-            (None, Err(error)) if error.kind() == io::ErrorKind::FileTooLarge => {
-                self.write_loose(entry, target)
-            }
-            (None, Err(_)) if self.writer.token.is_cancelled() => Err(GitProblem::Cancelled),
-            (None, Err(error)) => {
-                let Writer { mirror, url, .. } = self.writer;
-                Err(unreadable(error, mirror, url, "read a file"))
-            }
-        }
-    }
-
-    fn write_loose(
-        &mut self,
-        entry: &Entry,
-        target: &mut Target<'_, '_>,
-    ) -> Result<(), GitProblem> {
-        let failed = |error| problem(self.writer.url, "read a file", error);
-        let repository = match &mut self.repository {
-            Some(repository) => repository,
-            none => none.insert(Repository::open_bare(self.writer.mirror).map_err(failed)?),
-        };
-        let odb = repository.odb().map_err(failed)?;
-        let object = odb.read(entry.id).map_err(failed)?;
-        if object.kind() != git2::ObjectType::Blob {
-            return Err(target.no_blob());
-        }
-        target.put(object.len() as u64, object.data())
     }
 }
 
