@@ -68,7 +68,6 @@ pub(super) async fn fetch(
             digests,
             pinned: source.reference().is_full_commit(),
             signed_by,
-            ..Verification::default()
         },
         extracted: None,
     };

@@ -233,13 +233,10 @@ fn split(line: &[u8]) -> Option<(Word, &[u8])> {
     if text.is_empty() || text[0] == b'#' || line.len() >= MAX_LINE {
         return None;
     }
-    let (name, states) = match unquoted(text) {
-        Some((name, rest)) => (name, rest),
-        None => {
-            let (name, rest) = text.split_at(word_end(text));
-            (name.to_vec(), rest)
-        }
-    };
+    let (name, states) = unquoted(text).unwrap_or_else(|| {
+        let (name, rest) = text.split_at(word_end(text));
+        (name.to_vec(), rest)
+    });
     let is_macro = name.len() > 6 && name.starts_with(b"[attr]");
     let word = if is_macro {
         let name = trimmed(&name[6..]);

@@ -104,32 +104,29 @@ impl Conversion {
     }
 }
 
+/// What the attribute `text` says.
+#[derive(Clone, Copy)]
+enum Said {
+    Text,
+    Binary,
+    ByContent,
+}
+
 /// git's `convert_attrs`, on a system whose own line ends are LF, and whether what is in a file has a say.
 fn line_ends(values: &Values) -> (LineEnds, bool) {
-    #[derive(Clone, Copy, PartialEq, Eq)]
-    enum Text {
-        Unsaid,
-        Binary,
-        Text,
-        Auto,
-    }
     let read = |value: &Value| match value {
-        Value::True => Text::Text,
-        Value::False => Text::Binary,
-        value if value.is(b"input") => Text::Text,
-        value if value.is(b"auto") => Text::Auto,
-        _ => Text::Unsaid,
+        Value::True => Some(Said::Text),
+        Value::False => Some(Said::Binary),
+        value if value.is(b"input") => Some(Said::Text),
+        value if value.is(b"auto") => Some(Said::ByContent),
+        _ => None,
     };
-    let text = match read(&values.text) {
-        Text::Unsaid => read(&values.crlf),
-        text => text,
-    };
-    match text {
-        Text::Binary => (LineEnds::Kept, false),
-        Text::Auto if values.eol.is(b"crlf") => (LineEnds::WindowsIfText, true),
-        Text::Auto => (LineEnds::Kept, !values.eol.is(b"lf")),
-        Text::Unsaid | Text::Text if values.eol.is(b"crlf") => (LineEnds::Windows, false),
-        Text::Unsaid | Text::Text => (LineEnds::Kept, false),
+    let (windows, other) = (values.eol.is(b"crlf"), values.eol.is(b"lf"));
+    match read(&values.text).or_else(|| read(&values.crlf)) {
+        Some(Said::ByContent) if windows => (LineEnds::WindowsIfText, true),
+        Some(Said::ByContent) => (LineEnds::Kept, !other),
+        None | Some(Said::Text) if windows => (LineEnds::Windows, false),
+        None | Some(Said::Text | Said::Binary) => (LineEnds::Kept, false),
     }
 }
 

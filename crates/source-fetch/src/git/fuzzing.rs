@@ -2,6 +2,7 @@
 
 use std::io::Cursor;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
@@ -9,6 +10,8 @@ use sha1::{Digest as _, Sha1};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::attributes::Reader;
+use super::convert::{Conversion, Purpose};
 use super::error::GitProblem;
 use super::options::GitOptions;
 use super::pack::{Counters, Quarantine};
@@ -85,12 +88,77 @@ pub fn pack(mirror: &Path, pack: &[u8]) {
     assert_eq!(left.filter(|entry| begun(&entry.file_name())).count(), 0);
 }
 
+/// Reads `text` as attributes, up to the first NUL byte, and converts what follows it by what they say of a path.
+pub fn attributes(text: &[u8]) {
+    let end = text.iter().position(|byte| *byte == 0);
+    let (rules, content) = text.split_at(end.unwrap_or(text.len()));
+    let reader = Reader::new(rules);
+    let stack = [(&b""[..], Arc::new(reader.rules(rules)))];
+    for path in [&b"a"[..], b"a/b.txt", b"a-b/[c]/*.d", b"\xff/\\"] {
+        let mut cost = 0;
+        let spend = &mut |steps| {
+            cost += steps;
+            true
+        };
+        let Some(values) = reader.values(path, false, &stack, spend) else {
+            continue;
+        };
+        let most = (rules.len() as u64 + 2) * (path.len() as u64 + 2);
+        assert!(cost <= most, "{cost} comparisons, and not {most}");
+        let Ok(Some(conversion)) = Conversion::of(&values) else {
+            continue;
+        };
+        for purpose in [Purpose::Checkout, Purpose::Archive] {
+            let converted = conversion.apply(content.to_vec(), git2::Oid::ZERO_SHA1, purpose);
+            let length = converted.map_or(0, |bytes| bytes.len());
+            assert!(length <= content.len() * 64 + 8, "{length} bytes");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn line(text: &str) -> String {
         format!("{:04x}{text}", text.len() + 4)
+    }
+
+    #[test]
+    fn no_attributes_do_harm() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let parts = [
+            "*",
+            "**/",
+            "[a-",
+            "]",
+            "[[:alpha:]",
+            "a",
+            "/",
+            " text",
+            " eol=crlf",
+            " ident",
+            "\n",
+            "[attr]",
+            "\"\\1",
+            " working-tree-encoding=",
+            "UTF-16",
+            "sjis",
+            "\0",
+            "$Id$",
+            "\r\n",
+            "é",
+            "b.txt",
+            " text=auto",
+            "\u{1a}",
+        ];
+        for _ in 0..20_000 {
+            let count = random.usize(1..30);
+            let text: String = (0..count)
+                .map(|_| parts[random.usize(..parts.len())])
+                .collect();
+            attributes(text.as_bytes());
+        }
     }
 
     /// The fuzz targets' work for a moment.

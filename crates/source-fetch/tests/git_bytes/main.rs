@@ -1,5 +1,5 @@
 //! Archives and checkouts, byte for byte against the git program over repositories made at random.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 #[path = "../git_support/mod.rs"]
 mod git_support;
@@ -215,7 +215,8 @@ async fn patterns_that_take_too_long_are_refused() {
     let mut place = Place::new();
     place.options.limits.comparisons = 1 << 26;
     let stars = "**/a*".repeat(400);
-    let attributes: String = (0..500).map(|n| format!("{stars}{n} text\n")).collect();
+    let lines: Vec<String> = (0..500).map(|n| format!("{stars}{n} text\n")).collect();
+    let attributes = lines.concat();
     let name = "a/".repeat(1000);
     let files: Vec<(String, &str)> = (0..40).map(|n| (format!("{name}{n}"), "x")).collect();
     let mut all: Vec<(&str, &str)> = files
@@ -284,6 +285,19 @@ async fn a_large_file_is_converted_in_pieces() {
     );
 }
 
+/// Cancels at the first byte.
+struct Cancelling(tokio_util::sync::CancellationToken, u64);
+impl std::io::Write for Cancelling {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.cancel();
+        self.1 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 #[tokio::test]
 async fn an_archive_ends_when_it_is_cancelled_or_too_large() {
     if !has_git() {
@@ -302,18 +316,6 @@ async fn an_archive_ends_when_it_is_cancelled_or_too_large() {
         Err(GitProblem::Limit { unit: "bytes", .. })
     ));
 
-    /// Cancels at the first byte.
-    struct Cancelling(tokio_util::sync::CancellationToken, u64);
-    impl std::io::Write for Cancelling {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.cancel();
-            self.1 += bytes.len() as u64;
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
     let to = Cancelling(place.token.clone(), 0);
     let result = revision.archive(Exports::Ignored, to, &place.token).await;
     assert!(matches!(result, Err(GitProblem::Cancelled)));

@@ -128,6 +128,7 @@ impl Commit {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Date {
     Usual,
     Mail,

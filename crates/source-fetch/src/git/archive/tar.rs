@@ -7,9 +7,9 @@ use git2::Oid;
 use crate::git::tree::Kind;
 
 /// Bytes of a header, and what each file is filled up to.
-const RECORD: u64 = 512;
+const RECORD: usize = 512;
 /// What an archive is filled up to.
-const BLOCK: u64 = 20 * RECORD;
+const BLOCK: usize = 20 * RECORD;
 /// The largest number that eleven octal digits hold.
 const MAX_OCTAL: u64 = 0o77_777_777_777;
 
@@ -114,9 +114,9 @@ impl<'w> Tar<'w> {
         self.fill(RECORD)
     }
 
-    fn fill(&mut self, to: u64) -> io::Result<()> {
-        let missing = self.written.next_multiple_of(to) - self.written;
-        let zeros = [0; BLOCK as usize];
+    fn fill(&mut self, to: usize) -> io::Result<()> {
+        let missing = self.written.next_multiple_of(to as u64) - self.written;
+        let zeros = [0; BLOCK];
         let zeros = usize::try_from(missing)
             .ok()
             .and_then(|count| zeros.get(..count));
@@ -125,16 +125,16 @@ impl<'w> Tar<'w> {
 
     /// Writes what ends an archive.
     pub(super) fn end(&mut self) -> io::Result<()> {
-        self.put(&[0; 2 * RECORD as usize])?;
+        self.put(&[0; 2 * RECORD])?;
         self.fill(BLOCK)
     }
 }
 
-struct Header([u8; RECORD as usize]);
+struct Header([u8; RECORD]);
 
 impl Header {
     fn new(flag: u8, name: &[u8]) -> Self {
-        let mut header = Self([0; RECORD as usize]);
+        let mut header = Self([0; RECORD]);
         header.set(0, name);
         header.set(156, &[flag]);
         header

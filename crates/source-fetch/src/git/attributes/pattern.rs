@@ -181,8 +181,7 @@ fn steps(before: Option<u8>, text: &[u8]) -> Option<Vec<Step>> {
                 };
                 let is_bounded = at - first > 1 && preceding.is_none_or(|byte| byte == b'/');
                 match text.get(at..).unwrap_or_default() {
-                    [] if is_bounded => Step::Anything,
-                    [b'\\', b'/', ..] if is_bounded => Step::Anything,
+                    [] | [b'\\', b'/', ..] if is_bounded => Step::Anything,
                     [b'/', ..] if is_bounded => {
                         at += 1;
                         Step::Directories
@@ -231,19 +230,15 @@ fn class(text: &[u8], at: &mut usize) -> Option<Class> {
             b'[' if text.get(*at) == Some(&b':') => {
                 let rest = text.get(*at + 1..)?;
                 let end = rest.iter().position(|byte| *byte == b']')?;
-                match rest.get(..end).and_then(|name| name.strip_suffix(b":")) {
-                    Some(name) => {
-                        let holds = named(name)?;
-                        (0..=u8::MAX).filter(holds).for_each(|byte| class.add(byte));
-                        *at += 1 + end;
-                        previous = None;
-                        // The `]` of the name is the one that follows.
-                        *at += 1;
-                    }
-                    None => {
-                        class.add(b'[');
-                        previous = Some(b'[');
-                    }
+                if let Some(name) = rest.get(..end).and_then(|name| name.strip_suffix(b":")) {
+                    let holds = named(name)?;
+                    (0..=u8::MAX).filter(holds).for_each(|byte| class.add(byte));
+                    // Behind the `]` of the name; that of the class follows.
+                    *at += 2 + end;
+                    previous = None;
+                } else {
+                    class.add(b'[');
+                    previous = Some(b'[');
                 }
             }
             byte => {

@@ -1,5 +1,5 @@
 //! Against `git check-attr`.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -144,7 +144,8 @@ fn patterns_match_what_they_match_in_git() {
             .iter()
             .enumerate()
             .map(|(number, pattern)| format!("{pattern} p{number}\n"))
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
         fs::write(directory.path().join(".gitattributes"), lines).unwrap();
         if git(directory.path(), &["init", "-q"], b"").is_none() {
             return;
