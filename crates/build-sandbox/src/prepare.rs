@@ -196,6 +196,13 @@ pub(crate) fn identity(
         return alone.map(|()| (Identity::Caller, Vec::new()));
     }
     let lease = users.lease(config, &directories.startdir)?;
+    if spec.startdir_is_enclosed
+        && let Some(parent) = directories.startdir.parent()
+    {
+        lease
+            .let_pass(parent)
+            .map_err(io_error("open to the build's user", parent))?;
+    }
     let mut trees: Vec<PathBuf> = directories.own.to_vec();
     if spec.startdir_access == Access::Writable {
         trees.push(directories.startdir.clone());

@@ -160,6 +160,11 @@ pub struct BuildSpec {
     pub startdir: PathBuf,
     /// Whether the build may write to `startdir`, as under makepkg. Default true.
     pub startdir_access: Access,
+    /// Whether the parent of `startdir` is there for it alone and stays the caller's: where builds
+    /// have a user of their own, only that user may pass it (mode 0710), so that nobody else gets
+    /// at the build's files whatever mode a build gives them. Without effect for a caller that is
+    /// not root. Default false.
+    pub startdir_is_enclosed: bool,
     /// `srcdir`: the extracted sources, where each function but `verify()` starts. Created if missing.
     pub srcdir: PathBuf,
     /// `pkgdir`: the root of the package tree. Created if missing.
@@ -231,6 +236,7 @@ impl BuildSpec {
             homedir: startdir.join("home"),
             startdir,
             startdir_access: Access::Writable,
+            startdir_is_enclosed: false,
             pkgbase: pkgname.clone(),
             pkgname: vec![pkgname],
             pkgver: None,

@@ -1,14 +1,17 @@
 //! Users of their own for the builds of a caller that is root.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::ops::RangeInclusive;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use nix::fcntl::OFlag;
 use nix::unistd::{Gid, Group, Uid, User};
 
 use crate::config::Config;
@@ -59,6 +62,20 @@ impl Lease {
         drop(trees);
         untrusted_tree::change_owner(root, 0, self.id, self.id, cancelled)
             .map_err(|source| SandboxError::HandOver { source })
+    }
+
+    /// Lets this user, and nobody else but root, pass a directory that stays root's.
+    pub(crate) fn let_pass(&self, directory: &Path) -> io::Result<()> {
+        let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+        let directory = File::options()
+            .read(true)
+            .custom_flags(flags.bits())
+            .open(directory)?;
+        if directory.metadata()?.uid() != 0 {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        std::os::unix::fs::fchown(&directory, None, Some(self.id))?;
+        directory.set_permissions(Permissions::from_mode(0o710))
     }
 
     fn return_trees(trees: &BTreeSet<PathBuf>, id: u32) {

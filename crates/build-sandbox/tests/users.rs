@@ -286,3 +286,36 @@ async fn standard_streams_can_be_opened_by_name() {
         assert_eq!(outcome.await.unwrap().stdout, "four\n", "{tier}");
     }
 }
+
+const OPEN: &str = "build() { echo x > ../seen; chmod -R 777 ..; }";
+
+#[tokio::test]
+async fn what_a_build_opens_to_everybody_stays_closed_in_an_enclosure() {
+    if !root() {
+        return;
+    }
+    // Whoever has no business there, and knows the path.
+    let stranger = |path: &Path| {
+        let mut command = Command::new("cat");
+        let command = command.arg(path).uid(65534).gid(65534);
+        command.output().unwrap().status.success()
+    };
+    let sandbox = sandbox();
+    let token = CancellationToken::new();
+    for tier in tiers(&sandbox).await {
+        for is_enclosed in [false, true] {
+            let mut build = build(tier, OPEN);
+            let enclosure = build.spec.startdir.parent().unwrap().to_owned();
+            build.spec.startdir_is_enclosed = is_enclosed;
+            mode(&enclosure, if is_enclosed { 0o700 } else { 0o755 });
+            mode(&build.spec.startdir, 0o700);
+            let outcome = sandbox.run(&build.spec, Phase::Build, &token, &Silent);
+            let outcome = outcome.await;
+            outcome.unwrap_or_else(|error| panic!("{tier}: {}", chain(&error)));
+            let seen = build.spec.startdir.join("seen");
+            assert_eq!(stranger(&seen), !is_enclosed, "{tier}");
+            let metadata = enclosure.metadata().unwrap();
+            assert_eq!(metadata.uid(), 0, "{tier}");
+        }
+    }
+}

@@ -268,6 +268,7 @@ pub(crate) fn build_spec(
     let resolved = &package.resolved;
     let name = resolved.pkgname.first().unwrap_or(&resolved.pkgbase);
     let mut spec = BuildSpec::new(workspace.startdir(), name);
+    spec.startdir_is_enclosed = true;
     spec.recipe = workspace.recipe();
     spec.srcdir = workspace.srcdir();
     spec.pkgdir = workspace.pkgdir(name);
@@ -343,6 +344,7 @@ pub(crate) fn evaluation_spec(
 ) -> BuildSpec {
     // The names are not known yet; nothing is installed below this one.
     let mut spec = BuildSpec::new(workspace.startdir(), "undecided");
+    spec.startdir_is_enclosed = true;
     spec.recipe = workspace.recipe();
     spec.srcdir = workspace.srcdir();
     surroundings(&mut spec, config, choice, view);

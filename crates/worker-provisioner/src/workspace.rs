@@ -17,14 +17,16 @@ const PREFIX: &str = "worker-provisioner-";
 /// The ending of the lock file beside a workspace, which says that its owner lives.
 const LOCK_SUFFIX: &str = ".lock";
 
-/// The folders of one build, as makepkg lays them out: `startdir`, `srcdir`, `pkgdir`.
+/// The directories of one build, as makepkg lays them out: `startdir`, `srcdir`, `pkgdir`.
 ///
-/// The name is unpredictable and the mode 0700. Dropping it removes everything below; what a
-/// killed owner leaves is removed by [`sweep`].
+/// They are in a directory of their own with an unpredictable name and the mode 0700, which a build
+/// is never given: it may open `startdir` to everybody, and nobody gets there. Dropping it removes
+/// everything below; what a killed owner leaves is removed by [`sweep`].
 #[derive(Debug)]
 pub(crate) struct Workspace {
+    enclosure: PathBuf,
     startdir: PathBuf,
-    // Held until the folder is gone: nobody sweeps it away before.
+    // Held until the directory is gone: nobody sweeps it away before.
     lock: Option<FileLock>,
 }
 
@@ -34,11 +36,13 @@ impl Workspace {
         let failed = |source| ProvisionError::io("create a build folder in", temp_dir, source);
         // The phases see real paths, so that a build that resolves links finds the same names.
         let temp_dir = temp_dir.canonicalize().map_err(failed)?;
-        let (lock, startdir) = create_locked(&temp_dir).map_err(failed)?;
+        let (lock, enclosure) = create_locked(&temp_dir).map_err(failed)?;
         let workspace = Self {
-            startdir,
+            startdir: enclosure.join("build"),
+            enclosure,
             lock: Some(lock),
         };
+        private_directory(&workspace.startdir).map_err(failed)?;
         let path = workspace.recipe();
         fs::write(&path, recipe).map_err(|source| ProvisionError::io("write", &path, source))?;
         Ok(workspace)
@@ -67,10 +71,10 @@ impl Workspace {
     /// Removes everything and says when something could not be removed.
     pub(crate) fn remove(mut self) -> Result<(), ProvisionError> {
         let removed = match self.lock.take() {
-            Some(lock) => remove_locked(&self.startdir, lock),
+            Some(lock) => remove_locked(&self.enclosure, lock),
             None => Ok(()),
         };
-        removed.map_err(|source| ProvisionError::io("remove", &self.startdir, source))
+        removed.map_err(|source| ProvisionError::io("remove", &self.enclosure, source))
     }
 }
 
@@ -93,7 +97,7 @@ pub(crate) fn packages(startdir: &Path, names: &[String]) -> Result<Vec<Package>
 impl Drop for Workspace {
     fn drop(&mut self) {
         let Some(lock) = self.lock.take() else { return };
-        let path = std::mem::take(&mut self.startdir);
+        let path = std::mem::take(&mut self.enclosure);
         let remove = move || {
             if let Err(error) = remove_locked(&path, lock) {
                 tracing::warn!(%error, path = %path.display(), "the build folder was not removed");
@@ -124,12 +128,16 @@ fn create_locked(temp_dir: &Path) -> io::Result<(FileLock, PathBuf)> {
             .and_then(|name| name.to_str())
             .unwrap_or_default();
         let folder = temp_dir.join(name.trim_end_matches(LOCK_SUFFIX));
-        match DirBuilder::new().mode(0o700).create(&folder) {
+        match private_directory(&folder) {
             Ok(()) => return Ok((lock, folder)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
     }
+}
+
+fn private_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)
 }
 
 /// Removes the build folders below `temp_dir` whose owners are dead, and only those; returns how
@@ -168,9 +176,9 @@ pub(crate) fn sweep(temp_dir: &Path) -> u64 {
 
 /// Removes a build folder, then its lock; the lock's file stays where the folder does, so that the
 /// next sweep finds both.
-fn remove_locked(startdir: &Path, lock: FileLock) -> io::Result<()> {
+fn remove_locked(enclosure: &Path, lock: FileLock) -> io::Result<()> {
     // Processes on their way out may still write to it.
-    let removed = untrusted_tree::remove_patiently(startdir, &|| false).map_err(io::Error::from);
+    let removed = untrusted_tree::remove_patiently(enclosure, &|| false).map_err(io::Error::from);
     if removed.is_err() {
         lock.leave();
     }
@@ -198,14 +206,10 @@ mod tests {
     fn a_dropped_workspace_is_gone_with_read_only_folders() {
         let temp = tempfile::tempdir().unwrap();
         let workspace = Workspace::create(temp.path(), "pkgname=x\n").unwrap();
-        assert_eq!(
-            fs::metadata(workspace.startdir())
-                .unwrap()
-                .permissions()
-                .mode()
-                & 0o777,
-            0o700
-        );
+        for directory in [workspace.startdir(), &workspace.enclosure] {
+            let mode = fs::metadata(directory).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700);
+        }
         let locked = workspace.srcdir().join("cache");
         fs::create_dir_all(&locked).unwrap();
         fs::write(locked.join("file"), "x").unwrap();
@@ -220,14 +224,14 @@ mod tests {
         let living = Workspace::create(temp.path(), "").unwrap();
         let mut dead = Workspace::create(temp.path(), "").unwrap();
         // What a kill leaves: the files, and a lock that the kernel has released.
-        let lock_path = PathBuf::from(format!("{}{LOCK_SUFFIX}", dead.startdir().display()));
+        let lock_path = PathBuf::from(format!("{}{LOCK_SUFFIX}", dead.enclosure.display()));
         drop(dead.lock.take());
         fs::write(&lock_path, "").unwrap();
         fs::write(temp.path().join("worker-provisioner-x"), "somebody's file").unwrap();
 
         assert_eq!(sweep(temp.path()), 1);
         assert!(living.startdir().is_dir());
-        assert!(!dead.startdir().exists() && !lock_path.exists());
+        assert!(!dead.enclosure.exists() && !lock_path.exists());
         assert!(temp.path().join("worker-provisioner-x").exists());
         drop(living);
         assert_eq!(names(temp.path()), 1);
