@@ -208,6 +208,10 @@ fn srcinfo(text: &[u8], folder: &Path, environment: &Environment) -> Outcome {
             };
             Outcome::Refused(lines(diagnostics.iter().map(line).collect()))
         }
+        Err(PrintError::Package(error)) => Outcome::Refused(match error.span() {
+            Some(span) => format!("{}: {error}\n", Position::of(text, span.start)),
+            None => format!("{error}\n"),
+        }),
         Err(error) => Outcome::Refused(format!("{error}\n")),
     }
 }

@@ -265,3 +265,52 @@ fn output_and_traps_show() {
     ));
     assert_eq!(run("trap 'rm -f x' EXIT").stdout(), Evaluated::Known(""));
 }
+
+/// What is not known about the fields of a recipe, each with its line.
+fn told(recipe: &str) -> Vec<String> {
+    let evaluation = evaluate(&parse(recipe).file, &Environment::default());
+    let package = pkgbuild_syntax::Package::from_evaluation(&evaluation).unwrap();
+    package
+        .reasons()
+        .map(|reason| reason.describe(recipe.as_bytes()))
+        .collect()
+}
+
+#[test]
+fn what_is_not_known_is_told_with_the_line_that_needs_it() {
+    let head = "pkgname=a\npkgver=1\npkgrel=1\narch=(any)\n";
+    let cases = [
+        (
+            "\n_d=$@\nsource=($_d)\n",
+            "`$1` depends on the host, line 6",
+        ),
+        (
+            "for _d; do\nsource=($_d)\ndone\n",
+            "`$1` depends on the host, line 5",
+        ),
+        (
+            "package() {\n: x\ndepends=(a\n $(foo)\n b)\n:\n}\n",
+            "`foo` would have to run, line 7",
+        ),
+        (
+            "package() {\nif x; then\npkgdesc=a\nelse\npkgdesc=$(foo)\nfi\n}\n",
+            "`foo` would have to run, line 9",
+        ),
+        (
+            "package() {\n:\ninstall=$srcdir/x\n:\n}\n",
+            "`srcdir` depends on the host, line 7",
+        ),
+        (
+            "package() {\n:\n url=$list\n:\n}\n",
+            "`$list` is not interpreted here: makepkg uses the variable itself while it reads \
+             package functions, line 7",
+        ),
+        (
+            "\neval \"package() {\nurl=\\$(foo)\n:\n}\"\n",
+            "`foo` would have to run, line 6",
+        ),
+    ];
+    for (recipe, expected) in cases {
+        assert_eq!(told(&format!("{head}{recipe}")), [expected], "{recipe}");
+    }
+}

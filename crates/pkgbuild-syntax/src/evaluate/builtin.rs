@@ -160,9 +160,9 @@ static TABLE: &[(&str, Entry)] = &[
     ("typeset", prints(declare::declare)),
     ("ulimit", silent(settings::limit)),
     ("umask", silent(settings::limit)),
-    ("unalias", silent(control::succeed)),
+    ("unalias", silent(control::alias)),
     ("unset", silent(declare::unset)),
-    ("wait", silent(control::succeed)),
+    ("wait", silent(control::wait)),
     ("warning", silent(control::succeed)),
 ];
 

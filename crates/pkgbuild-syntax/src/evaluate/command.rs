@@ -11,7 +11,7 @@ use super::stream::Input;
 use crate::span::Span;
 use crate::tree::{
     AndOr, AndOrOperator, Argument, Assignment, Command, CompoundCommand, File, List, Pipeline,
-    SimpleCommand, Terminator, Value,
+    Redirect, SimpleCommand, Terminator, Value,
 };
 
 impl Shell {
@@ -168,14 +168,7 @@ impl Shell {
         self.set_span(simple.span);
         self.substitution_status = None;
         if simple.arguments.is_empty() {
-            if !simple.redirects.is_empty() {
-                self.with_redirects(file, &simple.redirects, |_| Ok(Flow::Next))?;
-            }
-            for assignment in &simple.assignments {
-                self.assignment(file, assignment)?;
-            }
-            self.status = self.substitution_status.take().unwrap_or(Ok(0));
-            return Ok(Flow::Next);
+            return self.assignments_alone(file, simple);
         }
         let mut args = Vec::with_capacity(simple.arguments.len());
         let mut unknown = None;
@@ -234,11 +227,7 @@ impl Shell {
         }
         if args.is_empty() && unknown.is_none() {
             // Everything expanded to nothing: only the assignments are left, and they stay.
-            for assignment in &simple.assignments {
-                self.assignment(file, assignment)?;
-            }
-            self.status = self.substitution_status.take().unwrap_or(Ok(0));
-            return Ok(Flow::Next);
+            return self.assignments_alone(file, simple);
         }
         if let Some(reason) = unknown_name {
             return Ok(self.unknown_command(&reason));
@@ -268,6 +257,23 @@ impl Shell {
             let result = shell.call(&call);
             shell.state.scopes.truncate(depth);
             result
+        })
+    }
+
+    /// A command without a name. Its assignments come first and stay, whatever becomes of its
+    /// redirections.
+    fn assignments_alone(&mut self, file: &File, simple: &SimpleCommand) -> Result<Flow, Stop> {
+        for assignment in &simple.assignments {
+            self.assignment(file, assignment)?;
+        }
+        // bash makes a process of its own for them when they concern its input, and forgets then
+        // how substitutions ended.
+        let own_process = simple.redirects.iter().any(Redirect::takes_input);
+        let status = self.substitution_status.take().filter(|_| !own_process);
+        let status = status.unwrap_or(Ok(0));
+        self.with_redirects(file, &simple.redirects, |shell| {
+            shell.status = status;
+            Ok(Flow::Next)
         })
     }
 

@@ -30,7 +30,7 @@ impl Shell {
                 self.set_span(command.span);
                 let words = match words {
                     Some(words) => self.fields(file, words)?,
-                    None => self.state.positional.clone(),
+                    None => self.positional(),
                 };
                 let name = self.utf8(file.text(*name))?.to_owned();
                 self.in_loop(|shell| shell.for_words(file, &name, words, body))
@@ -165,7 +165,7 @@ impl Shell {
         let mut status = Ok(0);
         match self.evaluate_arithmetic(file, initial) {
             Ok(_) | Err(Stop::Dynamic(_)) => {}
-            Err(stop) => return Err(stop),
+            Err(stop) => return self.failed_clause(stop),
         }
         loop {
             self.fuel.spend(1)?;
@@ -190,7 +190,7 @@ impl Shell {
                         Ok(Flow::Next)
                     })?
                 }
-                Err(stop) => return Err(stop),
+                Err(stop) => return self.failed_clause(stop),
             };
             if status.is_ok() {
                 status.clone_from(&self.status);
@@ -209,12 +209,24 @@ impl Shell {
             if doubtful == 0 {
                 match self.evaluate_arithmetic(file, step) {
                     Ok(_) | Err(Stop::Dynamic(_)) => {}
-                    Err(stop) => return Err(stop),
+                    Err(stop) => return self.failed_clause(stop),
                 }
             }
         }
         self.status = status;
         Ok(Flow::Next)
+    }
+
+    /// An expression of `for ((…))` that fails ends the loop with status 1.
+    fn failed_clause(&mut self, stop: Stop) -> Result<Flow, Stop> {
+        match stop {
+            Stop::Failed { fatal: false, .. } => {
+                self.complain();
+                self.status = Ok(1);
+                Ok(Flow::Next)
+            }
+            stop => Err(stop),
+        }
     }
 
     fn while_loop(

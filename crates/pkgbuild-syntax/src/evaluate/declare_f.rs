@@ -11,7 +11,7 @@ use super::scope::FunctionValue;
 use crate::span::Span;
 use crate::tree::{
     AndOrOperator, Argument, CaseArm, CaseEnd, Command, Compound, CompoundCommand, File, Function,
-    IfArm, List, SimpleCommand, Statement, Terminator, Word,
+    IfArm, List, SimpleCommand, Terminator, Word,
 };
 
 /// The text that `declare -f name` prints.
@@ -86,6 +86,7 @@ impl<'f> Printer<'f> {
         self.in_function = outer;
         self.indentation -= 1;
         self.newline("}");
+        self.was_document = false;
         if matches!(function.body.compound, Compound::Group(_)) {
             self.redirects(&function.body.redirects);
         }
@@ -100,9 +101,18 @@ impl<'f> Printer<'f> {
 
     fn list(&mut self, list: &List) {
         for (index, statement) in list.statements.iter().enumerate() {
-            self.statement(statement);
-            if index > 0 && statement.terminator != Terminator::Background {
-                // The bodies follow each pair of joined commands.
+            self.command(&statement.command);
+            let before = index.checked_sub(1).map(|before| &list.statements[before]);
+            // bash joins commands in pairs and writes the bodies behind each pair; what `&` joins is a
+            // pair of its own, right of the `;` in front of it.
+            let pair = match (statement.terminator, before) {
+                (_, None) => false,
+                (Terminator::Background, Some(before)) => {
+                    before.terminator == Terminator::Background
+                }
+                (_, Some(_)) => true,
+            };
+            if pair {
                 self.documents();
             }
             let last = index + 1 == list.statements.len();
@@ -149,10 +159,6 @@ impl<'f> Printer<'f> {
         self.was_document = true;
     }
 
-    fn statement(&mut self, statement: &Statement) {
-        self.command(&statement.command);
-    }
-
     fn command(&mut self, command: &Command) {
         match command {
             Command::Simple(simple) => {
@@ -178,7 +184,11 @@ impl<'f> Printer<'f> {
                     self.command(command);
                     if *joined {
                         self.out.push_str(" 2>&1");
+                        self.was_document = false;
                     }
+                }
+                if pipeline.commands.len() > 1 {
+                    self.documents();
                 }
             }
             Command::AndOr(list) => {
@@ -193,6 +203,7 @@ impl<'f> Printer<'f> {
                     });
                     self.command(command);
                 }
+                self.documents();
             }
             Command::Compound(compound) => self.compound(compound, false),
             Command::Function(function) => {

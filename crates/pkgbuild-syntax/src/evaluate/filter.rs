@@ -61,22 +61,45 @@ pub(crate) fn find(name: &str) -> Option<&'static Entry> {
         .map(|at| &TABLE[at].1)
 }
 
+/// What a filter reads.
+pub(crate) struct Contents {
+    pub(crate) text: String,
+    /// How many of the named files there are not.
+    pub(crate) missing: usize,
+}
+
+impl Contents {
+    /// The status of a filter that ends with `status`, and with `failed` where a file is missing.
+    fn status(&self, status: i32, failed: i32) -> i32 {
+        if self.missing > 0 { failed } else { status }
+    }
+}
+
 impl Shell {
     /// What a filter reads: the named files one after another, or standard input.
-    pub(crate) fn filter_input(&mut self, files: &[&str]) -> Result<String, Stop> {
+    pub(crate) fn filter_input(&mut self, files: &[&str]) -> Result<Contents, Stop> {
+        let mut contents = Contents {
+            text: String::new(),
+            missing: 0,
+        };
         if files.is_empty() {
-            return self.read_all();
+            contents.text = self.read_all()?;
         }
-        let mut text = String::new();
         for file in files {
             let part = if *file == "-" {
-                self.read_all()?
+                Some(self.read_all()?)
             } else {
                 self.read_file(file)?
             };
-            text.push_str(&part);
+            match part {
+                Some(part) => contents.text.push_str(&part),
+                None => {
+                    self.complain();
+                    contents.missing += 1;
+                }
+            }
         }
-        Ok(text)
+        Ok(contents)
     }
 }
 

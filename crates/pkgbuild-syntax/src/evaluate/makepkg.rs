@@ -63,11 +63,16 @@ impl Evaluation {
     /// Variables such as `srcdir`, which makepkg sets after sourcing, are dynamic here.
     /// A budget that runs out shows in [`failure`](Self::failure).
     pub fn eval(&mut self, text: &str) {
+        self.eval_at(text, self.shell.span);
+    }
+
+    /// As [`eval`](Self::eval), of a text that stands at `span` in the recipe.
+    pub(crate) fn eval_at(&mut self, text: &str, span: Span) {
         self.prepare();
         let shell = &mut self.shell;
         shell.renew();
         shell.state.options.extglob = true;
-        shell.anchor = Some(shell.span);
+        shell.anchor = Some(span);
         let result = shell.eval_text(text);
         shell.anchor = None;
         match result {

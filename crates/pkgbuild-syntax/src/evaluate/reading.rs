@@ -6,7 +6,7 @@ pub(super) use super::dynamic::{DynamicReason, Evaluated};
 use super::error::EvaluateError;
 use super::scope::Content;
 use crate::span::Span;
-use crate::tree::File;
+use crate::tree::{File, Function};
 use std::borrow::Cow;
 
 impl Evaluation {
@@ -124,6 +124,14 @@ impl Evaluation {
                 let unknown = self.shell.state.unknown.as_ref()?;
                 Some(Evaluated::Dynamic((**unknown).clone()))
             }
+        }
+    }
+
+    /// The tree of a function that the recipe's own text defines.
+    pub(crate) fn function_tree(&self, name: &str) -> Option<&Function> {
+        match self.shell.state.functions.get(name) {
+            Some(Ok(function)) if function.anchor.is_none() => Some(&function.function),
+            _ => None,
         }
     }
 

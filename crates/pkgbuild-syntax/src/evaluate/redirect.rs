@@ -5,6 +5,15 @@ use super::shell::{Flow, Shell};
 use super::stream::Target;
 use crate::tree::{Descriptor, File, Redirect, RedirectOperator, RedirectTarget, WordPart};
 
+/// What became of a redirection.
+enum Opened {
+    Known,
+    /// It is not known whether it can be made.
+    InDoubt(Reason),
+    /// The file that it reads is not there: the command does not run, with status 1.
+    Missing,
+}
+
 impl Shell {
     /// Runs with redirections in force. One that reaches outside the recipe leaves in doubt
     /// whether the command runs at all.
@@ -22,9 +31,16 @@ impl Shell {
         let mut doubt = None;
         for redirect in redirects {
             match self.redirect(file, redirect) {
-                Ok(None) => {}
-                Ok(Some(reason)) | Err(Stop::Dynamic(reason)) => {
+                Ok(Opened::Known) => {}
+                Ok(Opened::InDoubt(reason)) | Err(Stop::Dynamic(reason)) => {
                     doubt.get_or_insert(reason);
+                }
+                Ok(Opened::Missing) => {
+                    self.complain();
+                    self.streams.targets = targets;
+                    self.streams.inputs = inputs;
+                    self.status = Ok(1);
+                    return Ok(Flow::Next);
                 }
                 Err(stop) => {
                     self.streams.targets = targets;
@@ -52,7 +68,7 @@ impl Shell {
         result
     }
 
-    fn redirect(&mut self, file: &File, redirect: &Redirect) -> Result<Option<Reason>, Stop> {
+    fn redirect(&mut self, file: &File, redirect: &Redirect) -> Result<Opened, Stop> {
         let descriptor = match redirect.descriptor {
             None => None,
             Some(Descriptor::Number(number)) => Some(number),
@@ -71,12 +87,12 @@ impl Shell {
             })?;
             self.status = status;
             self.input_text(descriptor.unwrap_or(0), text);
-            return Ok(None);
+            return Ok(Opened::Known);
         }
         let target = match &redirect.target {
             RedirectTarget::HereDocument(id) => {
                 let Some(document) = file.here_document(*id) else {
-                    return Ok(None);
+                    return Ok(Opened::Known);
                 };
                 let text = if document.quoted {
                     let bytes = document.static_text(file).unwrap_or_default();
@@ -85,26 +101,27 @@ impl Shell {
                     known_or_dynamic(self.quoted_text(file, document.parts()))?
                 };
                 self.input_text(descriptor.unwrap_or(0), text);
-                return Ok(None);
+                return Ok(Opened::Known);
             }
             RedirectTarget::Word(word) => known_or_dynamic(self.operand(file, word))?,
         };
         match redirect.operator {
             RedirectOperator::HereString => {
                 self.input_text(descriptor.unwrap_or(0), target.map(|text| text + "\n"));
-                Ok(None)
+                Ok(Opened::Known)
             }
-            RedirectOperator::HereDocument => Ok(None),
+            RedirectOperator::HereDocument => Ok(Opened::Known),
             RedirectOperator::Read => {
                 let path = target?;
                 match self.read_file(&path) {
-                    Ok(text) => {
+                    Ok(Some(text)) => {
                         self.input_text(descriptor.unwrap_or(0), Ok(text));
-                        Ok(None)
+                        Ok(Opened::Known)
                     }
+                    Ok(None) => Ok(Opened::Missing),
                     Err(Stop::Dynamic(reason)) => {
                         self.input_text(descriptor.unwrap_or(0), Err(reason.clone()));
-                        Ok(Some(reason))
+                        Ok(Opened::InDoubt(reason))
                     }
                     Err(stop) => Err(stop),
                 }
@@ -122,19 +139,19 @@ impl Shell {
                         self.streams.set_input(descriptor.unwrap_or(0), input);
                     }
                 }
-                Ok(None)
+                Ok(Opened::Known)
             }
             RedirectOperator::DuplicateOutput => {
                 let word = target?;
                 if let Ok(number) = word.parse::<u32>() {
                     let target = self.streams.target(number);
                     self.streams.set_target(descriptor.unwrap_or(1), target);
-                    return Ok(None);
+                    return Ok(Opened::Known);
                 }
                 if word == "-" {
                     self.streams
                         .set_target(descriptor.unwrap_or(1), Target::Closed);
-                    return Ok(None);
+                    return Ok(Opened::Known);
                 }
                 Ok(self.write_file(&[1, 2], &word))
             }
@@ -153,7 +170,7 @@ impl Shell {
     }
 
     /// Leads descriptors to a file, of which only those that keep nothing are harmless.
-    fn write_file(&mut self, descriptors: &[u32], path: &str) -> Option<Reason> {
+    fn write_file(&mut self, descriptors: &[u32], path: &str) -> Opened {
         let target = match path {
             "/dev/stdout" | "/dev/fd/1" => self.streams.target(1),
             "/dev/stderr" | "/dev/fd/2" => self.streams.target(2),
@@ -163,11 +180,11 @@ impl Shell {
             self.streams.set_target(*descriptor, target.clone());
         }
         if path.starts_with("/dev/") && path != "/dev/full" {
-            return None;
+            return Opened::Known;
         }
         let reason = self.reason(DynamicKind::File(path.to_owned()));
         self.state.files_changed = Some(reason.clone());
-        Some(reason)
+        Opened::InDoubt(reason)
     }
 
     /// The path of a file beside the recipe, relative to its folder.
@@ -198,29 +215,28 @@ impl Shell {
         Ok(parts.join("/"))
     }
 
-    /// The text of a file beside the recipe.
-    pub(crate) fn read_file(&mut self, path: &str) -> Result<String, Stop> {
+    /// The text of a file beside the recipe; nothing when there is no such file.
+    pub(crate) fn read_file(&mut self, path: &str) -> Result<Option<String>, Stop> {
         if path == "/dev/null" {
-            return Ok(String::new());
+            return Ok(Some(String::new()));
         }
         if matches!(path, "/dev/stdin" | "/dev/fd/0") {
-            return self.read_all();
+            return self.read_all().map(Some);
         }
         let facts = self.environment.facts.clone();
-        let missing = || Stop::failed(format!("{path}: No such file or directory"));
         if facts.missing.contains(path) {
-            return Err(missing());
+            return Ok(None);
         }
         let relative = self.recipe_path(path)?;
         let Some(bytes) = facts.files.get(&relative) else {
             if facts.missing.contains(&relative) {
-                return Err(missing());
+                return Ok(None);
             }
             return Err(self.reason(DynamicKind::File(path.to_owned())).into());
         };
         let text = self.utf8(bytes)?;
         self.fuel.store(text.len())?;
-        Ok(text.to_owned())
+        Ok(Some(text.to_owned()))
     }
 }
 

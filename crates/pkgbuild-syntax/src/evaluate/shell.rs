@@ -8,7 +8,7 @@ use super::budget::{Exhausted, Fuel};
 use super::doubt::Doubt;
 use super::dynamic::{DynamicKind, DynamicReason, Reason, Stop};
 use super::environment::Environment;
-use super::scope::{Content, Scope, State};
+use super::scope::{Content, List, Scope, State};
 use super::stream::{Output, Streams};
 use crate::span::Span;
 
@@ -97,6 +97,21 @@ impl Shell {
             self.reasons.push(reason.clone());
         }
         reason.into()
+    }
+
+    /// `$1` and on. What the file itself was given is told where it is used.
+    pub(crate) fn positional(&mut self) -> List {
+        let mut list = self.state.positional.clone();
+        if let List::Known(fields) = &mut list {
+            for field in fields {
+                if let Err(reason) = field
+                    && reason.span == Span::default()
+                {
+                    *reason = self.reason(reason.kind.clone());
+                }
+            }
+        }
+        list
     }
 
     pub(crate) fn unsupported(&mut self, what: &str, detail: impl Into<String>) -> Stop {

@@ -85,8 +85,7 @@ impl<'evaluation> Recipe<'evaluation> {
         let mut uncertain = evaluation.uncertain().cloned();
         for pkgname in names {
             let lines = FunctionLines::read(evaluation, &pkgname);
-            uncertain =
-                uncertain.or_else(|| Some(surprise(lines.surprise()?, evaluation, &pkgname)));
+            uncertain = uncertain.or_else(|| lines.surprise().map(surprise));
             let metadata = scratch.metadata(&pkgname, &lines, &common)?;
             let keys = metadata.arrays.keys();
             let appended = keys.filter(|key| lines.only_append(&key.to_string()));
@@ -119,17 +118,21 @@ impl<'evaluation> Recipe<'evaluation> {
     }
 }
 
-fn surprise(line: &Line, evaluation: &Evaluation, pkgname: &str) -> DynamicReason {
-    let function = format!("package_{pkgname}");
-    let own = evaluation
-        .function(&function)
-        .or_else(|| evaluation.function("package"));
+/// What makepkg itself sets has no place in the recipe but that of the line that uses it.
+fn placed(mut reason: DynamicReason, span: Span) -> DynamicReason {
+    if reason.span == Span::default() {
+        reason.span = span;
+    }
+    reason
+}
+
+fn surprise(line: &Line) -> DynamicReason {
     DynamicReason {
         kind: DynamicKind::Unsupported {
             what: format!("{}{}", line.name, line.rest),
             detail: "the line does more than to assign the field".to_owned(),
         },
-        span: own.and_then(Evaluated::known).unwrap_or_default(),
+        span: line.span,
     }
 }
 
@@ -299,21 +302,21 @@ impl<'evaluation> Scratch<'evaluation> {
             .into_iter()
             .filter(|field| field.overridable())
         {
-            if self.apply(pkgname, lines, field.name(), false)? {
+            if let Some(span) = self.apply(pkgname, lines, field.name(), false)? {
                 let value = match self.shell().scalar(OUTPUT) {
                     None => Value::default(),
                     Some(Evaluated::Known(text)) => Value::known(text),
-                    Some(Evaluated::Dynamic(reason)) => Value::dynamic(reason),
+                    Some(Evaluated::Dynamic(reason)) => Value::dynamic(placed(reason, span)),
                 };
-                metadata.strings.insert(field, value);
+                metadata.strings.insert(field, value.at(Some(span)));
             }
         }
         let sections = ArrayField::ALL
             .into_iter()
             .filter(|field| field.in_package_section());
         for field in sections {
-            if self.apply(pkgname, lines, field.name(), true)? {
-                let array = self.output();
+            if let Some(span) = self.apply(pkgname, lines, field.name(), true)? {
+                let array = self.output(span);
                 metadata.arrays.insert(ArrayKey::common(field), array);
             }
         }
@@ -329,9 +332,9 @@ impl<'evaluation> Scratch<'evaluation> {
         for arch in arches.iter().filter(|arch| !arch.is_any()) {
             for field in ArrayField::SUFFIXED {
                 let name = arch.suffixed(field.name());
-                if self.apply(pkgname, lines, &name, true)? {
+                if let Some(span) = self.apply(pkgname, lines, &name, true)? {
                     let key = ArrayKey::suffixed(field, arch.clone());
-                    let array = self.output();
+                    let array = self.output(span);
                     metadata.arrays.insert(key, array);
                 }
             }
@@ -356,37 +359,40 @@ impl<'evaluation> Scratch<'evaluation> {
         })
     }
 
-    fn output(&mut self) -> Array {
-        match self.shell().array(OUTPUT) {
+    fn output(&mut self, span: Span) -> Array {
+        let array = match self.shell().array(OUTPUT) {
             None => Array::default(),
-            Some(Evaluated::Dynamic(reason)) => Array::dynamic(reason),
+            Some(Evaluated::Dynamic(reason)) => Array::dynamic(placed(reason, span)),
             Some(Evaluated::Known(elements)) => Array::new(
                 elements
                     .into_iter()
                     .map(|element| match element {
                         Evaluated::Known(text) => Value::known(text),
-                        Evaluated::Dynamic(reason) => Value::dynamic(reason),
+                        Evaluated::Dynamic(reason) => Value::dynamic(placed(reason, span)),
                     })
+                    .map(|value| value.at(Some(span)))
                     .collect(),
             ),
-        }
+        };
+        array.at(Some(span))
     }
 
     /// makepkg's `get_pkgbuild_attribute`: the common value, then each line that assigns the
-    /// field, with the field's name replaced. False when no line does.
+    /// field, with the field's name replaced. Gives where the
+    /// last line stands; nothing when there is none.
     fn apply(
         &mut self,
         pkgname: &str,
         lines: &FunctionLines,
         name: &str,
         is_array: bool,
-    ) -> Result<bool, PackageError> {
+    ) -> Result<Option<Span>, PackageError> {
         let mut matching = lines
             .matching(name)
             .filter(|line| line.is_array == is_array)
             .peekable();
         if matching.peek().is_none() {
-            return Ok(false);
+            return Ok(None);
         }
         let shell = self.shell();
         shell.eval("unset -v pkgname outvalue");
@@ -398,13 +404,15 @@ impl<'evaluation> Scratch<'evaluation> {
         } else {
             format!("{OUTPUT}=${name}")
         });
+        let mut last = None;
         for line in matching {
-            shell.eval(&format!("{OUTPUT}{}", line.rest));
+            last = Some(line.span);
+            shell.eval_at(&format!("{OUTPUT}{}", line.rest), line.span);
             if let Some(failure) = shell.failure() {
                 return Err(failure.clone().into());
             }
         }
-        Ok(true)
+        Ok(last)
     }
 }
 

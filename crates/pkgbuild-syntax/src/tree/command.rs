@@ -403,6 +403,18 @@ pub struct Redirect {
     pub target: RedirectTarget,
 }
 
+impl Redirect {
+    /// Whether it concerns standard input and opens or closes something there.
+    pub(crate) fn takes_input(&self) -> bool {
+        let input = matches!(self.descriptor, None | Some(Descriptor::Number(0)));
+        let opens = matches!(
+            self.operator,
+            RedirectOperator::Read | RedirectOperator::ReadWrite | RedirectOperator::HereDocument
+        );
+        input && opens
+    }
+}
+
 /// What a redirection redirects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Descriptor {

@@ -1,9 +1,9 @@
 //! Builtins that change where control goes, and those that do nothing.
 
-use super::{Call, Outcome};
+use super::{Arg, Call, Outcome};
 use crate::evaluate::dynamic::Stop;
 use crate::evaluate::scope::List;
-use crate::evaluate::shell::{Flow, Shell};
+use crate::evaluate::shell::{Flow, Shell, is_name};
 use crate::tree::{Assignment, File, Value};
 
 #[expect(
@@ -23,16 +23,50 @@ pub(super) fn fail(_: &mut Shell, _: &Call<'_>) -> Result<Outcome, Stop> {
 }
 
 pub(super) fn unsupported(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> {
-    Err(shell.unsupported(call.name, "the builtin depends on a running shell"))
+    let stop = shell.unsupported(call.name, "the builtin depends on a running shell");
+    if call.name == "getopts"
+        && let Stop::Dynamic(reason) = &stop
+    {
+        let name = match call.args.get(1) {
+            Some(Arg::Field(Ok(name))) if is_name(name) => name.as_str(),
+            Some(Arg::Field(Ok(_))) | None => "OPTIND",
+            Some(_) => {
+                shell.forget_everything(reason);
+                return Err(stop);
+            }
+        };
+        for name in [name, "OPTIND", "OPTARG"] {
+            shell.assign(name, Err(reason.clone()), false)?;
+        }
+    }
+    Err(stop)
 }
 
 #[expect(
     clippy::unnecessary_wraps,
     reason = "the table of builtins fixes the signature"
 )]
-pub(super) fn alias(_: &mut Shell, _: &Call<'_>) -> Result<Outcome, Stop> {
+/// `alias` and `unalias`.
+pub(super) fn alias(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> {
     // Aliases are not expanded in scripts unless `shopt -s expand_aliases`, which is refused.
-    Ok(0.into())
+    let defines = |arg: &&str| {
+        arg.split_once('=')
+            .is_some_and(|(name, _)| !name.is_empty())
+    };
+    let fields = call.fields(shell)?;
+    let mut texts = fields.iter().map(|field| field.as_deref().unwrap_or(""));
+    if call.name == "alias" && texts.all(|text| defines(&text)) {
+        return Ok(0.into());
+    }
+    Err(shell.unsupported(call.name, "aliases are not kept"))
+}
+
+/// `wait` without a process is known to succeed.
+pub(super) fn wait(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> {
+    if call.texts()?.is_empty() {
+        return Ok(0.into());
+    }
+    Err(shell.unsupported("wait", "the status of a process"))
 }
 
 fn levels(shell: &mut Shell, call: &Call<'_>) -> Result<u32, Stop> {
@@ -190,7 +224,11 @@ pub(super) fn source(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop
         [path, rest @ ..] => Ok((shell.read_file(path)?, rest.to_vec())),
     });
     let (text, args) = match text {
-        Ok(found) => found,
+        Ok((Some(text), args)) => (text, args),
+        Ok((None, _)) => {
+            shell.complain();
+            return Ok(1.into());
+        }
         Err(Stop::Dynamic(reason)) => {
             shell.forget_everything(&reason);
             return Err(reason.into());

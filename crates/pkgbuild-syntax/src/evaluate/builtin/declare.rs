@@ -19,6 +19,8 @@ struct Flags {
     set: Attributes,
     clear: Attributes,
     array: bool,
+    /// `-a` was given.
+    insists: bool,
     assoc: bool,
     functions: bool,
     names_only: bool,
@@ -104,7 +106,7 @@ fn run(
                     flags.clear.exported = true;
                 }
                 'n' => target.reference = true,
-                'a' => flags.array = on,
+                'a' => (flags.array, flags.insists) = (on, on),
                 'A' => flags.assoc = on,
                 'f' => flags.functions = true,
                 'F' => flags.names_only = true,
@@ -135,7 +137,7 @@ fn run(
             Err(Stop::Failed {
                 message,
                 fatal: false,
-            }) if matches!(arg, Arg::Field(_)) || message.ends_with("readonly variable") => {
+            }) if matches!(arg, Arg::Field(_)) || fails_alone(&message) => {
                 shell.complain();
                 status = status.and(Ok(1));
             }
@@ -143,6 +145,21 @@ fn run(
         }
     }
     Ok(status.into())
+}
+
+/// How the message ends about a value that is no variable's name.
+const NO_REFERENCE: &str = "invalid variable name for name reference";
+
+/// Whether a failure is the status of the builtin and no error of an expansion.
+fn fails_alone(message: &str) -> bool {
+    [
+        "readonly variable",
+        "cannot convert associative array",
+        "cannot convert indexed array",
+        NO_REFERENCE,
+    ]
+    .iter()
+    .any(|end| message.ends_with(end))
 }
 
 /// One operand: `name`, `name=value`, an array assignment, or text that holds one of them.
@@ -367,6 +384,12 @@ fn declared_here(
             Content::Scalar(value) => {
                 variable.content = Content::Array([value.clone()].into_iter().collect());
             }
+            // `name=(…)` fits both kinds, and only `-a` insists.
+            Content::Assoc(_) if flags.insists => {
+                return Err(Stop::failed(format!(
+                    "{name}: cannot convert associative array"
+                )));
+            }
             _ => {}
         }
     }
@@ -382,6 +405,13 @@ fn declared_here(
     attributes.lower &= !clear.lower;
     attributes.upper &= !clear.upper;
     assign(shell)?;
+    if set.reference
+        && let Some(Ok(target)) = shell.scalar(name)
+        && !is_name(split_subscript(&target).map_or(&target, |(name, _)| name))
+    {
+        let message = format!("`{target}': {NO_REFERENCE}");
+        return Err(Stop::failed(message));
+    }
     if let Some(variable) = shell.state.scopes[at].variables.get_mut(name) {
         variable.attributes.readonly |= set.readonly;
         variable.attributes.reference |= set.reference;

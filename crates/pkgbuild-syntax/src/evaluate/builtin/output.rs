@@ -3,7 +3,7 @@
 use super::{Arg, Call, Outcome};
 use crate::evaluate::dynamic::Stop;
 use crate::evaluate::printf::{self, escapes};
-use crate::evaluate::shell::Shell;
+use crate::evaluate::shell::{Shell, is_name, split_subscript};
 
 pub(super) fn echo(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> {
     let args = call.texts()?;
@@ -64,6 +64,13 @@ pub(super) fn printf(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop
         } else {
             variable = Some(joined.to_owned());
             args = &args[1..];
+        }
+    }
+    if let Some(name) = &variable {
+        let bare = split_subscript(name).map_or(name.as_str(), |(name, _)| name);
+        if !is_name(bare) {
+            shell.complain();
+            return Ok(2.into());
         }
     }
     if let Some(Arg::Field(Ok(flag))) = args.first()

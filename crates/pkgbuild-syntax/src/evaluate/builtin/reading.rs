@@ -3,7 +3,7 @@
 use super::{Call, Outcome};
 use crate::evaluate::dynamic::{Field, Reason, Stop};
 use crate::evaluate::scope::{Array, Content};
-use crate::evaluate::shell::Shell;
+use crate::evaluate::shell::{Shell, is_name};
 
 #[derive(Default)]
 struct ReadOptions {
@@ -244,6 +244,9 @@ pub(super) fn mapfile(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Sto
             }
             other => name = other,
         }
+    }
+    if !is_name(name) {
+        return Err(Stop::failed(format!("`{name}': not a valid identifier")));
     }
     let text: Result<String, Stop> = match unsupported {
         Some(flag) => Err(shell.unsupported("mapfile", flag)),

@@ -33,6 +33,49 @@ const HARMLESS: &[(&str, bool)] = &[
     ("sourcepath", true),
 ];
 
+/// Settings of bash 5.2 that are not interpreted; any other name is none.
+const OTHERS: &[&str] = &[
+    "assoc_expand_once",
+    "cdable_vars",
+    "checkhash",
+    "checkjobs",
+    "compat31",
+    "compat32",
+    "compat40",
+    "compat41",
+    "compat42",
+    "compat43",
+    "compat44",
+    "complete_fullquote",
+    "direxpand",
+    "dirspell",
+    "execfail",
+    "expand_aliases",
+    "extdebug",
+    "force_fignore",
+    "globskipdots",
+    "gnu_errfmt",
+    "histappend",
+    "histreedit",
+    "histverify",
+    "hostcomplete",
+    "huponexit",
+    "lithist",
+    "localvar_inherit",
+    "localvar_unset",
+    "login_shell",
+    "mailwarn",
+    "no_empty_cmd_completion",
+    "noexpand_translation",
+    "progcomp",
+    "progcomp_alias",
+    "promptvars",
+    "restricted_shell",
+    "shift_verbose",
+    "varredir_close",
+    "xpg_echo",
+];
+
 pub(super) fn shopt(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> {
     let args = match call.texts() {
         Ok(args) => args,
@@ -71,7 +114,10 @@ pub(super) fn shopt(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop>
                 shell.forget_everything(reason);
                 return Err(reason.clone().into());
             }
-            if name == "patsub_replacement" {
+            if !is_setting(&name) {
+                shell.complain();
+                status = 1;
+            } else if name == "patsub_replacement" {
                 shell.state.options.no_patsub = off;
             } else if let Some(slot) = shopt_slot(&mut shell.state.options, &name) {
                 *slot = on;
@@ -82,6 +128,11 @@ pub(super) fn shopt(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop>
                 }
                 return Err(stop);
             }
+            continue;
+        }
+        if !is_setting(&name) {
+            shell.complain();
+            status = 1;
             continue;
         }
         let value = match shopt_slot(&mut shell.state.options, &name) {
@@ -103,6 +154,44 @@ pub(super) fn shopt(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop>
         }
     }
     Ok(status.into())
+}
+
+/// What `set -o` knows.
+const SET_OPTIONS: &[&str] = &[
+    "allexport",
+    "braceexpand",
+    "emacs",
+    "errexit",
+    "errtrace",
+    "functrace",
+    "hashall",
+    "histexpand",
+    "history",
+    "ignoreeof",
+    "interactive-comments",
+    "keyword",
+    "monitor",
+    "noclobber",
+    "noexec",
+    "noglob",
+    "nolog",
+    "notify",
+    "nounset",
+    "onecmd",
+    "physical",
+    "pipefail",
+    "posix",
+    "privileged",
+    "verbose",
+    "vi",
+    "xtrace",
+];
+
+fn is_setting(name: &str) -> bool {
+    name == "patsub_replacement"
+        || OTHERS.contains(&name)
+        || HARMLESS.iter().any(|(known, _)| *known == name)
+        || shopt_slot(&mut Options::default(), name).is_some()
 }
 
 pub(super) fn set(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> {
@@ -134,6 +223,10 @@ pub(super) fn set(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> {
                 };
                 args = rest;
                 let name = name.clone();
+                if !SET_OPTIONS.contains(&name.as_str()) {
+                    shell.complain();
+                    return Ok(2.into());
+                }
                 option(shell, &name, on)?;
                 continue;
             }
@@ -239,6 +332,7 @@ pub(super) fn trap(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> 
     if matches!(&action, Ok(text) if text.starts_with('-') && text.len() > 1) {
         return Err(shell.unsupported("trap", "it lists makepkg's traps"));
     }
+    let mut status = 0;
     for signal in fields {
         let signal = signal?;
         let name = signal.trim_start_matches("SIG").to_uppercase();
@@ -257,10 +351,24 @@ pub(super) fn trap(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> 
                 }
                 return Err(stop);
             }
-            _ => {}
+            "ERR" => {}
+            name if is_signal(name) => {}
+            _ => {
+                shell.complain();
+                status = 1;
+            }
         }
     }
-    Ok(0.into())
+    Ok(status.into())
+}
+
+/// Source: bash 5.2 on Linux, `trap -l`.
+fn is_signal(name: &str) -> bool {
+    const NAMES: &str = " HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM \
+                         STKFLT CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO \
+                         PWR SYS IOT CLD POLL ";
+    let number = name.parse::<u32>().is_ok_and(|number| number <= 64);
+    number || name.starts_with("RTM") || NAMES.contains(&format!(" {name} "))
 }
 
 pub(super) fn cd(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> {
@@ -271,6 +379,9 @@ pub(super) fn cd(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> {
         .find(|arg| !arg.starts_with('-'))
         .map(str::to_owned);
     let directory = shell.environment.facts.directory.clone();
+    if target.as_deref() == Some("") {
+        return Ok(0.into());
+    }
     if shell.state.moved.is_none()
         && target.is_some()
         && (target == directory || target.as_deref() == Some("."))
@@ -297,8 +408,12 @@ pub(super) fn pwd(shell: &mut Shell, _: &Call<'_>) -> Result<Outcome, Stop> {
 
 /// `umask` and `ulimit` set what only running commands feel; asking is another matter.
 pub(super) fn limit(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> {
+    let sets = |last: &str| match call.name {
+        "umask" => last.bytes().all(|byte| (b'0'..=b'7').contains(&byte)) && last.len() <= 4,
+        _ => last.parse::<u64>().is_ok() || matches!(last, "unlimited" | "hard" | "soft"),
+    };
     match call.texts()?.last() {
-        Some(last) if !last.starts_with('-') => Ok(0.into()),
+        Some(last) if sets(last) => Ok(0.into()),
         _ => {
             let reason = shell.reason(DynamicKind::Host(call.name.to_owned()));
             shell.taint_output(&reason);

@@ -28,9 +28,9 @@ impl Shell {
         let stuck = std::mem::replace(&mut self.doubt, doubt);
         match result {
             Ok(_) => {}
-            Err(Stop::Failed { fatal, .. }) => {
+            Err(Stop::Failed { .. }) => {
                 self.complain();
-                self.status = Ok(if fatal { 127 } else { 1 });
+                self.status = Ok(1);
             }
             Err(Stop::Dynamic(reason)) => self.status = Err(reason),
             Err(stop) => return Err(stop),

@@ -79,7 +79,8 @@ pub(super) fn cut(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
     };
     let keeps =
         |at: usize| ranges.iter().any(|(from, to)| (*from..=*to).contains(&at)) != complement;
-    let text = shell.filter_input(&files)?;
+    let contents = shell.filter_input(&files)?;
+    let text = &contents.text;
     shell.fuel.spend(text.len() as u64)?;
     if kind != 'f' && !text.is_ascii() {
         return Err(shell.unsupported("cut", "bytes of text that is not ASCII"));
@@ -115,5 +116,5 @@ pub(super) fn cut(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
         out.push('\n');
     }
     shell.write(&out)?;
-    Ok(0)
+    Ok(contents.status(0, 1))
 }

@@ -127,7 +127,11 @@ fn run(shell: &mut Shell, args: &[&str], kind: char) -> Result<i32, Stop> {
             None => return Err(shell.unsupported("grep", format!("the expression {pattern}"))),
         }
     }
-    let text = shell.filter_input(&files)?;
+    let contents = shell.filter_input(&files)?;
+    if contents.missing > 0 {
+        return Ok(2);
+    }
+    let text = contents.text;
     let mut out = String::new();
     let mut found = 0_usize;
     for line in text.lines() {

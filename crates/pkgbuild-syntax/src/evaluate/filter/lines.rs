@@ -11,9 +11,9 @@ pub(super) fn cat(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
     {
         return Err(shell.unsupported("cat", *flag));
     }
-    let text = shell.filter_input(&files)?;
-    shell.write(&text)?;
-    Ok(0)
+    let contents = shell.filter_input(&files)?;
+    shell.write(&contents.text)?;
+    Ok(contents.status(0, 1))
 }
 
 /// Splits `-n 3`, `-n3`, `-3` and `-c 3` from the files.
@@ -62,7 +62,8 @@ pub(super) fn head(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
     let Ok(count) = number.parse::<i64>() else {
         return Err(shell.unsupported("head", number));
     };
-    let text = shell.filter_input(&files)?;
+    let contents = shell.filter_input(&files)?;
+    let text = &contents.text;
     if bytes {
         let length = i64::try_from(text.len()).unwrap_or(i64::MAX);
         let end = if number.starts_with('-') {
@@ -75,7 +76,7 @@ pub(super) fn head(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
             return Err(shell.unsupported("head", "it cuts inside a character"));
         };
         shell.write(part)?;
-        return Ok(0);
+        return Ok(contents.status(0, 1));
     }
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let total = i64::try_from(lines.len()).unwrap_or(i64::MAX);
@@ -89,7 +90,7 @@ pub(super) fn head(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
         .take(usize::try_from(keep).unwrap_or(0))
         .collect();
     shell.write(&part)?;
-    Ok(0)
+    Ok(contents.status(0, 1))
 }
 
 pub(super) fn tail(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
@@ -99,7 +100,8 @@ pub(super) fn tail(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
     let Ok(count) = digits.parse::<usize>() else {
         return Err(shell.unsupported("tail", number));
     };
-    let text = shell.filter_input(&files)?;
+    let contents = shell.filter_input(&files)?;
+    let text = &contents.text;
     if bytes {
         let start = if from_start {
             count.saturating_sub(1)
@@ -110,7 +112,7 @@ pub(super) fn tail(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
             return Err(shell.unsupported("tail", "it cuts inside a character"));
         };
         shell.write(part)?;
-        return Ok(0);
+        return Ok(contents.status(0, 1));
     }
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let start = if from_start {
@@ -120,5 +122,5 @@ pub(super) fn tail(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
     };
     let part: String = lines.into_iter().skip(start).collect();
     shell.write(&part)?;
-    Ok(0)
+    Ok(contents.status(0, 1))
 }

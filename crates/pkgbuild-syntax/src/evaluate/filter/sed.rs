@@ -106,7 +106,8 @@ pub(super) fn sed(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
         shell.complain();
         return Ok(1);
     }
-    let text = shell.filter_input(&files)?;
+    let contents = shell.filter_input(&files)?;
+    let text = &contents.text;
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let mut out = String::new();
     for (index, line) in lines.iter().enumerate() {
@@ -171,7 +172,7 @@ pub(super) fn sed(shell: &mut Shell, args: &[&str]) -> Result<i32, Stop> {
         }
     }
     shell.write(&out)?;
-    Ok(0)
+    Ok(contents.status(0, 2))
 }
 
 fn translated(text: &str, map: &[(char, char)]) -> String {

@@ -29,11 +29,11 @@ impl Shell {
             Subject::Positional(0) => {
                 Reading::One(Some(Err(self.reason(DynamicKind::Host("$0".to_owned())))))
             }
-            Subject::Positional(number) => match &self.state.positional {
+            Subject::Positional(number) => match self.positional() {
                 List::Known(fields) => Reading::One(fields.get(number - 1).cloned()),
-                List::Dynamic(reason) => Reading::One(Some(Err(reason.clone()))),
+                List::Dynamic(reason) => Reading::One(Some(Err(reason))),
             },
-            Subject::Positionals { star } => match self.state.positional.clone() {
+            Subject::Positionals { star } => match self.positional() {
                 List::Known(items) => {
                     self.charge_fields(&items)?;
                     Reading::Many { items, star: *star }

@@ -20,11 +20,9 @@ impl Shell {
     ) -> Result<(), Stop> {
         let (keyed, star): (Vec<(i64, Field)>, bool) = match subject {
             Subject::Positionals { star } => {
-                let List::Known(fields) = self.state.positional.clone() else {
-                    return match &self.state.positional {
-                        List::Dynamic(reason) => Err(reason.clone().into()),
-                        List::Known(_) => Ok(()),
-                    };
+                let fields = match self.positional() {
+                    List::Known(fields) => fields,
+                    List::Dynamic(reason) => return Err(reason.into()),
                 };
                 let zero = self.reason(DynamicKind::Host("$0".to_owned()));
                 (

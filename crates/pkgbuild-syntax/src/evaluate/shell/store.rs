@@ -33,6 +33,11 @@ impl Shell {
                 Ok(text) => match self.arithmetic(&text) {
                     Ok(number) => Ok(Ok(number.to_string())),
                     Err(Stop::Dynamic(reason)) => Ok(Err(reason)),
+                    // bash does not survive an expression that fails here.
+                    Err(Stop::Failed { message, .. }) => Err(Stop::Failed {
+                        message,
+                        fatal: true,
+                    }),
                     Err(stop) => Err(stop),
                 },
                 Err(reason) => Ok(Err(reason)),

@@ -3,7 +3,8 @@
 use super::OUTPUT;
 use crate::evaluate::{DynamicReason, Evaluated, Evaluation};
 use crate::package::{ArrayKey, StringField};
-use crate::tree;
+use crate::span::Span;
+use crate::tree::{self, Command, CompoundCommand, File, List, SimpleCommand, Visitor, walk};
 
 /// The assigning lines of a package function; unknown when the function's text is.
 #[derive(Debug)]
@@ -19,16 +20,26 @@ pub(crate) struct Line {
     pub(crate) is_array: bool,
     /// The line from the `=` or `+=` on.
     pub(super) rest: String,
+    /// Where it stands in the recipe; the whole function where that cannot be told.
+    pub(super) span: Span,
 }
 
 impl FunctionLines {
     pub(super) fn read(evaluation: &Evaluation, pkgname: &str) -> Self {
-        let text = evaluation
-            .declare_f(&format!("package_{pkgname}"))
-            .or_else(|| evaluation.declare_f("package"));
-        Self(match text {
+        let own = format!("package_{pkgname}");
+        let name = [own.as_str(), "package"]
+            .into_iter()
+            .find(|name| evaluation.declare_f(name).is_some());
+        let Some(name) = name else {
+            return Self(Ok(Vec::new()));
+        };
+        Self(match evaluation.declare_f(name) {
             None => Ok(Vec::new()),
-            Some(Evaluated::Known(text)) => Ok(text.split('\n').filter_map(Line::parse).collect()),
+            Some(Evaluated::Known(text)) => {
+                let mut lines: Vec<_> = text.split('\n').filter_map(Line::parse).collect();
+                place(&mut lines, evaluation, name);
+                Ok(lines)
+            }
             Some(Evaluated::Dynamic(reason)) => Err(reason),
         })
     }
@@ -70,6 +81,7 @@ impl Line {
             name: name.to_owned(),
             is_array: first.chars().next()? == '(',
             rest: rest.to_owned(),
+            span: Span::default(),
         })
     }
 }
@@ -93,6 +105,70 @@ impl Line {
             },
             _ => false,
         }
+    }
+}
+
+/// Finds each line in the recipe: `declare -f` keeps the order of the commands.
+fn place(lines: &mut [Line], evaluation: &Evaluation, function: &str) {
+    let whole = evaluation.function(function);
+    let whole = whole.and_then(|span| span.known()).unwrap_or_default();
+    let mut starts = Starts::default();
+    if let Some(tree) = evaluation.function_tree(function) {
+        starts.compound(evaluation.file(), &tree.body);
+    }
+    let mut names: Vec<String> = lines.iter().map(|line| line.name.clone()).collect();
+    names.sort_unstable();
+    names.dedup();
+    for name in names {
+        let spans = starts.0.iter().filter(|(found, _)| *found == name);
+        let mut spans = spans.map(|(_, span)| *span);
+        let own = || lines.iter().filter(|line| line.name == name).count();
+        let fit = spans.clone().count() == own();
+        for line in lines.iter_mut().filter(|line| line.name == name) {
+            let found = if fit { spans.next() } else { None };
+            line.span = found.unwrap_or(whole);
+        }
+    }
+}
+
+/// The assignments that begin a command of their own, in order.
+#[derive(Default)]
+struct Starts(Vec<(String, Span)>);
+
+impl Visitor for Starts {
+    fn list(&mut self, file: &File, list: &List) {
+        for statement in &list.statements {
+            let first = leading(&statement.command).and_then(|first| first.assignments.first());
+            if let Some(first) = first.filter(|first| first.subscript.is_none()) {
+                let name = file.text_lossy(first.name).into_owned();
+                self.0.push((name, first.span));
+            }
+            self.command(file, &statement.command);
+        }
+    }
+
+    fn compound(&mut self, file: &File, command: &CompoundCommand) {
+        // A subshell continues the line that it begins in.
+        if !matches!(command.compound, tree::Compound::Subshell(_)) {
+            walk::compound(self, file, command);
+        }
+    }
+
+    fn word(&mut self, _: &File, _: &tree::Word) {}
+
+    fn part(&mut self, _: &File, _: &tree::WordPart) {}
+}
+
+/// The simple command that the text of a command begins with.
+fn leading(command: &Command) -> Option<&SimpleCommand> {
+    match command {
+        Command::Simple(simple) => Some(simple),
+        Command::AndOr(list) => leading(&list.first),
+        Command::Pipeline(pipeline) if !pipeline.negated && !pipeline.timed => pipeline
+            .commands
+            .first()
+            .and_then(|(first, _)| leading(first)),
+        _ => None,
     }
 }
 
