@@ -58,6 +58,29 @@ fn a_command_that_may_end_the_recipe_is_asked_in_the_sandbox() {
 }
 
 #[test]
+fn a_recipe_that_gives_up_is_told_in_its_own_words() {
+    run(async {
+        let start = recipe(BODY);
+        let line = start.lines().count() + 1;
+        // Once read here, once only a shell can tell.
+        for key in ["", "$(od -An -N1 -tu1 /dev/zero)"] {
+            let text =
+                format!("{start}[[ '{key}' == 7 ]] || {{ error 'no key: buy one'; exit 1; }}\n");
+            let text = text.replace("'$(", "\"$(").replace(")' ==", ")\" ==");
+            let (site, _catalog) = site("words", &text).await;
+            let error = site.provision("demo").await.unwrap_err();
+            let told = error.chain();
+            assert!(told.contains("no key: buy one"), "{told}");
+            if key.is_empty() {
+                assert!(told.contains(&format!("line {line}")), "{told}");
+            }
+            site.assert_clean();
+            site.assert_nothing_installed();
+        }
+    });
+}
+
+#[test]
 fn a_recipe_that_is_read_without_running_says_so() {
     run(async {
         let (site, _catalog) = site("static", &recipe(BODY)).await;

@@ -314,3 +314,42 @@ fn what_is_not_known_is_told_with_the_line_that_needs_it() {
         assert_eq!(told(&format!("{head}{recipe}")), [expected], "{recipe}");
     }
 }
+
+#[test]
+fn a_recipe_that_gives_up_is_told_in_its_own_words() {
+    let long = format!("echo '{}' >&2; exit 1\n", "ä".repeat(5_000));
+    let cases = [
+        (
+            "\nerror \"no key: buy one\"; exit 1\n",
+            "no key: buy one",
+            2,
+        ),
+        ("error 'no %s for %d' key 7\nexit 3\n", "no key for 7", 2),
+        ("warning a; plainerr b\necho c >&2\nexit 1\n", "a; b; c", 3),
+        ("f() { echo no; exit 1; }\nf >&2\n", "no", 1),
+        ("echo asked too late; exit 1\n", "asked too late", 1),
+        ("[[ x ]] && { echo bad key >&2; return 4; }\n", "bad key", 1),
+        ("echo hidden 2>/dev/null >&2; exit 1\n", "", 1),
+        ("x=$(error e 2>&1; echo y); exit 1\n", "", 1),
+        (
+            "printf 'a\\e]0;t\\ab\\rc\\n' >&2; exit 1\n",
+            "a\\u{1b}]0;t\\u{7}b\\u{d}c",
+            1,
+        ),
+        ("echo \"$(foo)\" >&2; error n; exit 1\n", "n", 1),
+        (&long, &"ä".repeat(255), 1),
+    ];
+    for (recipe, expected, line) in cases {
+        let evaluation = run(recipe);
+        let failure = evaluation.failure().unwrap();
+        let (pkgbuild_syntax::EvaluateError::Exit { said, span, .. }
+        | pkgbuild_syntax::EvaluateError::Status { said, span, .. }) = failure
+        else {
+            panic!("{failure:?}");
+        };
+        assert_eq!(said, expected, "{recipe}");
+        let found = pkgbuild_syntax::Position::of(recipe.as_bytes(), span.start).line;
+        assert_eq!(found, line, "{recipe}");
+        assert_eq!(failure.to_string().contains("it says"), !said.is_empty());
+    }
+}

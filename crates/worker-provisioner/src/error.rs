@@ -120,10 +120,12 @@ pub enum ProvisionError {
     },
 
     /// The recipe's metadata cannot be determined.
-    #[error("the recipe of `{id}` cannot be evaluated", id = shown(.id))]
+    #[error("{}the recipe of `{id}` cannot be evaluated", place(*.line), id = shown(.id))]
     Evaluate {
         /// The worker's id.
         id: String,
+        /// The line of the recipe, counted from 1, where one is to blame.
+        line: Option<u32>,
         /// Why.
         #[source]
         source: Arc<dyn std::error::Error + Send + Sync>,

@@ -58,6 +58,7 @@ pub(crate) fn read(
             .parse()
             .map_err(|source| ProvisionError::Evaluate {
                 id: id.to_owned(),
+                line: None,
                 source: Arc::new(source),
             })?;
     let text = text.to_owned();
@@ -207,11 +208,8 @@ fn refuse_what_makepkg_refuses(
     // A catalog serves the recipe alone. What `install=` and `changelog=` name is for a package
     // manager, and nothing here looks for it.
     let is_file = |_: &str| true;
-    let diagnostics =
-        pkgbuild_syntax::lint(evaluation, is_file).map_err(|source| ProvisionError::Evaluate {
-            id: id.to_owned(),
-            source: Arc::new(source),
-        })?;
+    let diagnostics = pkgbuild_syntax::lint(evaluation, is_file)
+        .map_err(|source| unreadable(id, text, source))?;
     let Some(first) = diagnostics
         .iter()
         .find(|found| found.severity == Severity::Error)
@@ -227,6 +225,15 @@ fn refuse_what_makepkg_refuses(
     })
 }
 
+/// A recipe whose metadata cannot be had, with the line to blame.
+fn unreadable(id: &str, text: &str, source: PackageError) -> ProvisionError {
+    ProvisionError::Evaluate {
+        id: id.to_owned(),
+        line: source.span().map(|span| line_of(text, span)),
+        source: Arc::new(source),
+    }
+}
+
 pub(crate) fn line_of(text: &str, span: pkgbuild_syntax::Span) -> u32 {
     pkgbuild_syntax::Position::of(text.as_bytes(), span.start).line
 }
@@ -238,12 +245,9 @@ impl EvaluatedPackage {
         evaluation: Evaluation,
         arch: Arch,
     ) -> Result<Self, ProvisionError> {
-        let failed = |source| ProvisionError::Evaluate {
-            id: id.to_owned(),
-            source: Arc::new(source),
-        };
         refuse_what_makepkg_refuses(id, &text, &evaluation)?;
-        let package = Package::from_evaluation(&evaluation).map_err(failed)?;
+        let package = Package::from_evaluation(&evaluation)
+            .map_err(|source| unreadable(id, &text, source))?;
         let resolved = package.resolve(&arch).map_err(|source| match source {
             pkgbuild_syntax::PackageError::Architecture {
                 arch, available, ..
@@ -252,7 +256,7 @@ impl EvaluatedPackage {
                 offered: available,
                 host: arch.to_string(),
             },
-            source => failed(source),
+            source => unreadable(id, &text, source),
         })?;
         let evaluated = Self {
             text,

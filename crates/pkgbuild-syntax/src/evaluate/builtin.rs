@@ -129,7 +129,7 @@ static TABLE: &[(&str, Entry)] = &[
     ("continue", silent(control::continue_loop)),
     ("declare", prints(declare::declare)),
     ("echo", prints(output::echo)),
-    ("error", silent(control::succeed)),
+    ("error", silent(output::message)),
     ("eval", prints(control::eval)),
     ("exec", silent(control::exec)),
     ("exit", silent(control::exit)),
@@ -142,7 +142,7 @@ static TABLE: &[(&str, Entry)] = &[
     ("msg", prints(output::stdout_unknown)),
     ("msg2", prints(output::stdout_unknown)),
     ("plain", prints(output::stdout_unknown)),
-    ("plainerr", silent(control::succeed)),
+    ("plainerr", silent(output::message)),
     ("printf", prints(output::printf)),
     ("pwd", prints(settings::pwd)),
     ("read", silent(reading::read)),
@@ -163,7 +163,7 @@ static TABLE: &[(&str, Entry)] = &[
     ("unalias", silent(control::alias)),
     ("unset", silent(declare::unset)),
     ("wait", silent(control::wait)),
-    ("warning", silent(control::succeed)),
+    ("warning", silent(output::message)),
 ];
 
 /// Builtins of bash that are not interpreted: they exist all the same.

@@ -1,5 +1,7 @@
 //! Why makepkg would refuse a recipe.
 
+use std::fmt;
+
 use crate::span::Span;
 use thiserror::Error;
 
@@ -8,18 +10,26 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum EvaluateError {
     /// The last command at the top level failed. makepkg then stops with status 6.
-    #[error("the last command of the recipe returned {status}, which makepkg takes for a failure")]
+    #[error(
+        "the last command of the recipe returned {status}, which makepkg takes for a failure{}",
+        Said(said)
+    )]
     Status {
         /// The exit status.
         status: i32,
+        /// The last lines that the recipe itself printed for people, in one and printable; at most
+        /// 512 bytes before escaping.
+        said: String,
         /// The command.
         span: Span,
     },
     /// The recipe ends the shell, with `exit` or an error that bash does not survive.
-    #[error("the recipe ends the shell with status {status}")]
+    #[error("the recipe ends the shell with status {status}{}", Said(said))]
     Exit {
         /// The exit status.
         status: i32,
+        /// As in [`Status`](Self::Status).
+        said: String,
         /// The command.
         span: Span,
     },
@@ -61,6 +71,18 @@ pub enum EvaluateError {
         /// The command at which it ran out.
         span: Span,
     },
+}
+
+/// The recipe's own words behind a message.
+struct Said<'error>(&'error str);
+
+impl fmt::Display for Said<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        write!(formatter, "; it says `{}`", self.0)
+    }
 }
 
 impl EvaluateError {

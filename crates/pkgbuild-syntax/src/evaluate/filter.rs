@@ -91,12 +91,11 @@ impl Shell {
             } else {
                 self.read_file(file)?
             };
-            match part {
-                Some(part) => contents.text.push_str(&part),
-                None => {
-                    self.complain();
-                    contents.missing += 1;
-                }
+            if let Some(part) = part {
+                contents.text.push_str(&part);
+            } else {
+                self.complain();
+                contents.missing += 1;
             }
         }
         Ok(contents)

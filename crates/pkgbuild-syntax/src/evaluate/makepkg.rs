@@ -92,9 +92,10 @@ impl Evaluation {
             }
             Ok(Flow::Exit) => {
                 let (status, span) = (shell.status.clone().unwrap_or(1), shell.span);
+                let said = shell.said.line("");
                 shell
                     .failure
-                    .get_or_insert(EvaluateError::Exit { status, span });
+                    .get_or_insert(EvaluateError::Exit { status, said, span });
             }
             Ok(_) => {}
         }

@@ -9,7 +9,7 @@ use super::doubt::Doubt;
 use super::dynamic::{DynamicKind, DynamicReason, Reason, Stop};
 use super::environment::Environment;
 use super::scope::{Content, List, Scope, State};
-use super::stream::{Output, Streams};
+use super::stream::{Output, Said, Streams};
 use crate::span::Span;
 
 /// An exit status that is known or not.
@@ -41,6 +41,7 @@ pub(crate) struct Shell {
     /// What is captured, innermost last; the first is standard output.
     pub(crate) outputs: Vec<Output>,
     pub(crate) streams: Streams,
+    pub(crate) said: Said,
     pub(crate) status: Status,
     pub(crate) pipe_status: Vec<Status>,
     /// Of the last command substitution in the current simple command.
@@ -74,6 +75,7 @@ impl Shell {
             depth: 0,
             outputs: vec![Output::default()],
             streams: Streams::default(),
+            said: Said::default(),
             status: Ok(0),
             pipe_status: Vec::new(),
             substitution_status: None,

@@ -45,14 +45,18 @@ impl Evaluation {
         shell.state.calls.clear();
         shell.loops = 0;
         let span = shell.span;
+        let said = || shell.said.line(&shell.outputs[0].text);
         shell.failure = match result {
-            Ok(Flow::Exit) => shell
-                .status
-                .clone()
-                .map_or(None, |status| Some(EvaluateError::Exit { status, span })),
+            Ok(Flow::Exit) => shell.status.clone().map_or(None, |status| {
+                let said = said();
+                Some(EvaluateError::Exit { status, said, span })
+            }),
             Ok(_) => match shell.status {
                 Ok(0) | Err(_) => None,
-                Ok(status) => Some(EvaluateError::Status { status, span }),
+                Ok(status) => {
+                    let said = said();
+                    Some(EvaluateError::Status { status, said, span })
+                }
             },
             Err(Stop::Failed { message, .. }) => Some(EvaluateError::Expansion { message, span }),
             Err(Stop::Dynamic(reason)) => {

@@ -16,8 +16,10 @@ pub(crate) struct Output {
 pub(crate) enum Target {
     /// An entry of the capture stack.
     Capture(usize),
-    /// Standard error, `/dev/null` or anything else that no value comes from.
+    /// `/dev/null` or anything else that no value comes from.
     Discard,
+    /// Standard error as the recipe got it.
+    Messages,
     Closed,
 }
 
@@ -47,12 +49,53 @@ impl Default for Streams {
     }
 }
 
+/// The last lines that were written for people.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Said(String);
+
+impl Said {
+    /// Most bytes that are kept.
+    const MOST: usize = 512;
+
+    fn add(&mut self, text: &str) {
+        let start = text.len().saturating_sub(Self::MOST);
+        self.0.push_str(&text[text.ceil_char_boundary(start)..]);
+        let excess = self.0.len().saturating_sub(Self::MOST);
+        self.0.drain(..self.0.ceil_char_boundary(excess));
+    }
+
+    /// In one line that a terminal can show; `otherwise` is taken when nothing was said.
+    pub(crate) fn line(&self, otherwise: &str) -> String {
+        let mut said = Self::default();
+        said.add(if self.0.trim().is_empty() {
+            otherwise
+        } else {
+            &self.0
+        });
+        let lines = said
+            .0
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty());
+        let last: Vec<&str> = lines.rev().take(3).collect();
+        let last: Vec<&str> = last.into_iter().rev().collect();
+        printable::text(&last.join("; ")).replace('\t', " ")
+    }
+}
+
 impl Streams {
     pub(crate) fn target(&self, descriptor: u32) -> Target {
         self.targets
             .iter()
             .find(|(number, _)| *number == descriptor)
-            .map_or(Target::Discard, |(_, target)| target.clone())
+            .map_or(
+                if descriptor == 2 {
+                    Target::Messages
+                } else {
+                    Target::Discard
+                },
+                |(_, target)| target.clone(),
+            )
     }
 
     pub(crate) fn set_target(&mut self, descriptor: u32, target: Target) {
@@ -73,8 +116,15 @@ impl Shell {
     }
 
     pub(crate) fn write_to(&mut self, descriptor: u32, text: &str) -> Result<(), Stop> {
-        let Target::Capture(at) = self.streams.target(descriptor) else {
-            return Ok(());
+        let at = match self.streams.target(descriptor) {
+            Target::Capture(at) => at,
+            Target::Messages => {
+                if self.doubt.reason().is_none() {
+                    self.said.add(text);
+                }
+                return Ok(());
+            }
+            Target::Discard | Target::Closed => return Ok(()),
         };
         self.fuel.store(text.len())?;
         self.fuel.spend(1 + text.len() as u64 / 64)?;

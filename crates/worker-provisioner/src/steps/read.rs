@@ -106,6 +106,7 @@ impl Run {
             SandboxError::Cancelled { .. } => ProvisionError::Cancelled,
             source => ProvisionError::Evaluate {
                 id: id.clone(),
+                line: None,
                 source: Arc::new(source),
             },
         })?;

@@ -42,10 +42,6 @@ pub(super) fn unsupported(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome,
     Err(stop)
 }
 
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "the table of builtins fixes the signature"
-)]
 /// `alias` and `unalias`.
 pub(super) fn alias(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> {
     // Aliases are not expanded in scripts unless `shopt -s expand_aliases`, which is refused.

@@ -4,6 +4,7 @@ use super::{Arg, Call, Outcome};
 use crate::evaluate::dynamic::Stop;
 use crate::evaluate::printf::{self, escapes};
 use crate::evaluate::shell::{Shell, is_name, split_subscript};
+use crate::evaluate::stream::Target;
 
 pub(super) fn echo(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> {
     let args = call.texts()?;
@@ -104,6 +105,27 @@ pub(super) fn printf(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop
     };
     shell.assign_named(&name, value)?;
     Ok(status.into())
+}
+
+/// Functions of makepkg that print to standard error, with colours that the terminal decides.
+pub(super) fn message(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> {
+    if let Target::Capture(_) = shell.streams.target(2) {
+        let stop = shell.unsupported(call.name, "makepkg decides how it prints");
+        if let Stop::Dynamic(reason) = &stop {
+            shell.taint(2, reason);
+        }
+        return Ok(0.into());
+    }
+    let text = call.texts().and_then(|args| match args.split_first() {
+        None => Ok((String::new(), 0)),
+        Some((format, args)) => printf::format(shell, format, args),
+    });
+    match text {
+        Ok((text, _)) => shell.write_to(2, &format!("{text}\n"))?,
+        Err(Stop::Exhausted(exhausted)) => return Err(exhausted.into()),
+        Err(_) => {}
+    }
+    Ok(0.into())
 }
 
 /// Functions of makepkg that print with colours that the terminal decides.

@@ -99,7 +99,10 @@ impl Shell {
             shell.state.calls.pop();
             shell.state.scopes.truncate(depth);
             shell.anchor = anchor;
-            shell.span = span;
+            // An `exit` is told where it stands.
+            if !matches!(result, Ok(Flow::Exit)) {
+                shell.span = span;
+            }
             shell.state.positional = positional;
             Ok(match result? {
                 Flow::Exit => Flow::Exit,

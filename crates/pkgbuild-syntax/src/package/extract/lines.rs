@@ -111,7 +111,7 @@ impl Line {
 /// Finds each line in the recipe: `declare -f` keeps the order of the commands.
 fn place(lines: &mut [Line], evaluation: &Evaluation, function: &str) {
     let whole = evaluation.function(function);
-    let whole = whole.and_then(|span| span.known()).unwrap_or_default();
+    let whole = whole.and_then(Evaluated::known).unwrap_or_default();
     let mut starts = Starts::default();
     if let Some(tree) = evaluation.function_tree(function) {
         starts.compound(evaluation.file(), &tree.body);
