@@ -400,3 +400,55 @@ fn cases_of_the_run() -> u32 {
     let count = std::env::var("EDIT_CASES").ok();
     count.and_then(|text| text.parse().ok()).unwrap_or(400)
 }
+
+#[test]
+fn a_new_element_comes_behind_the_comment_of_the_last_one() {
+    for (before, expected) in [
+        (
+            "depends=('a' # first\n)\n",
+            "depends=('a' # first\n         'c'\n)\n",
+        ),
+        (
+            "depends=('a' 'b' # both\n)\n",
+            "depends=('a' 'b' # both\n         'c'\n)\n",
+        ),
+        (
+            "depends=(\n  a # one\n)\n",
+            "depends=(\n  a # one\n  c\n)\n",
+        ),
+        (
+            "depends=(\n\ta b # two\n\t# three\n)\n",
+            "depends=(\n\ta b # two\n\tc\n\t# three\n)\n",
+        ),
+        (
+            "depends=('a' # first\n  'b' # last\n)\n",
+            "depends=('a' # first\n  'b' # last\n  'c'\n)\n",
+        ),
+        ("depends=(\n  'a'\n)\n", "depends=(\n  'a'\n  'c'\n)\n"),
+        ("depends=(a) # kept\n", "depends=(a c) # kept\n"),
+        ("depends=(# none\n)\n", "depends=('c' # none\n)\n"),
+        ("depends=(\n# none\n)\n", "depends=('c'\n# none\n)\n"),
+        (
+            "depends=(a#b) # x\ndepends+=(b # y\n)\n",
+            "depends=(a#b) # x\ndepends+=(b # y\n          c\n)\n",
+        ),
+    ] {
+        let found = after(before, |document| document.push("depends", "c"));
+        assert_eq!(found.as_deref(), Ok(expected), "{before:?}");
+        let all = after(before, |document| {
+            let mut values = match document.evaluation().array("depends") {
+                Some(Evaluated::Known(values)) => values,
+                _ => Vec::new(),
+            }
+            .into_iter()
+            .filter_map(|value| value.known().map(String::from))
+            .collect::<Vec<_>>();
+            values.push("c".to_owned());
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            document.set_array("depends", &values)
+        });
+        if !before.contains("+=") {
+            assert_eq!(all.as_deref(), Ok(expected), "{before:?}");
+        }
+    }
+}

@@ -32,14 +32,37 @@ impl Layout {
                     _ => " ".to_owned(),
                 }
             }
-            _ => " ".to_owned(),
+            [only] => {
+                let before = file.text(Span::new(literal.span.start, only.span.start));
+                let line = memchr::memrchr(b'\n', before).map(|at| &before[at..]);
+                match line.map(String::from_utf8_lossy) {
+                    Some(line) if line.trim().is_empty() => line.into_owned(),
+                    _ => " ".to_owned(),
+                }
+            }
+            [] => " ".to_owned(),
         };
         Self { separator, style }
     }
 }
 
-/// Adds elements behind the last one. In a list of one element a line the new one comes after the
-/// last one's comment.
+/// The blanks that bring a line to where the first word of the line at `offset` stands, for a list
+/// that begins on it to where its first element does.
+fn indentation(file: &File, offset: u32) -> String {
+    let before = file.text(Span::new(0, offset));
+    let start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
+    let line = String::from_utf8_lossy(&before[start..]);
+    let blanks: String = line
+        .chars()
+        .take_while(|c| matches!(c, ' ' | '\t'))
+        .collect();
+    match line.find('(') {
+        Some(at) if line[blanks.len()..at].contains('=') => " ".repeat(line[..=at].chars().count()),
+        _ => blanks,
+    }
+}
+
+/// Adds elements behind the last one, after a comment on its line.
 pub(super) fn append(file: &File, literal: &ArrayLiteral, values: &[&str]) -> Vec<Change> {
     if values.is_empty() {
         return Vec::new();
@@ -49,18 +72,23 @@ pub(super) fn append(file: &File, literal: &ArrayLiteral, values: &[&str]) -> Ve
     let (at, text) = match literal.elements.as_slice().last() {
         None => {
             let words: Vec<String> = quoted.collect();
-            (literal.span.start + 1, words.join(" "))
+            let next = file.text(literal.span).get(1);
+            let blank = if next == Some(&b'#') { " " } else { "" };
+            (literal.span.start + 1, words.join(" ") + blank)
         }
         Some(last) => {
             let rest = file.text(Span::new(last.span.end, literal.span.end.saturating_sub(1)));
             let line = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
             let comment = rest[..line].trim_ascii().starts_with(b"#");
-            let behind = layout.separator.starts_with('\n') && comment && line < rest.len();
+            let behind = comment && line < rest.len();
             let at = if behind { line } else { 0 };
             let at = last.span.end + u32::try_from(at).unwrap_or(0);
-            let text: String = quoted
-                .flat_map(|word| [layout.separator.clone(), word])
-                .collect();
+            let separator = if behind && !layout.separator.starts_with('\n') {
+                format!("\n{}", indentation(file, last.span.start))
+            } else {
+                layout.separator
+            };
+            let text: String = quoted.flat_map(|word| [separator.clone(), word]).collect();
             (at, text)
         }
     };
