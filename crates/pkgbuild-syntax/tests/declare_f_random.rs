@@ -67,7 +67,7 @@ fn line(depth: u32) -> BoxedStrategy<String> {
                     // The bodies so far follow the first line of a command of several.
                     Some((first, rest)) => {
                         let bodies = std::mem::take(&mut bodies);
-                        text.push_str(&format!("{first}\n{bodies}{rest}"));
+                        text = format!("{text}{first}\n{bodies}{rest}");
                     }
                     None => text.push_str(&command),
                 }
@@ -106,13 +106,14 @@ fn function() -> impl Strategy<Value = String> {
 }
 
 fn in_bash(functions: &[String]) -> Vec<Option<String>> {
-    let mut script = String::new();
-    for text in functions {
-        let quoted = text.replace('\'', "'\\''");
-        script.push_str(&format!(
-            "( eval '{quoted}' 2>/dev/null && declare -f f ); printf '\\0'\n"
-        ));
-    }
+    let script: Vec<String> = functions
+        .iter()
+        .map(|text| {
+            let quoted = text.replace('\'', "'\\''");
+            format!("( eval '{quoted}' 2>/dev/null && declare -f f ); printf '\\0'\n")
+        })
+        .collect();
+    let script = script.concat();
     let mut child = Command::new("bash")
         .args(["--norc", "--noprofile"])
         .stdin(Stdio::piped())
