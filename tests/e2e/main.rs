@@ -25,6 +25,7 @@ mod source_build;
 mod support;
 mod takeover;
 mod trial;
+mod trust;
 mod unattended;
 mod verify_function;
 mod waiting;

@@ -8,18 +8,19 @@ use std::sync::Mutex;
 
 use anyhow::{Context as _, Result, bail};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use network_policy::SourcePolicy;
+use network_policy::{Access, SourcePolicy};
 use pkgbuild_syntax::{Arch, Environment, Package, evaluate, parse};
 use serde_json::{Value, json};
 use source_fetch::{
     Checksum, Directories, Event, Expired, FetchError, Policy, Reporter, Signer, Source,
     SourceRequest, fetch_all,
     git::{History, required_history},
+    http_clients,
 };
 
 use crate::interrupt;
 use crate::show::say_error;
-use crate::sources::SourceSwitches;
+use crate::sources::{NetworkSwitches, SourceSwitches};
 use crate::srcinfo::with_files;
 
 /// Fetch, verify and extract the sources of a recipe.
@@ -49,6 +50,8 @@ pub(crate) struct Fetch {
     #[arg(long)]
     offline: bool,
     #[command(flatten)]
+    network: NetworkSwitches,
+    #[command(flatten)]
     sources: SourceSwitches,
     /// One JSON event a line on standard output; the last line is the result or the error.
     #[arg(long)]
@@ -72,8 +75,10 @@ impl Fetch {
         for rule in &self.sources.allow_source_host {
             network = network.allow_host(rule.clone());
         }
+        let access = Access::from_env()?.trusting(&self.network.ca_files)?;
         let policy = Policy {
             network,
+            clients: Some(http_clients(access)),
             offline: self.offline,
             keyring: self.keyring.clone(),
             valid_pgp_keys,

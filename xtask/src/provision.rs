@@ -14,7 +14,7 @@ use worker_provisioner::{
 };
 
 use crate::show::say_error;
-use crate::sources::SourceSwitches;
+use crate::sources::{NetworkSwitches, SourceSwitches};
 use crate::{display, interrupt};
 
 /// The exit codes, as `--help` tells them.
@@ -127,6 +127,8 @@ pub(crate) struct Provision {
     /// it that is stored already.
     #[arg(long)]
     replace: bool,
+    #[command(flatten)]
+    network: NetworkSwitches,
     #[command(flatten)]
     sources: SourceSwitches,
     /// Replace a newer version by an older one.
@@ -339,6 +341,7 @@ impl Provision {
         if self.skippgpcheck {
             config.signatures = SignaturePolicy::Skip;
         }
+        config.ca_files.clone_from(&self.network.ca_files);
         let hosts = self.sources.allow_source_host.iter().cloned();
         config.source_hosts.extend(hosts);
         config.insecure_sources = self.sources.allow_insecure_sources;

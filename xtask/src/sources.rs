@@ -1,6 +1,17 @@
-//! What recipes may fetch beyond the rules, as switches.
+//! How servers are reached, and what recipes may fetch beyond the rules, as switches.
+
+use std::path::PathBuf;
 
 use network_policy::HostRule;
+
+/// The switches of commands that ask servers.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct NetworkSwitches {
+    /// A PEM file of authorities that TLS trusts beside those of the host, or of `$SSL_CERT_FILE` and
+    /// `$SSL_CERT_DIR` in their place; may be repeated.
+    #[arg(long = "ca-file", value_name = "FILE")]
+    pub(crate) ca_files: Vec<PathBuf>,
+}
 
 /// The switches of commands that fetch sources.
 #[derive(Debug, Clone, clap::Args)]

@@ -12,12 +12,14 @@ use catalog_client::{
 };
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
+use network_policy::Access;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use worker_provisioner::Config;
 
 use crate::interrupt;
 use crate::show::say_error;
+use crate::sources::NetworkSwitches;
 
 /// List the workers of a catalog, or show one.
 #[derive(Debug, Args)]
@@ -30,6 +32,8 @@ pub(crate) struct Workers {
     /// Ask nobody; show what was kept from the last time.
     #[arg(long)]
     offline: bool,
+    #[command(flatten)]
+    network: NetworkSwitches,
     /// Print one JSON document instead of a table.
     #[arg(long)]
     json: bool,
@@ -71,7 +75,7 @@ impl Workers {
     }
 
     async fn ask(&self, cancel: &CancellationToken) -> Result<String, CatalogError> {
-        let client = CatalogClient::new(self.config())?;
+        let client = CatalogClient::new(self.config()?)?;
         let host = Host::detect();
         Ok(match &self.id {
             Some(id) => one(
@@ -83,19 +87,25 @@ impl Workers {
         })
     }
 
-    fn config(&self) -> CatalogConfig {
+    fn config(&self) -> Result<CatalogConfig, CatalogError> {
         let settings = Config::from_env();
         let urls = match &self.catalog {
             Some(url) => vec![url.clone()],
             None => settings.catalog_urls,
         };
-        CatalogConfig {
+        let access = Access::from_env().and_then(|access| access.trusting(&self.network.ca_files));
+        let access = access.map_err(|error| CatalogError::Config {
+            setting: "access",
+            problem: format!("{:#}", anyhow::Error::from(error)),
+        })?;
+        Ok(CatalogConfig {
+            access: Some(access),
             token: settings.catalog_token,
             cache_dir: Some(settings.cache_dir.join("catalog")),
             offline: self.offline,
             user_agent: concat!("worker-provisioner/", env!("CARGO_PKG_VERSION")).to_owned(),
             ..CatalogConfig::new(urls)
-        }
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! How long a cached entry and recipe take, beside the same from the service itself.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use catalog_client::{CatalogClient, CatalogConfig, Flavor, Proxy, WorkerId};
+use catalog_client::{CatalogClient, CatalogConfig, Flavor, WorkerId};
 use criterion::{Criterion, criterion_group, criterion_main};
 use e2e_tests::catalog_server::{CatalogContent, CatalogServer, Generation};
 use serde_json::Value;
@@ -33,7 +33,7 @@ fn cached(criterion: &mut Criterion) {
     let id: WorkerId = "llm-worker-rbee".parse().unwrap();
     let online = CatalogConfig {
         cache_dir: Some(dir.path().to_owned()),
-        proxy: Proxy::None,
+        access: Some(network_policy::Access::default()),
         ..CatalogConfig::new([server.base_url()])
     };
     let offline = CatalogConfig {

@@ -1,7 +1,7 @@
 //! The catalog's base URLs, with their credentials kept apart.
 
-use network_policy::may_carry_secrets;
-use url::{Origin, Url};
+use network_policy::{SourcePolicy, may_carry_secrets};
+use url::Url;
 
 use crate::config::{CatalogConfig, OtherOrigins, Token};
 use crate::error::{CatalogError, printable};
@@ -88,7 +88,7 @@ impl Base {
 pub(crate) struct Bases {
     list: Vec<Base>,
     token: Option<Token>,
-    others: Vec<Origin>,
+    others: Vec<Url>,
     any: bool,
 }
 
@@ -127,8 +127,7 @@ impl Bases {
                 let origins = origins.iter().map(|text| {
                     Url::parse(text)
                         .ok()
-                        .map(|url| url.origin())
-                        .filter(Origin::is_tuple)
+                        .filter(|url| url.origin().is_tuple())
                         .ok_or(CatalogError::Config {
                             setting: "other_origins",
                             problem: "one is no origin such as `https://recipes.example`"
@@ -171,7 +170,21 @@ impl Bases {
 
     /// Whether the URL's origin is a base URL's, or an allowed one.
     pub(crate) fn allows(&self, url: &Url) -> bool {
-        self.any || self.of(url).is_some() || self.others.contains(&url.origin())
+        self.any || self.of(url).is_some() || self.is_other(url)
+    }
+
+    fn is_other(&self, url: &Url) -> bool {
+        let mut others = self.others.iter();
+        others.any(|other| other.origin() == url.origin())
+    }
+
+    /// What may be asked: the configured origins whatever their address is, and over plain http too,
+    /// as secrets are kept from that elsewhere.
+    pub(crate) fn policy(&self) -> SourcePolicy {
+        let own = self.list.iter().map(Base::url);
+        own.chain(&self.others)
+            .fold(SourcePolicy::default(), SourcePolicy::allow_origin)
+            .allow_insecure(true)
     }
 
     /// The base URL whose credentials go with a request for a URL: over TLS, or to this machine

@@ -50,10 +50,10 @@ impl CatalogClient {
     ///
     /// # Errors
     /// [`CatalogError::Config`] when a base URL, token, proxy, certificate or user agent cannot
-    /// work.
+    /// work. Blocks while certificate files that are named are read.
     pub fn new(config: CatalogConfig) -> Result<Self, CatalogError> {
         let bases = Bases::new(&config)?;
-        let (http, own) = transport::clients(&config)?;
+        let clients = transport::clients(&config, &bases)?;
         Ok(Self {
             fetcher: Arc::new(Fetcher {
                 store: config
@@ -63,8 +63,7 @@ impl CatalogClient {
                 offline: config.offline,
                 refresh: config.refresh,
                 exchange: Arc::new(Exchange {
-                    http,
-                    own,
+                    clients,
                     bases,
                     limits: config.limits,
                     user_agent: config.user_agent,

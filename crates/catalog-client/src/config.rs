@@ -4,10 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use network_policy::Retry;
+use network_policy::{Access, Retry};
 
 /// Everything a [`CatalogClient`](crate::CatalogClient) is built from. No environment variable is
-/// read, except the proxy variables when [`Proxy::Environment`] says so.
+/// read, except where [`access`](Self::access) is left open.
 #[derive(Clone)]
 pub struct CatalogConfig {
     /// The catalog's base URLs, in the order to try them: the next one is asked when one cannot be
@@ -29,11 +29,11 @@ pub struct CatalogConfig {
     pub limits: Limits,
     /// Which origins beside the catalog's own a recipe may come from.
     pub other_origins: OtherOrigins,
-    /// Root certificates to trust beside the built-in ones, as PEM bundles. Has no effect on an
-    /// injected client.
+    /// Whom TLS trusts and which proxies requests go through; `None` is as the environment says when
+    /// the client is built ([`Access::from_env`]). Has no effect on an injected client.
+    pub access: Option<Access>,
+    /// Root certificates to trust beside those, as PEM bundles. Has no effect on an injected client.
     pub root_certificates: Vec<Vec<u8>>,
-    /// Whether to go through a proxy. Has no effect on an injected client.
-    pub proxy: Proxy,
     /// What the `User-Agent` header says: a name and a version.
     pub user_agent: String,
     /// The caller's own client. Its connection settings count; redirects that it follows by itself
@@ -70,7 +70,7 @@ impl fmt::Debug for CatalogConfig {
             .field("limits", &self.limits)
             .field("other_origins", &self.other_origins)
             .field("root_certificates", &self.root_certificates.len())
-            .field("proxy", &self.proxy)
+            .field("access", &self.access)
             .field("user_agent", &self.user_agent)
             .field("http", &self.http.is_some())
             .finish()
@@ -89,7 +89,7 @@ impl Default for CatalogConfig {
             limits: Limits::default(),
             other_origins: OtherOrigins::Refuse,
             root_certificates: Vec::new(),
-            proxy: Proxy::Environment,
+            access: None,
             user_agent: concat!("catalog-client/", env!("CARGO_PKG_VERSION")).to_owned(),
             http: None,
         }
@@ -175,30 +175,8 @@ pub enum OtherOrigins {
     Refuse,
     /// These, such as `https://recipes.example`.
     Allow(Vec<String>),
-    /// Any.
+    /// Any on the internet; what only this machine or its network reaches is refused.
     AllowAny,
-}
-
-/// Whether requests go through a proxy.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub enum Proxy {
-    /// As `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say when the client is built.
-    #[default]
-    Environment,
-    /// Never.
-    None,
-    /// Always through this URL; it may carry a user name and password.
-    Url(String),
-}
-
-impl fmt::Debug for Proxy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Environment => "Environment",
-            Self::None => "None",
-            Self::Url(_) => "Url(..)",
-        })
-    }
 }
 
 /// A secret that never shows in debug output.

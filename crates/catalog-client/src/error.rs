@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use network_policy::Outlook;
+use network_policy::{Outlook, Refusal};
 
 use crate::entry::Flavor;
 use crate::host::{Host, Offer};
@@ -117,7 +117,7 @@ pub enum CatalogError {
     },
     /// No trusted connection.
     #[error(
-        "cannot make a trusted connection to `{url}`; add the root certificate if the catalog has a private certificate authority, or use `http` if it has no TLS"
+        "cannot make a trusted connection to `{url}`; if the catalog has a private certificate authority, name its certificate with `--ca-file` or `SSL_CERT_FILE`; use `http` if it has no TLS"
     )]
     Tls {
         /// What was asked for.
@@ -125,6 +125,15 @@ pub enum CatalogError {
         /// The transport's reason.
         #[source]
         source: Arc<dyn Error + Send + Sync>,
+    },
+    /// A redirect or a recipe leads to where only this machine or its network gets.
+    #[error("`{url}` may not be asked in the name of the catalog")]
+    NotAllowed {
+        /// The place.
+        url: String,
+        /// Why.
+        #[source]
+        refusal: Refusal,
     },
     /// An answer over its limit.
     #[error("the answer from `{url}` is larger than {limit} bytes")]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use network_policy::{Outlook, in_chain, is_loopback, retry_after};
+use network_policy::{HttpClients, Outlook, Refusal, in_chain, retry_after};
 use reqwest::header::{self, HeaderMap};
 use url::Url;
 
@@ -17,9 +17,7 @@ const ERROR_BYTES: u64 = 64 << 10;
 /// What a request is made with.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    pub(crate) http: reqwest::Client,
-    /// For this machine itself: a proxy in between could read what is sent.
-    pub(crate) own: reqwest::Client,
+    pub(crate) clients: HttpClients,
     pub(crate) bases: Bases,
     pub(crate) limits: Limits,
     pub(crate) user_agent: String,
@@ -113,17 +111,22 @@ impl Exchange {
         // A redirect may carry a user name; it is not ours to send.
         let _ = clean.set_username("");
         let _ = clean.set_password(None);
-        let is_own = clean.host().is_some_and(|host| is_loopback(&host));
-        let client = if is_own { &self.own } else { &self.http };
-        let request = client
-            .get(clean)
-            .headers(headers.clone())
-            .header(header::USER_AGENT, &self.user_agent);
-        let request = self.bases.authorize(url, request);
         let limit = self.limits.connect.saturating_add(self.limits.idle);
-        match tokio::time::timeout(limit, request.send()).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(self.classify(url, error)),
+        let asking = async {
+            let client = self.clients.client(&clean, true).await;
+            let request = client
+                .map_err(|refusal| not_allowed(url, refusal))?
+                .get(clean.clone())
+                .headers(headers.clone())
+                .header(header::USER_AGENT, &self.user_agent);
+            let sent = self.bases.authorize(url, request).send().await;
+            sent.map_err(|error| match self.clients.refusal(&clean, &error) {
+                Some(refusal) => not_allowed(url, refusal),
+                None => self.classify(url, error),
+            })
+        };
+        match tokio::time::timeout(limit, asking).await {
+            Ok(answer) => answer,
             Err(_) => Err(CatalogError::TimedOut {
                 url: Base::show(url),
                 stage: Stage::Answer,
@@ -299,6 +302,13 @@ impl Exchange {
             attempts: 1,
             source: Arc::new(error.without_url()),
         }
+    }
+}
+
+fn not_allowed(url: &Url, refusal: Refusal) -> CatalogError {
+    CatalogError::NotAllowed {
+        url: printable(&Base::show(url), 200),
+        refusal,
     }
 }
 

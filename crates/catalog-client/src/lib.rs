@@ -23,7 +23,7 @@ mod wire;
 
 pub use answer::{Answer, Freshness};
 pub use client::{CatalogClient, WorkerList};
-pub use config::{CatalogConfig, Limits, OtherOrigins, Proxy, Token};
+pub use config::{CatalogConfig, Limits, OtherOrigins, Token};
 pub use entry::{BuildOptions, Capabilities, CodeSource, Flavor, Variant, WorkerEntry};
 pub use error::{CatalogError, Stage};
 pub use host::{Host, Offer, select};

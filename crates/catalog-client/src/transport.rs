@@ -1,23 +1,14 @@
-//! The HTTP client a configuration asks for.
+//! The HTTP clients a configuration asks for.
 
+use network_policy::{Access, AccessError, HttpClients};
 use reqwest::header::HeaderValue;
-use reqwest::redirect::Policy;
 
-use crate::config::{CatalogConfig, Proxy};
+use crate::base::Bases;
+use crate::config::CatalogConfig;
 use crate::error::CatalogError;
 
-/// The client for everywhere, and the one for this machine itself, which goes through no proxy.
-pub(crate) fn clients(
-    config: &CatalogConfig,
-) -> Result<(reqwest::Client, reqwest::Client), CatalogError> {
-    let direct = CatalogConfig {
-        proxy: Proxy::None,
-        ..config.clone()
-    };
-    Ok((client(config)?, client(&direct)?))
-}
-
-fn client(config: &CatalogConfig) -> Result<reqwest::Client, CatalogError> {
+/// Clients that ask the configured origins wherever they are, and others on the internet alone.
+pub(crate) fn clients(config: &CatalogConfig, bases: &Bases) -> Result<HttpClients, CatalogError> {
     if HeaderValue::from_str(&config.user_agent).is_err() || config.user_agent.trim().is_empty() {
         return Err(CatalogError::Config {
             setting: "user_agent",
@@ -25,40 +16,27 @@ fn client(config: &CatalogConfig) -> Result<reqwest::Client, CatalogError> {
         });
     }
     if let Some(client) = &config.http {
-        return Ok(client.clone());
+        return Ok(HttpClients::with_client(bases.policy(), client.clone()));
     }
-    let mut builder = reqwest::Client::builder()
-        .connect_timeout(config.limits.connect)
-        .redirect(Policy::none())
-        .referer(false)
-        .gzip(true);
-    builder = match &config.proxy {
-        Proxy::Environment => builder,
-        Proxy::None => builder.no_proxy(),
-        Proxy::Url(url) => {
-            let proxy = reqwest::Proxy::all(url).map_err(|_| CatalogError::Config {
-                setting: "proxy",
-                problem: "it is no URL such as `http://proxy.example:3128`".to_owned(),
-            })?;
-            builder.proxy(proxy)
-        }
+    let mut access = match &config.access {
+        Some(access) => access.clone(),
+        None => Access::from_env().map_err(|error| refused("access", &error))?,
     };
     for pem in &config.root_certificates {
-        let refuse = |problem: String| CatalogError::Config {
-            setting: "root_certificates",
-            problem,
-        };
-        let certificates = reqwest::Certificate::from_pem_bundle(pem)
-            .map_err(|error| refuse(format!("one is no PEM certificate ({error})")))?;
-        if certificates.is_empty() {
-            return Err(refuse("one holds no PEM certificate".to_owned()));
-        }
-        for certificate in certificates {
-            builder = builder.add_root_certificate(certificate);
-        }
+        let roots = access.roots.with_pem(pem);
+        access.roots = roots.map_err(|error| refused("root_certificates", &error.into()))?;
     }
-    builder.build().map_err(|error| CatalogError::Config {
-        setting: "root_certificates",
-        problem: format!("the HTTP client cannot be built ({})", error.without_url()),
-    })
+    let connect = config.limits.connect;
+    Ok(HttpClients::new(bases.policy(), access, move |builder| {
+        builder.connect_timeout(connect).gzip(true)
+    }))
+}
+
+fn refused(setting: &'static str, error: &AccessError) -> CatalogError {
+    let cause = std::error::Error::source(error);
+    let cause = cause.map_or(String::new(), |cause| format!(": {cause}"));
+    CatalogError::Config {
+        setting,
+        problem: format!("{error}{cause}"),
+    }
 }

@@ -1,81 +1,98 @@
 //! HTTP clients that connect only to what is allowed.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, ClientBuilder};
+use rustls::ClientConfig;
+use tokio::sync::OnceCell;
 use url::{Host, Url};
 
+use crate::access::Access;
 use crate::policy::{SourcePolicy, is_loopback, keep_allowed};
 use crate::refusal::Refusal;
+use crate::roots::no_tls;
 
-/// Where proxies are set: curl(1), "ENVIRONMENT".
-const PROXY_VARIABLES: [&str; 6] = [
-    "http_proxy",
-    "HTTP_PROXY",
-    "https_proxy",
-    "HTTPS_PROXY",
-    "all_proxy",
-    "ALL_PROXY",
-];
-
-/// One client for each kind of place, all set up in the same way.
+/// Clients for every kind of place, all set up in the same way, and the rules they ask by.
 ///
 /// None of them may follow redirects: each hop is another place, to be asked about with
-/// [`client`](Self::client).
+/// [`client`](Self::client). A client is made when it is first needed. Clones share clients and with
+/// them connections, whatever rules each has: see [`with_policy`](Self::with_policy).
 #[derive(Debug, Clone)]
 pub struct HttpClients {
     policy: Arc<SourcePolicy>,
-    /// For hosts on the internet: resolves names to allowed addresses alone.
-    guarded: Client,
-    /// For hosts that the operator has listed.
-    listed: Client,
-    /// For this machine itself, without a proxy.
-    own: Client,
-    has_proxy: bool,
+    clients: Clients,
+}
+
+#[derive(Debug, Clone)]
+enum Clients {
+    Own(Arc<Set>),
+    Given(Client),
+}
+
+/// Which client a place is asked with; connections are never shared between them.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// On the internet: resolves names to allowed addresses alone.
+    Guarded,
+    /// A host that the operator has listed.
+    Listed,
+    /// This machine itself, without a proxy.
+    Own,
+}
+
+struct Set {
+    access: Access,
+    configure: Box<dyn Fn(ClientBuilder) -> ClientBuilder + Send + Sync>,
+    /// Reading whom the host trusts takes longer than all the rest.
+    tls: OnceCell<ClientConfig>,
+    /// For each [`Place`], without TLS and with it.
+    clients: [[OnceCell<Client>; 2]; 3],
+}
+
+impl fmt::Debug for Set {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Set")
+            .field("access", &self.access)
+            .finish_non_exhaustive()
+    }
 }
 
 impl HttpClients {
-    /// Builds the clients; `configure` is applied to each.
-    ///
-    /// # Errors
-    /// Those of [`ClientBuilder::build`].
+    /// Clients that reach places by `access`; `configure` is applied to each.
     pub fn new(
         policy: SourcePolicy,
-        configure: impl Fn(ClientBuilder) -> ClientBuilder,
-    ) -> Result<Self, reqwest::Error> {
-        let policy = Arc::new(policy);
-        let proxies: Vec<String> = PROXY_VARIABLES
-            .iter()
-            .filter_map(|name| std::env::var(name).ok())
-            .filter(|value| !value.trim().is_empty())
-            .collect();
-        let base = || {
-            configure(Client::builder())
-                .redirect(reqwest::redirect::Policy::none())
-                .referer(false)
+        access: Access,
+        configure: impl Fn(ClientBuilder) -> ClientBuilder + Send + Sync + 'static,
+    ) -> Self {
+        let set = Set {
+            access,
+            configure: Box::new(configure),
+            tls: OnceCell::new(),
+            clients: Default::default(),
         };
-        let resolver = Guard {
-            proxies: proxies.iter().filter_map(|proxy| host_of(proxy)).collect(),
-        };
-        Ok(Self {
-            policy,
-            guarded: base().dns_resolver(Arc::new(resolver)).build()?,
-            listed: base().build()?,
-            own: base().no_proxy().build()?,
-            has_proxy: !proxies.is_empty(),
-        })
+        Self {
+            policy: Arc::new(policy),
+            clients: Clients::Own(Arc::new(set)),
+        }
     }
 
     /// The same client for every place; what is asked is still judged by what is written.
     pub fn with_client(policy: SourcePolicy, client: Client) -> Self {
         Self {
             policy: Arc::new(policy),
-            guarded: client.clone(),
-            listed: client.clone(),
-            own: client,
-            has_proxy: false,
+            clients: Clients::Given(client),
+        }
+    }
+
+    /// The same clients by other rules.
+    #[must_use]
+    pub fn with_policy(&self, policy: SourcePolicy) -> Self {
+        Self {
+            policy: Arc::new(policy),
+            clients: self.clients.clone(),
         }
     }
 
@@ -92,24 +109,29 @@ impl HttpClients {
     /// # Errors
     /// [`Refusal`]. A name that resolves to refused addresses alone is refused by the request: see
     /// [`Refusal::in_chain`]. Dropping the future ends the wait.
-    pub async fn client(&self, url: &Url, is_pinned: bool) -> Result<&Client, Refusal> {
+    pub async fn client(&self, url: &Url, is_pinned: bool) -> Result<Client, Refusal> {
         self.policy.check_url(url, is_pinned)?;
+        let set = match &self.clients {
+            Clients::Own(set) => set,
+            Clients::Given(client) => return Ok(client.clone()),
+        };
         let host = url.host().ok_or(Refusal::NoHost)?;
         let port = url.port_or_known_default().unwrap_or_default();
-        if is_loopback(&host) && self.policy.is_listed(&host, port) {
-            return Ok(&self.own);
-        }
-        if self.policy.is_listed(&host, port) {
-            return Ok(&self.listed);
-        }
-        if self.has_proxy
+        let is_listed = self.policy.is_listed(&host, port);
+        let place = match is_listed {
+            true if is_loopback(&host) => Place::Own,
+            true => Place::Listed,
+            false => Place::Guarded,
+        };
+        if !is_listed
+            && set.access.proxies.may_be_any()
             && matches!(host, Host::Domain(_))
             && let Err(error) = self.policy.resolve(&host, port).await
             && let Some(refusal) = Refusal::in_chain(&error)
         {
             return Err(refusal.clone());
         }
-        Ok(&self.guarded)
+        set.client(place, url.scheme() == "https").await
     }
 
     /// The refusal because of which a request for `url` failed, if that was it. It is the same at
@@ -120,13 +142,55 @@ impl HttpClients {
     }
 }
 
-fn host_of(proxy: &str) -> Option<String> {
-    let url = if proxy.contains("://") {
-        Url::parse(proxy)
-    } else {
-        Url::parse(&format!("http://{proxy}"))
-    };
-    Some(url.ok()?.host_str()?.to_ascii_lowercase())
+impl Set {
+    async fn client(&self, place: Place, is_tls: bool) -> Result<Client, Refusal> {
+        let needs_tls = is_tls || self.access.proxies.need_tls();
+        let made = &self.clients[place as usize][usize::from(needs_tls)];
+        let client = made.get_or_try_init(|| async {
+            let tls = if needs_tls {
+                self.tls
+                    .get_or_try_init(|| self.read_roots())
+                    .await?
+                    .clone()
+            } else {
+                no_tls().map_err(unusable)?
+            };
+            self.make(place, tls).map_err(unusable)
+        });
+        client.await.cloned()
+    }
+
+    async fn read_roots(&self) -> Result<ClientConfig, Refusal> {
+        let roots = self.access.roots.clone();
+        let reading = tokio::task::spawn_blocking(move || roots.tls());
+        reading.await.map_err(unusable)?.map_err(unusable)
+    }
+
+    fn make(&self, place: Place, tls: ClientConfig) -> Result<Client, reqwest::Error> {
+        let builder = (self.configure)(Client::builder())
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .use_preconfigured_tls(tls);
+        match place {
+            Place::Guarded => {
+                let proxies = self.access.proxies.hosts().collect();
+                let builder = builder.dns_resolver(Arc::new(Guard { proxies }));
+                self.access.proxies.apply(builder)?.build()
+            }
+            Place::Listed => self.access.proxies.apply(builder)?.build(),
+            Place::Own => builder.no_proxy().build(),
+        }
+    }
+}
+
+fn unusable(error: impl std::error::Error) -> Refusal {
+    let mut problem = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        problem = format!("{problem}: {error}");
+        cause = error.source();
+    }
+    Refusal::Client { problem }
 }
 
 /// Resolves names to addresses that are not special.

@@ -47,6 +47,12 @@ pub enum Refusal {
     /// The URL names no host.
     #[error("the address names no host")]
     NoHost,
+    /// No HTTP client can be made.
+    #[error("the HTTP client cannot be set up: {problem}")]
+    Client {
+        /// What its library says.
+        problem: String,
+    },
     /// The host is, or resolves to, an address that only this machine or its network reaches.
     #[error(
         "{}, which a recipe may not ask; if you trust it, allow it with `--allow-source-host \

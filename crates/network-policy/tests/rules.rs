@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use network_policy::{
-    AddressKind, HostRule, HttpClients, Refusal, Scheme, SourcePolicy, is_loopback, kind_of,
-    may_carry_secrets,
+    Access, AddressKind, HostRule, HttpClients, Refusal, Scheme, SourcePolicy, is_loopback,
+    kind_of, may_carry_secrets,
 };
 use url::{Host, Url};
 
@@ -247,7 +247,9 @@ fn secrets_go_over_tls_or_nowhere() {
 async fn a_name_that_resolves_to_this_machine_is_not_connected_to() {
     let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = server.local_addr().unwrap().port();
-    let strict = HttpClients::new(SourcePolicy::default(), |builder| builder).unwrap();
+    let strict = HttpClients::new(SourcePolicy::default(), Access::default(), |builder| {
+        builder
+    });
     // The one name that every machine resolves without a server.
     let place = url(&format!("https://localhost:{port}/"));
     let client = strict.client(&place, false).await.unwrap();
@@ -275,9 +277,9 @@ async fn a_name_that_resolves_to_this_machine_is_not_connected_to() {
             .unwrap()
             .is_empty()
     );
-    let listed = HttpClients::new(listed, |builder| builder).unwrap();
+    let listed = HttpClients::new(listed, Access::default(), |builder| builder);
     let place = url(&format!("http://localhost:{port}/"));
-    let client = listed.client(&place, false).await.unwrap().clone();
+    let client = listed.client(&place, false).await.unwrap();
     let asked = tokio::spawn(async move { client.get(place).send().await });
     let (connection, _) = server.accept().await.unwrap();
     drop(connection);

@@ -6,6 +6,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use network_policy::AccessError;
+
 use crate::checksum::Algorithm;
 #[cfg(feature = "git")]
 use crate::git::GitProblem;
@@ -179,9 +181,9 @@ pub enum FetchError {
         /// Why; never the secret.
         reason: String,
     },
-    /// The HTTP client cannot be built.
-    #[error("failed to set up the HTTP client")]
-    Client(#[source] reqwest::Error),
+    /// What the environment says of certificates or proxies cannot be used.
+    #[error("nothing can be fetched as the environment has it")]
+    Access(#[source] AccessError),
     /// An archive is refused or broken.
     #[error("failed to extract `{archive}`{}", member_text(member.as_deref()))]
     Extract {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt, stream};
-use network_policy::HttpClients;
+use network_policy::{Access, HttpClients, SourcePolicy};
 use tokio_util::sync::CancellationToken;
 
 use crate::blocking;
@@ -162,13 +162,13 @@ async fn gather(
     gone: &CancellationToken,
 ) -> Result<Gathered, FetchError> {
     let (sources, policy) = (order.sources, order.policy);
-    let clients = clients(policy).inspect_err(|_| gone.cancel())?;
     // Without a staging directory there is nothing whose end could be waited for.
     let nothing_made = |error: &FetchError| {
         if !matches!(error, FetchError::Cancelled) {
             gone.cancel();
         }
     };
+    let clients = clients(policy, token).await.inspect_err(nothing_made)?;
     let signatures = Signatures::plan(sources, policy, token)
         .await
         .inspect_err(nothing_made)?;
@@ -253,18 +253,21 @@ async fn fetch_one(
     })
 }
 
-/// Clients that neither decode bodies, since digests are over what is sent, nor follow redirects,
-/// since each hop is judged and may need its own credential.
-fn clients(policy: &Policy) -> Result<HttpClients, FetchError> {
-    let network = policy.network.clone();
-    if let Some(client) = &policy.client {
-        return Ok(HttpClients::with_client(network, client.clone()));
-    }
-    HttpClients::new(network, |builder| {
+/// Clients for [`Policy::clients`], which neither decode bodies, since digests are over what is sent,
+/// nor follow redirects, since each hop is judged and may need its own credential.
+pub fn http_clients(access: Access) -> HttpClients {
+    HttpClients::new(SourcePolicy::default(), access, |builder| {
         builder
             .user_agent(concat!("worker-provisioner/", env!("CARGO_PKG_VERSION")))
             .no_gzip()
             .connect_timeout(CONNECT)
     })
-    .map_err(FetchError::Client)
+}
+
+async fn clients(policy: &Policy, token: &CancellationToken) -> Result<HttpClients, FetchError> {
+    if let Some(clients) = &policy.clients {
+        return Ok(clients.with_policy(policy.network.clone()));
+    }
+    let access = blocking::run(token, || Access::from_env().map_err(FetchError::Access));
+    Ok(http_clients(access.await?).with_policy(policy.network.clone()))
 }

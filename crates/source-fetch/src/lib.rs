@@ -37,7 +37,7 @@ pub use credential::{Credential, CredentialProvider, Credentials, Secret};
 pub use error::{
     ExtractProblem, FetchError, KeyringProblem, SignatureProblem, SyntaxProblem, TransferProblem,
 };
-pub use fetch::{Held, fetch_all, fetch_and_hold};
+pub use fetch::{Held, fetch_all, fetch_and_hold, http_clients};
 pub use pace::LowestSpeed;
 pub use policy::{
     Directories, ExtractLimits, Fetched, HttpPolicy, Origin, Policy, SourceRequest, Verification,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use network_policy::{Retry, SourcePolicy};
+use network_policy::{HttpClients, Retry, SourcePolicy};
 
 use crate::checksum::{Algorithm, Checksum};
 use crate::credential::Credentials;
@@ -57,12 +57,13 @@ pub struct Directories {
 /// What is allowed, and how hard to try.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// Client for every request; by default one built by this crate.
+    /// The clients for every request, such as [`http_clients`](crate::http_clients) makes, which
+    /// keep connections from fetch to fetch; their own rules do not count, those of `network` do. By
+    /// default each fetch has its own, set up as the environment says.
     ///
-    /// A client built elsewhere must follow no redirects and must not decode bodies (`no_gzip`),
-    /// because each hop is judged and a digest is over the bytes the server sends. It resolves
-    /// names by itself, so only addresses that are written out are judged for it.
-    pub client: Option<reqwest::Client>,
+    /// Clients made elsewhere must not decode bodies (`no_gzip`), because a digest is over the bytes
+    /// the server sends.
+    pub clients: Option<HttpClients>,
     /// What may be asked, over what. By default what a recipe from a catalog may ask for: `https`
     /// on the internet, and what a digest or commit id pins over `http` and `git`.
     pub network: SourcePolicy,
@@ -98,7 +99,7 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            client: None,
+            clients: None,
             network: SourcePolicy::default(),
             offline: false,
             allow_no_digest: false,

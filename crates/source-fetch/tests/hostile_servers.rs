@@ -7,7 +7,8 @@ mod support;
 use std::fs;
 use std::time::Duration;
 
-use source_fetch::{Credentials, Event, FetchError, LowestSpeed};
+use network_policy::{Access, Proxies};
+use source_fetch::{Credentials, Event, FetchError, LowestSpeed, http_clients};
 use support::{Act, Reply, Request, Server, World, chain, cut_after, declared, file, noise, reply};
 
 const SIZE: usize = 300_000;
@@ -464,17 +465,16 @@ async fn a_secret_is_not_sent_where_it_could_be_read() {
         _ => file(request, "\"one\"", b"content"),
     })
     .await;
-    let client = reqwest::Client::builder()
-        .proxy(reqwest::Proxy::all(&proxy.url).unwrap())
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .unwrap();
+    let clients = http_clients(Access {
+        proxies: Proxies::all(&proxy.url).unwrap(),
+        ..Access::default()
+    });
     let netrc = "machine files.example.org login me password hunter2";
     let source = declared("http://files.example.org/a", b"content");
     let careful = Credentials::default().with_netrc(netrc);
     for (credentials, is_sent) in [(careful.clone(), false), (careful.with_plain_http(), true)] {
         let mut world = World::new();
-        world.policy.client = Some(client.clone());
+        world.policy.clients = Some(clients.clone());
         world.policy.credentials = credentials;
         let before = proxy.requests().len();
         world.fetch(std::slice::from_ref(&source)).await.unwrap();

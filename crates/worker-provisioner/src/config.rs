@@ -1,5 +1,7 @@
 //! What a provisioner is told once: plain data, with one explicit reading of the environment.
 
+mod choices;
+
 use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
@@ -7,123 +9,18 @@ use std::time::Duration;
 
 use build_sandbox::{Isolation, IsolationChoice};
 use catalog_client::{Token, WorkerType};
-use network_policy::HostRule;
+use network_policy::{HostRule, Proxies};
 
 use crate::error::ProvisionError;
 use crate::places;
 use crate::receipt::Verification;
+pub use choices::{
+    BackendPolicy, CheckPolicy, DependencyPolicy, EvaluationPolicy, ExpiredSignatures,
+    FlavorPreference, ProgramNamePolicy, SignaturePolicy, TransportPolicy,
+};
 
 /// The catalog asked when none is configured.
 pub const DEFAULT_CATALOG_URL: &str = "http://localhost:8787";
-
-/// Which of a worker's recipes to use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum FlavorPreference {
-    /// The prebuilt binary when the catalog offers one, else the source.
-    #[default]
-    Any,
-    /// Only the prebuilt binary.
-    Binary,
-    /// Only a build from source.
-    Source,
-}
-
-/// What to do when the recipe's `check()` fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum CheckPolicy {
-    /// The provision fails.
-    #[default]
-    Run,
-    /// The provision goes on with a warning.
-    Warn,
-    /// `check()` is not run.
-    Skip,
-}
-
-/// How what the catalog says, and what its recipes fetch, must have come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum TransportPolicy {
-    /// In any way; the receipt tells whether it was over TLS.
-    #[default]
-    Any,
-    /// Over TLS, now or when it was put into the cache.
-    Tls,
-}
-
-/// What to do with the signatures a recipe brings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum SignaturePolicy {
-    /// Each must be good.
-    #[default]
-    Verify,
-    /// None is verified, as with makepkg's `--skippgpcheck`; each is told as a warning.
-    Skip,
-}
-
-/// What a program must be called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum ProgramNamePolicy {
-    /// Any name that no other program of the host has.
-    #[default]
-    Any,
-    /// The worker's id, with its backend or without.
-    Worker,
-}
-
-/// Whether a good signature counts that has expired, or whose key has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum ExpiredSignatures {
-    /// It is no [`Verification::Signature`]; the receipt records it as expired.
-    #[default]
-    Refuse,
-    /// It counts for [`Config::minimum_verification`]; the receipt records it as expired all the
-    /// same.
-    Accept,
-}
-
-/// What to do about a recipe some of whose values only a shell can tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum EvaluationPolicy {
-    /// It is refused; nothing of a recipe runs before its sources are verified.
-    Static,
-    /// It is sourced in the sandbox, without network and with nothing writable, where the host
-    /// allows at least the tier `landlock`; elsewhere it is refused.
-    #[default]
-    Isolated,
-    /// It is sourced in whatever tier the host allows, which may keep nothing from being read.
-    AnyTier,
-}
-
-/// What to do when the host lacks what a recipe depends on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum DependencyPolicy {
-    /// The provision fails before anything is downloaded.
-    #[default]
-    Require,
-    /// The provision goes on with a warning.
-    Warn,
-    /// Nothing is looked for.
-    Ignore,
-}
-
-/// What to do when a recipe's sources or program are for another backend than the one asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum BackendPolicy {
-    /// The worker is refused.
-    #[default]
-    Require,
-    /// The provision goes on with a warning.
-    Warn,
-}
 
 /// Everything a [`WorkerProvisioner`](crate::WorkerProvisioner) needs to know.
 ///
@@ -138,6 +35,13 @@ pub struct Config {
     pub catalog_token: Option<Token>,
     /// Root certificates to trust in the catalog's name beside the built-in ones, as PEM bundles.
     pub catalog_root_certificates: Vec<Vec<u8>>,
+    /// PEM files of authorities that TLS trusts beside those of the host, or beside those that
+    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` name in their place: for the catalog, downloads and git
+    /// alike. Where the host has none, Mozilla's count as this program was built with them.
+    pub ca_files: Vec<PathBuf>,
+    /// The proxies that all of those go through; `None` is as the environment says when the
+    /// provisioner is made ([`Proxies::from_env`]). This machine itself is asked without one.
+    pub proxies: Option<Proxies>,
     /// The fewest bytes a minute that whoever sends a source must keep sending, so that nobody holds
     /// a provision for ever; zero for no such rule. 64 KiB.
     pub lowest_speed: u64,
@@ -248,6 +152,8 @@ impl Config {
             catalog_urls: vec![DEFAULT_CATALOG_URL.to_owned()],
             catalog_token: None,
             catalog_root_certificates: Vec::new(),
+            ca_files: Vec::new(),
+            proxies: None,
             lowest_speed: 64 << 10,
             offline: false,
             catalog_longest_fresh: Duration::from_hours(24),
@@ -420,6 +326,9 @@ impl Config {
         }
         self.bin_dir = self.bin_dir.map(|path| places::absolute(&path));
         self.keyring = self.keyring.map(|path| places::absolute(&path));
+        for file in &mut self.ca_files {
+            *file = places::absolute(file);
+        }
         self.temp_dir = places::absolute(&self.temp_dir);
         self.judge_directories()?;
         Ok(self)

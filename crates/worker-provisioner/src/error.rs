@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use build_sandbox::{Isolation, SandboxError};
 use catalog_client::{CatalogError, WorkerType};
+use network_policy::AccessError;
 use source_fetch::FetchError;
 
 use crate::dependencies::MissingDependency;
@@ -284,6 +285,10 @@ pub enum ProvisionError {
         "`/usr/local/bin` is not writable and there is no home folder; name a folder for binaries"
     )]
     NoBinDir,
+
+    /// Certificates that TLS is to trust, or proxies, cannot be used; nothing was asked.
+    #[error("nothing can be reached as it was set")]
+    Access(#[source] Arc<AccessError>),
 
     /// Nothing says where something is to be kept; nothing below a directory for temporary files is
     /// taken for it, since anybody may have made it.

@@ -46,7 +46,7 @@ pub use contract::{Artifact, ArtifactCatalog, ArtifactProvisioner, ArtifactStatu
 pub use dependencies::MissingDependency;
 pub use error::{BinaryProblem, ProvisionError};
 pub use filesystem_catalog::FilesystemCatalog;
-pub use network_policy::HostRule;
+pub use network_policy::{AccessError, HostRule, Proxies, ProxyError, RootsError};
 pub use progress::{
     BACKLOG, BACKLOG_BYTES, EVENT_VERSION, Happening, OutputStream, ProvisionEvent, ProvisionPhase,
     Reporter, Subscription, Unit,

@@ -1,5 +1,6 @@
 //! Every conversion between the leaves: they know nothing of one another.
 
+mod network;
 mod sources;
 
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use build_sandbox::{
     BuildFlags, BuildSpec, Declarations, Isolation, Mount, NetworkPolicy, Phase, Sandbox,
 };
-use catalog_client::{Answer, Architecture, CatalogConfig, Freshness};
+use catalog_client::{Answer, Architecture, Freshness};
 use pkgbuild_syntax::{Environment, Uname};
 use source_fetch::{Checksum, Source, SourceRequest};
 
@@ -25,26 +26,12 @@ use crate::steps::Choice;
 use crate::view::HostView;
 use crate::workspace::Workspace;
 
+pub(crate) use network::{access, catalog_config, source_policy};
 use sources::note;
 pub(crate) use sources::{directories, fetch_happening, fetch_policy, source_record};
 
 /// The optimisation that makepkg.conf(5) ships with, without the processor it is tuned for.
 const C_FLAGS: &str = "-O2 -pipe";
-
-/// What the catalog client is told.
-pub(crate) fn catalog_config(config: &Config) -> CatalogConfig {
-    let mut catalog = CatalogConfig::new(config.catalog_urls.iter().cloned());
-    catalog.token.clone_from(&config.catalog_token);
-    catalog.cache_dir = Some(config.cache_dir.join("catalog"));
-    catalog.offline = config.offline;
-    catalog.limits.longest_fresh = config.catalog_longest_fresh;
-    catalog.limits.longest_stale = config.catalog_longest_stale;
-    catalog
-        .root_certificates
-        .clone_from(&config.catalog_root_certificates);
-    concat!("worker-provisioner/", env!("CARGO_PKG_VERSION")).clone_into(&mut catalog.user_agent);
-    catalog
-}
 
 /// A line for people when an answer is older than the service allows.
 pub(crate) fn staleness<T>(answer: &Answer<T>) -> Option<String> {

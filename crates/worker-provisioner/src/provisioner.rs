@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use build_sandbox::Sandbox;
 use catalog_client::{CatalogClient, CatalogError, WorkerId, WorkerType};
+use network_policy::HttpClients;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -143,6 +144,8 @@ type WorkKey = (String, Option<WorkerType>, FlavorPreference, [bool; 4]);
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) catalog: CatalogClient,
+    /// Connections to the hosts of sources last from one provision to the next.
+    pub(crate) clients: HttpClients,
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) store: Store,
     pub(crate) builds: Arc<Semaphore>,
@@ -178,15 +181,16 @@ impl WorkerProvisioner {
     ///
     /// # Errors
     /// [`ProvisionError::Catalog`] when a catalog URL or token cannot work,
+    /// [`ProvisionError::Access`] when certificates or proxies that are named cannot be used,
     /// [`ProvisionError::NoDirectory`] where `config` does not say what to keep where, and
     /// [`ProvisionError::UnsafeDirectory`] where somebody else could change what is kept.
     pub fn new(config: Config) -> Result<Self, ProvisionError> {
         let config = config.settled()?;
-        let catalog = CatalogClient::new(plan::catalog_config(&config)).map_err(|source| {
-            ProvisionError::Catalog {
-                id: "any worker".to_owned(),
-                source: Arc::new(source),
-            }
+        let access = plan::access(&config)?;
+        let catalog = plan::catalog_config(&config, &access);
+        let catalog = CatalogClient::new(catalog).map_err(|source| ProvisionError::Catalog {
+            id: "any worker".to_owned(),
+            source: Arc::new(source),
         })?;
         let offered = Arc::new(Offered::default());
         if let Some(list) = catalog.kept_list() {
@@ -199,6 +203,7 @@ impl WorkerProvisioner {
             builds: Arc::new(Semaphore::new(config.parallel_builds.max(1))),
             config,
             catalog,
+            clients: source_fetch::http_clients(access),
             sandbox,
             probe,
             commands: Arc::default(),
@@ -229,6 +234,7 @@ impl WorkerProvisioner {
         let mut shared = Shared {
             config: old.config.clone(),
             catalog: old.catalog.clone(),
+            clients: old.clients.clone(),
             sandbox: Arc::clone(&old.sandbox),
             store: old.store.clone(),
             builds: Arc::clone(&old.builds),

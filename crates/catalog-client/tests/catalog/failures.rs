@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use catalog_client::{
-    Architecture, CatalogClient, CatalogConfig, CatalogError, Flavor, Host, Platform, Proxy, Token,
+    Architecture, CatalogClient, CatalogConfig, CatalogError, Flavor, Host, Platform, Token,
     WorkerEntry, WorkerType,
 };
 use tokio_util::sync::CancellationToken;
@@ -115,7 +115,7 @@ async fn what_is_refused_without_asking() {
         let error = text.parse::<catalog_client::WorkerId>().unwrap_err();
         note(&format!("id {text:?}"), &error, "InvalidId");
     }
-    let settings: [(&str, CatalogConfig); 12] = [
+    let settings: [(&str, CatalogConfig); 11] = [
         ("no base URL", CatalogConfig::new::<String>([])),
         ("empty base URL", CatalogConfig::new([" "])),
         (
@@ -143,13 +143,6 @@ async fn what_is_refused_without_asking() {
             CatalogConfig {
                 token: Some(Token::new("secret")),
                 ..CatalogConfig::new(["http://me:secret@catalog.example"])
-            },
-        ),
-        (
-            "proxy",
-            CatalogConfig {
-                proxy: Proxy::Url("http://[".into()),
-                ..CatalogConfig::default()
             },
         ),
         (

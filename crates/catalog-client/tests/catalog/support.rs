@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use catalog_client::{
-    CatalogClient, CatalogConfig, CatalogError, Limits, Proxy, WorkerEntry, WorkerId,
-};
+use catalog_client::{CatalogClient, CatalogConfig, CatalogError, Limits, WorkerEntry, WorkerId};
+use network_policy::Access;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -174,7 +173,7 @@ pub fn raw(bytes: impl AsRef<[u8]>) -> Vec<Step> {
 pub fn config(base_url: &str) -> CatalogConfig {
     let long = Duration::from_mins(5);
     let mut config = CatalogConfig::new([base_url]);
-    config.proxy = Proxy::None;
+    config.access = Some(Access::default());
     config.limits = Limits {
         connect: long,
         idle: long,

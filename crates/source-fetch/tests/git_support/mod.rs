@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use network_policy::{HttpClients, SourcePolicy};
+use network_policy::{Access, HttpClients, SourcePolicy};
 use source_fetch::GitReference;
 use source_fetch::git::{
     self, GitCheckout, GitOptions, GitProblem, GitRequest, GitRevision, History,
@@ -148,7 +148,7 @@ impl Place {
             .allow_insecure(true)
             .allow_ssh(true)
             .allow_files(true);
-        let clients = HttpClients::new(own, reqwest::ClientBuilder::no_proxy).unwrap();
+        let clients = HttpClients::new(own, Access::default(), |builder| builder);
         let mut options = GitOptions::new(clients);
         options.retry.attempts = 1;
         options.retry.backoff = Duration::from_millis(1);

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use network_policy::SourcePolicy;
+use network_policy::HttpClients;
 use source_fetch::{
     Directories, Expired, Fetched, HttpPolicy, Location, Origin, Policy, Signer, Source,
 };
 
-use crate::config::{Config, ExpiredSignatures, SignaturePolicy, TransportPolicy};
+use crate::config::{Config, ExpiredSignatures, SignaturePolicy};
 use crate::package::EvaluatedPackage;
 use crate::progress::{Happening, Unit};
 use crate::receipt::{SignatureState, SourceRecord, Verification};
@@ -78,40 +78,25 @@ pub(crate) fn directories(config: &Config, workspace: &Workspace) -> Directories
 }
 
 /// What a fetch is allowed.
-pub(crate) fn fetch_policy(config: &Config, package: &EvaluatedPackage) -> Policy {
+pub(crate) fn fetch_policy(
+    config: &Config,
+    clients: &HttpClients,
+    package: &EvaluatedPackage,
+) -> Policy {
     let mut http = HttpPolicy::default();
     http.lowest_speed.bytes = config.lowest_speed;
     http.lowest_speed.within = Duration::from_mins(1);
     Policy {
         http,
         offline: config.offline,
-        network: source_policy(config),
+        network: super::source_policy(config),
+        clients: Some(clients.clone()),
         keyring: config.keyring.clone(),
         accepted_keys: config.accepted_signers.clone(),
         valid_pgp_keys: package.resolved.validpgpkeys.clone(),
         skip_pgp_check: config.signatures == SignaturePolicy::Skip,
         ..Policy::default()
     }
-}
-
-/// What a recipe from the catalog may make this machine ask.
-fn source_policy(config: &Config) -> SourcePolicy {
-    let mut policy = SourcePolicy::default()
-        .allow_insecure(config.insecure_sources)
-        .allow_ssh(config.ssh_sources)
-        .require_tls(config.catalog_transport == TransportPolicy::Tls);
-    for rule in &config.source_hosts {
-        policy = policy.allow_host(rule.clone());
-    }
-    // One that is no URL is refused by the catalog's client.
-    for url in config
-        .catalog_urls
-        .iter()
-        .filter_map(|url| url.trim().parse().ok())
-    {
-        policy = policy.allow_origin(&url);
-    }
-    policy
 }
 
 /// What is told of a fetch.

@@ -180,12 +180,12 @@ fn location(response: &Response) -> String {
     ))
 }
 
-async fn client<'a>(
-    options: &'a GitOptions,
+async fn client(
+    options: &GitOptions,
     url: &Url,
     is_pinned: bool,
     shown: &str,
-) -> Result<&'a reqwest::Client, GitProblem> {
+) -> Result<reqwest::Client, GitProblem> {
     let client = options.clients.client(url, is_pinned);
     timeout(options.limits.idle, shown, client)
         .await?
