@@ -61,7 +61,7 @@ impl Authority {
     /// # Errors
     /// When no key can be made.
     pub fn issue(&self, host: &str) -> Result<Identity> {
-        self.sign(CertificateParams::new(vec![host.to_owned()])?)
+        self.sign(&CertificateParams::new(vec![host.to_owned()])?)
     }
 
     /// One whose time is over.
@@ -72,10 +72,10 @@ impl Authority {
         let mut params = CertificateParams::new(vec![host.to_owned()])?;
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(2021, 1, 1);
-        self.sign(params)
+        self.sign(&params)
     }
 
-    fn sign(&self, params: CertificateParams) -> Result<Identity> {
+    fn sign(&self, params: &CertificateParams) -> Result<Identity> {
         let key = KeyPair::generate()?;
         let signed = params.signed_by(&key, &self.issuer);
         let certificate = signed.context("failed to sign a certificate")?;

@@ -24,6 +24,13 @@ const VARIABLES: [&str; 10] = [
     "NO_PROXY",
 ];
 
+/// Switches, variables, and what comes of them.
+type Case<T> = (
+    &'static [&'static str],
+    &'static [(&'static str, &'static str)],
+    T,
+);
+
 struct Scene {
     folder: tempfile::TempDir,
     front: TlsFront,
@@ -93,12 +100,7 @@ async fn authorities_are_named_by_variables_and_by_the_switch() {
         std::fs::copy(scene.path().join(file), directory.join("1.pem")).unwrap();
         std::fs::write(directory.join("README"), "not a certificate").unwrap();
     }
-    type Case = (
-        &'static [&'static str],
-        &'static [(&'static str, &'static str)],
-        bool,
-    );
-    let cases: [Case; 10] = [
+    let cases: [Case<bool>; 10] = [
         (&[], &[], false),
         (&["--ca-file", "ca.pem"], &[], true),
         (&["--ca-file", "other.pem"], &[], false),
@@ -145,12 +147,7 @@ async fn what_cannot_be_used_is_told_before_anything_is_asked() {
     let scene = Scene::new(&Authority::new().unwrap()).await;
     std::fs::write(scene.path().join("text"), "hello").unwrap();
     std::fs::create_dir(scene.path().join("empty")).unwrap();
-    type Case = (
-        &'static [&'static str],
-        &'static [(&'static str, &'static str)],
-        &'static str,
-    );
-    let cases: [Case; 8] = [
+    let cases: [Case<&str>; 8] = [
         (
             &["--ca-file", "missing"],
             &[],

@@ -166,6 +166,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    type Set = &'static [(&'static str, &'static str)];
+
     fn read(set: &[(&str, &str)]) -> Result<Proxies, ProxyError> {
         Proxies::read(|name| {
             let found = set.iter().find(|(known, _)| *known == name);
@@ -175,7 +177,7 @@ mod tests {
 
     #[test]
     fn variables_count_as_for_curl() {
-        let cases: [(&[(&str, &str)], Option<&str>, Option<&str>); 13] = [
+        let cases: [(Set, Option<&str>, Option<&str>); 13] = [
             (&[], None, None),
             (&[("http_proxy", "http://a:1")], Some("http://a:1/"), None),
             (&[("HTTP_PROXY", "http://a:1")], Some("http://a:1/"), None),
