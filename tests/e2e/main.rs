@@ -4,6 +4,7 @@
 mod backends;
 mod binary_package;
 mod cancel;
+mod credentials;
 mod evaluation;
 mod failure;
 mod hive;

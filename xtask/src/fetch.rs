@@ -12,8 +12,8 @@ use network_policy::{Access, SourcePolicy};
 use pkgbuild_syntax::{Arch, Environment, Package, evaluate, parse};
 use serde_json::{Value, json};
 use source_fetch::{
-    Checksum, Directories, Event, Expired, FetchError, Policy, Reporter, Signer, Source,
-    SourceRequest, fetch_all,
+    Checksum, Credentials, Directories, Event, Expired, FetchError, Policy, Reporter, Signer,
+    Source, SourceRequest, fetch_all,
     git::{History, required_history},
     http_clients,
 };
@@ -76,8 +76,17 @@ impl Fetch {
             network = network.allow_host(rule.clone());
         }
         let access = Access::from_env()?.trusting(&self.network.ca_files)?;
+        let netrc = self.sources.netrc_file.clone();
+        let netrc = netrc.or_else(|| std::env::var_os("WORKER_NETRC").map(PathBuf::from));
+        let mut credentials = Credentials::default();
+        if let Some(path) = netrc {
+            let text = fs::read_to_string(&path);
+            let text = text.with_context(|| format!("failed to read `{}`", path.display()))?;
+            credentials = credentials.with_netrc(&text);
+        }
         let policy = Policy {
             network,
+            credentials: self.sources.tokens(credentials),
             clients: Some(http_clients(access)),
             offline: self.offline,
             keyring: self.keyring.clone(),

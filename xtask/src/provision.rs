@@ -344,6 +344,10 @@ impl Provision {
         config.ca_files.clone_from(&self.network.ca_files);
         let hosts = self.sources.allow_source_host.iter().cloned();
         config.source_hosts.extend(hosts);
+        config.credentials = self.sources.tokens(config.credentials);
+        if self.sources.netrc_file.is_some() {
+            config.netrc_file.clone_from(&self.sources.netrc_file);
+        }
         config.insecure_sources = self.sources.allow_insecure_sources;
         config.ssh_sources = self.sources.allow_ssh_sources;
         config.recipe_env.extend(self.set_env.iter().cloned());

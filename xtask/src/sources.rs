@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use network_policy::HostRule;
+use source_fetch::Credentials;
 
 /// The switches of commands that ask servers.
 #[derive(Debug, Clone, clap::Args)]
@@ -30,4 +31,33 @@ pub(crate) struct SourceSwitches {
     /// Fetch over ssh too, with your own keys and agent.
     #[arg(long)]
     pub(crate) allow_ssh_sources: bool,
+    /// A netrc file, whose logins go to hosts of --allow-source-host, over TLS or to this machine
+    /// [default: `$WORKER_NETRC`].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) netrc_file: Option<PathBuf>,
+    /// A host and the variable of the environment that holds its bearer token, which goes there over
+    /// TLS or to this machine; may be repeated.
+    #[arg(long = "source-token", value_name = "HOST[:PORT]=VARIABLE", value_parser = token)]
+    pub(crate) source_tokens: Vec<(HostRule, String)>,
+}
+
+impl SourceSwitches {
+    /// The tokens beside those that there are.
+    pub(crate) fn tokens(&self, credentials: Credentials) -> Credentials {
+        let tokens = self.source_tokens.iter();
+        tokens.fold(credentials, |credentials, (host, variable)| {
+            credentials.with_bearer_variable(host.to_string(), variable)
+        })
+    }
+}
+
+fn token(text: &str) -> Result<(HostRule, String), String> {
+    let (host, variable) = text
+        .split_once('=')
+        .filter(|(_, variable)| !variable.is_empty())
+        .ok_or("it is not of the form HOST[:PORT]=VARIABLE")?;
+    let host = host
+        .parse::<HostRule>()
+        .map_err(|error| error.to_string())?;
+    Ok((host, variable.to_owned()))
 }

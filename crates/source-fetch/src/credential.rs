@@ -1,16 +1,19 @@
 //! What hosts ask for, kept out of every message.
 
+mod netrc;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use network_policy::may_carry_secrets;
+use network_policy::{SourcePolicy, may_carry_secrets};
 use reqwest::header::HeaderValue;
 use url::Url;
 
 use crate::error::FetchError;
+use netrc::Login;
 
 /// Text that is never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -47,26 +50,53 @@ pub enum Credential {
     Bearer(Secret),
 }
 
-/// Finds the credential of a host when a request is about to be made.
-pub trait CredentialProvider: Send + Sync + fmt::Debug {
-    /// Returns what to send with a request for `url`, or nothing.
-    ///
-    /// # Errors
-    /// [`FetchError::Credential`] when there should be one and it cannot be had.
-    fn credential(&self, url: &Url) -> Result<Option<Credential>, FetchError>;
+/// Why a credential that there should be cannot be had; it never holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct CredentialError {
+    reason: String,
 }
 
-/// The credentials of a fetch; the first match wins: provider, bearer token, netrc.
+impl CredentialError {
+    /// An error with a reason for people.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+        }
+    }
+}
+
+/// Finds the credential of a host when a request is about to be made.
+pub trait CredentialProvider: Send + Sync + fmt::Debug {
+    /// Returns what to send with a request for `url`, or nothing. It is called on the runtime and
+    /// must not block.
+    ///
+    /// # Errors
+    /// [`CredentialError`] when there should be one and it cannot be had; the source fails then.
+    fn credential(&self, url: &Url) -> Result<Option<Credential>, CredentialError>;
+}
+
+/// The credentials of a fetch; the first match wins: provider, what is named for a host, netrc.
 ///
-/// Over plain http they go to this machine alone, unless [`Credentials::with_plain_http`] says
-/// otherwise. What a redirect to another host or port leads to gets nothing but what the provider
-/// gives for it or what was named for that very port.
+/// They go over TLS, or to this machine, and to nobody that the operator has not named: what was
+/// named for a host goes there, and a provider and a netrc file, which may know more than recipes
+/// should ask with, count for the hosts of
+/// [`SourcePolicy::allow_host`](network_policy::SourcePolicy::allow_host) alone. What a redirect to
+/// another host or port leads to gets nothing but what the provider gives for it or what was named
+/// for that very port.
 #[derive(Debug, Clone, Default)]
 pub struct Credentials {
-    plain_http: bool,
     provider: Option<Arc<dyn CredentialProvider>>,
-    bearer: BTreeMap<String, String>,
+    named: BTreeMap<String, Named>,
     netrc: Vec<Login>,
+}
+
+/// What was named for a host.
+#[derive(Debug, Clone)]
+enum Named {
+    /// A bearer token in this variable of the environment.
+    Variable(String),
+    Given(Credential),
 }
 
 /// What goes with one request.
@@ -81,27 +111,11 @@ pub(crate) enum Authorization {
     },
 }
 
-/// One `machine` of a netrc file.
-#[derive(Debug, Clone)]
-struct Login {
-    /// Nothing for `default`.
-    host: Option<String>,
-    user: String,
-    password: Secret,
-}
-
 impl Credentials {
     /// Asks `provider` first.
     #[must_use]
     pub fn with_provider(mut self, provider: Arc<dyn CredentialProvider>) -> Self {
         self.provider = Some(provider);
-        self
-    }
-
-    /// Sends secrets over plain http too, where anybody on the way can read them.
-    #[must_use]
-    pub fn with_plain_http(mut self) -> Self {
-        self.plain_http = true;
         self
     }
 
@@ -114,41 +128,19 @@ impl Credentials {
         host: impl Into<String>,
         variable: impl Into<String>,
     ) -> Self {
-        self.bearer
-            .insert(host.into().to_ascii_lowercase(), variable.into());
+        let variable = Named::Variable(variable.into());
+        self.named
+            .insert(host.into().to_ascii_lowercase(), variable);
         self
     }
-}
 
-/// Reads the text of a netrc file as curl(1) does; a `macdef` ends it.
-fn parse_netrc(text: &str) -> Vec<Login> {
-    let mut logins: Vec<Login> = Vec::new();
-    let lines = text
-        .lines()
-        .filter(|line| !line.trim_start().starts_with('#'));
-    let mut words = lines.flat_map(str::split_whitespace);
-    while let Some(word) = words.next() {
-        let begun = match word {
-            "machine" => Some(words.next().unwrap_or_default().to_ascii_lowercase()),
-            "default" => None,
-            "macdef" => break,
-            _ => {
-                let value = words.next().unwrap_or_default();
-                match (word, logins.last_mut()) {
-                    ("login", Some(login)) => value.clone_into(&mut login.user),
-                    ("password", Some(login)) => login.password = Secret::new(value),
-                    _ => {}
-                }
-                continue;
-            }
-        };
-        logins.push(Login {
-            host: begun,
-            user: String::new(),
-            password: Secret::new(""),
-        });
+    /// Sends a credential to `host`, which may end in `:port`.
+    #[must_use]
+    pub fn with_credential(mut self, host: impl Into<String>, credential: Credential) -> Self {
+        let given = Named::Given(credential);
+        self.named.insert(host.into().to_ascii_lowercase(), given);
+        self
     }
-    logins
 }
 
 impl Credentials {
@@ -158,7 +150,7 @@ impl Credentials {
     /// names.
     #[must_use]
     pub fn with_netrc(mut self, text: &str) -> Self {
-        self.netrc = parse_netrc(text)
+        self.netrc = netrc::parse(text)
             .into_iter()
             .filter(|login| login.host.is_some())
             .collect();
@@ -168,11 +160,13 @@ impl Credentials {
     /// Returns what goes with a request for `url`, which a request for `first` was redirected to
     /// if they differ.
     ///
-    /// What a recipe writes into the URL itself comes first, and is nobody's secret.
+    /// What a recipe writes into the URL itself comes first, and is nobody's secret. `policy` says
+    /// which hosts the operator has listed.
     pub(crate) fn authorization(
         &self,
         url: &Url,
         first: &Url,
+        policy: &SourcePolicy,
     ) -> Result<Authorization, FetchError> {
         if let Some(password) = url.password() {
             let credential = Credential::Basic {
@@ -181,60 +175,60 @@ impl Credentials {
             };
             return header(&credential, url).map(Authorization::Send);
         }
-        let (Some(host), Some(found)) = (url.host_str(), self.find(url, first)?) else {
+        let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
             return Ok(Authorization::Nothing);
         };
-        if !self.plain_http && !may_carry_secrets(url) {
-            return Ok(Authorization::Withheld {
-                host: host.to_owned(),
-            });
+        let is_listed = policy.is_listed(&host, port);
+        let host = host.to_string();
+        let Some(found) = self.find(url, first, (&host, port), is_listed)? else {
+            return Ok(Authorization::Nothing);
+        };
+        if !may_carry_secrets(url) {
+            return Ok(Authorization::Withheld { host });
         }
         let credential = match found {
-            Found::Credential(credential) => credential,
-            Found::Variable(variable) => Credential::Bearer(token(variable, host)?),
+            Named::Given(credential) => credential,
+            Named::Variable(variable) => Credential::Bearer(token(&variable, &host)?),
         };
         header(&credential, url).map(Authorization::Send)
     }
 
-    fn find(&self, url: &Url, first: &Url) -> Result<Option<Found<'_>>, FetchError> {
-        if let Some(provider) = &self.provider
-            && let Some(credential) = provider.credential(url)?
-        {
-            return Ok(Some(Found::Credential(credential)));
+    fn find(
+        &self,
+        url: &Url,
+        first: &Url,
+        (host, port): (&str, u16),
+        is_listed: bool,
+    ) -> Result<Option<Named>, FetchError> {
+        if let Some(provider) = self.provider.as_ref().filter(|_| is_listed) {
+            let found = provider.credential(url);
+            let found = found.map_err(|error| FetchError::Credential {
+                host: host.to_owned(),
+                reason: error.to_string(),
+            })?;
+            if found.is_some() {
+                return Ok(found.map(Named::Given));
+            }
         }
-        let Some(host) = url.host_str() else {
-            return Ok(None);
-        };
-        let with_port = url
-            .port_or_known_default()
-            .map(|port| format!("{host}:{port}"));
-        if let Some(variable) = with_port.and_then(|host| self.bearer.get(&host)) {
-            return Ok(Some(Found::Variable(variable)));
+        if let Some(named) = self.named.get(&format!("{host}:{port}")) {
+            return Ok(Some(named.clone()));
         }
         // What is named by the host alone is for the port that the recipe names.
         if url.origin() != first.origin() {
             return Ok(None);
         }
-        if let Some(variable) = self.bearer.get(host) {
-            return Ok(Some(Found::Variable(variable)));
+        if let Some(named) = self.named.get(host) {
+            return Ok(Some(named.clone()));
         }
-        let login = self
-            .netrc
-            .iter()
-            .find(|login| login.host.as_deref() == Some(host));
+        let mut logins = self.netrc.iter().filter(|_| is_listed);
+        let login = logins.find(|login| login.host.as_deref() == Some(host));
         Ok(login.map(|login| {
-            Found::Credential(Credential::Basic {
+            Named::Given(Credential::Basic {
                 user: login.user.clone(),
                 password: login.password.clone(),
             })
         }))
     }
-}
-
-enum Found<'a> {
-    Credential(Credential),
-    /// A bearer token in this variable of the environment.
-    Variable(&'a str),
 }
 
 fn token(variable: &str, host: &str) -> Result<Secret, FetchError> {
@@ -278,9 +272,34 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    const HOSTS: [&str; 8] = [
+        "a.example.org",
+        "b.example.org",
+        "c.example.org",
+        "xa.example.org",
+        "127.0.0.1",
+        "[::1]",
+        "localhost",
+        "d.example.org",
+    ];
+
+    fn listing() -> SourcePolicy {
+        let rules = HOSTS.iter().map(|host| host.parse().unwrap());
+        rules.fold(SourcePolicy::default(), SourcePolicy::allow_host)
+    }
+
     fn sent(credentials: &Credentials, url: &str, first: &str) -> Option<String> {
+        sent_by(credentials, url, first, &listing())
+    }
+
+    fn sent_by(
+        credentials: &Credentials,
+        url: &str,
+        first: &str,
+        policy: &SourcePolicy,
+    ) -> Option<String> {
         let (url, first) = (url.parse().unwrap(), first.parse().unwrap());
-        match credentials.authorization(&url, &first).unwrap() {
+        match credentials.authorization(&url, &first, policy).unwrap() {
             Authorization::Nothing => None,
             Authorization::Withheld { host } => Some(format!("withheld from {host}")),
             Authorization::Send(value) => {
@@ -314,13 +333,15 @@ mod tests {
         #[derive(Debug)]
         struct Bad;
         impl CredentialProvider for Bad {
-            fn credential(&self, _: &Url) -> Result<Option<Credential>, FetchError> {
+            fn credential(&self, _: &Url) -> Result<Option<Credential>, CredentialError> {
                 Ok(Some(Credential::Bearer(Secret::new("a\nb-secret"))))
             }
         }
         let credentials = Credentials::default().with_provider(Arc::new(Bad));
-        let url = "https://example.org".parse().unwrap();
-        let error = credentials.authorization(&url, &url).unwrap_err();
+        let url = "https://a.example.org".parse().unwrap();
+        let error = credentials
+            .authorization(&url, &url, &listing())
+            .unwrap_err();
         assert!(!format!("{error:?}{error}").contains("secret"));
     }
 
@@ -329,26 +350,49 @@ mod tests {
         let netrc = ["a.example.org", "127.0.0.1", "[::1]", "localhost"]
             .map(|host| format!("machine {host} login u password p\n"))
             .concat();
-        let careful = Credentials::default().with_netrc(&netrc);
-        let careless = careful.clone().with_plain_http();
+        let credentials = Credentials::default().with_netrc(&netrc);
         let basic = Some("Basic dTpw");
         let cases = [
-            ("https://a.example.org/x", basic, basic),
+            ("https://a.example.org/x", basic),
             (
                 "http://a.example.org/x",
                 Some("withheld from a.example.org"),
-                basic,
             ),
-            ("http://127.0.0.1:8080/x", basic, basic),
-            ("http://[::1]:8080/x", basic, basic),
-            ("http://localhost/x", basic, basic),
-            ("http://b.example.org/x", None, None),
-            ("http://u:p@b.example.org/x", basic, basic),
+            ("http://127.0.0.1:8080/x", basic),
+            ("http://[::1]:8080/x", basic),
+            ("http://localhost/x", basic),
+            ("http://b.example.org/x", None),
+            ("http://u:p@b.example.org/x", basic),
         ];
-        for (url, expected, anyway) in cases {
-            assert_eq!(sent(&careful, url, url).as_deref(), expected, "{url}");
-            assert_eq!(sent(&careless, url, url).as_deref(), anyway, "{url}");
+        for (url, expected) in cases {
+            assert_eq!(sent(&credentials, url, url).as_deref(), expected, "{url}");
         }
+    }
+
+    #[test]
+    fn who_is_not_named_gets_nothing() {
+        #[derive(Debug)]
+        struct Generous;
+        impl CredentialProvider for Generous {
+            fn credential(&self, _: &Url) -> Result<Option<Credential>, CredentialError> {
+                Ok(Some(Credential::Bearer(Secret::new("t"))))
+            }
+        }
+        let netrc = Credentials::default().with_netrc("machine a.example.org login u password p");
+        let provider = Credentials::default().with_provider(Arc::new(Generous));
+        let named = Credentials::default()
+            .with_credential("A.example.org", Credential::Bearer(Secret::new("t")));
+        let url = "https://a.example.org/x";
+        let other_port = SourcePolicy::default().allow_host("a.example.org:8443".parse().unwrap());
+        for unlisted in [SourcePolicy::default(), other_port] {
+            assert_eq!(sent_by(&netrc, url, url, &unlisted), None);
+            assert_eq!(sent_by(&provider, url, url, &unlisted), None);
+            let found = sent_by(&named, url, url, &unlisted);
+            assert_eq!(found.as_deref(), Some("Bearer t"));
+        }
+        assert!(sent(&netrc, url, url).is_some() && sent(&provider, url, url).is_some());
+        let elsewhere = "https://b.example.org/x";
+        assert_eq!(sent(&named, elsewhere, elsewhere), None);
     }
 
     #[test]

@@ -143,7 +143,10 @@ pub enum FetchError {
         missing: Vec<String>,
     },
     /// The server answered with a status that is no success.
-    #[error("source `{source_name}` was refused by the server: {status} for `{url}`")]
+    #[error(
+        "source `{source_name}` was refused by the server: {status} for `{url}`{}",
+        credentials(*status)
+    )]
     Status {
         /// The source.
         source_name: String,
@@ -247,6 +250,17 @@ impl FetchError {
     ) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |problem| crate::space::io_error(action, path, problem)
+    }
+}
+
+/// What may be missing.
+fn credentials(status: u16) -> &'static str {
+    match status {
+        401 | 403 => {
+            "; if the server wants a login, name it with `--source-token HOST=VARIABLE`, or with \
+             `--netrc-file FILE` and `--allow-source-host HOST`"
+        }
+        _ => "",
     }
 }
 

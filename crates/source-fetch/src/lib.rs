@@ -33,7 +33,7 @@ mod staging;
 
 pub use cache::{GarbageReport, collect_garbage};
 pub use checksum::{Algorithm, Checksum, Expected};
-pub use credential::{Credential, CredentialProvider, Credentials, Secret};
+pub use credential::{Credential, CredentialError, CredentialProvider, Credentials, Secret};
 pub use error::{
     ExtractProblem, FetchError, KeyringProblem, SignatureProblem, SyntaxProblem, TransferProblem,
 };

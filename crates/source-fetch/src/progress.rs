@@ -48,7 +48,7 @@ pub enum Event {
         reason: String,
     },
     /// There is a secret for a host of this source, and it is not sent because the connection is
-    /// not encrypted; see [`Credentials::with_plain_http`](crate::Credentials::with_plain_http).
+    /// not encrypted; see [`Credentials`](crate::Credentials).
     CredentialWithheld {
         /// The source.
         source: SourceId,

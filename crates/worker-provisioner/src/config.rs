@@ -10,6 +10,7 @@ use std::time::Duration;
 use build_sandbox::{Isolation, IsolationChoice};
 use catalog_client::{Token, WorkerType};
 use network_policy::{HostRule, Proxies};
+use source_fetch::Credentials;
 
 use crate::error::ProvisionError;
 use crate::places;
@@ -42,6 +43,11 @@ pub struct Config {
     /// The proxies that all of those go through; `None` is as the environment says when the
     /// provisioner is made ([`Proxies::from_env`]). This machine itself is asked without one.
     pub proxies: Option<Proxies>,
+    /// What the hosts of sources ask for; see [`Credentials`] for whom each goes to. None of it
+    /// reaches a build, an event, a receipt or an error.
+    pub credentials: Credentials,
+    /// A netrc file, whose logins count for the hosts of [`Config::source_hosts`].
+    pub netrc_file: Option<PathBuf>,
     /// The fewest bytes a minute that whoever sends a source must keep sending, so that nobody holds
     /// a provision for ever; zero for no such rule. 64 KiB.
     pub lowest_speed: u64,
@@ -154,6 +160,8 @@ impl Config {
             catalog_root_certificates: Vec::new(),
             ca_files: Vec::new(),
             proxies: None,
+            credentials: Credentials::default(),
+            netrc_file: None,
             lowest_speed: 64 << 10,
             offline: false,
             catalog_longest_fresh: Duration::from_hours(24),
@@ -200,7 +208,7 @@ impl Config {
     /// The configuration a person expects from their environment.
     ///
     /// Read are `WORKER_CATALOG_URL`, `WORKER_CATALOG_TOKEN`, `WORKER_BIN_DIR`, `WORKER_KEYRING`,
-    /// `WORKER_SOURCE_HOSTS` (`HOST[:PORT]`, with commas between them),
+    /// `WORKER_NETRC`, `WORKER_SOURCE_HOSTS` (`HOST[:PORT]`, with commas between them),
     /// `HOME` (then `USERPROFILE`), `XDG_CACHE_HOME`, `XDG_DATA_HOME`, `TMPDIR`, `PATH`,
     /// `CARGO_HOME`, `RUSTUP_HOME` and `RBEE_FEATURES`. Empty values count as unset.
     ///
@@ -234,6 +242,7 @@ impl Config {
         }
         config.catalog_token = text("WORKER_CATALOG_TOKEN").map(Token::new);
         config.keyring = folder("WORKER_KEYRING");
+        config.netrc_file = folder("WORKER_NETRC");
         if let Some(hosts) = text("WORKER_SOURCE_HOSTS") {
             config.source_hosts = source_hosts(&hosts);
         }
@@ -326,6 +335,7 @@ impl Config {
         }
         self.bin_dir = self.bin_dir.map(|path| places::absolute(&path));
         self.keyring = self.keyring.map(|path| places::absolute(&path));
+        self.netrc_file = self.netrc_file.map(|path| places::absolute(&path));
         for file in &mut self.ca_files {
             *file = places::absolute(file);
         }

@@ -55,4 +55,6 @@ pub use provisioner::{ProvisionRequest, Provisioned, WorkerProvisioner};
 pub use receipt::{
     FileContent, FileRecord, RECEIPT_VERSION, Receipt, SignatureState, SourceRecord, Verification,
 };
+pub use source_fetch::{Credential, CredentialError, CredentialProvider, Credentials, Secret};
 pub use store::{Collected, Store};
+pub use url::Url;

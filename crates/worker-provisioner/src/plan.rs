@@ -26,7 +26,7 @@ use crate::steps::Choice;
 use crate::view::HostView;
 use crate::workspace::Workspace;
 
-pub(crate) use network::{access, catalog_config, source_policy};
+pub(crate) use network::{access, catalog_config, credentials, source_policy};
 use sources::note;
 pub(crate) use sources::{directories, fetch_happening, fetch_policy, source_record};
 

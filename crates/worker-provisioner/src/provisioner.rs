@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use build_sandbox::Sandbox;
 use catalog_client::{CatalogClient, CatalogError, WorkerId, WorkerType};
 use network_policy::HttpClients;
+use source_fetch::Credentials;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -146,6 +147,7 @@ pub(crate) struct Shared {
     pub(crate) catalog: CatalogClient,
     /// Connections to the hosts of sources last from one provision to the next.
     pub(crate) clients: HttpClients,
+    pub(crate) credentials: Credentials,
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) store: Store,
     pub(crate) builds: Arc<Semaphore>,
@@ -182,11 +184,13 @@ impl WorkerProvisioner {
     /// # Errors
     /// [`ProvisionError::Catalog`] when a catalog URL or token cannot work,
     /// [`ProvisionError::Access`] when certificates or proxies that are named cannot be used,
+    /// [`ProvisionError::Io`] when the netrc file cannot be read,
     /// [`ProvisionError::NoDirectory`] where `config` does not say what to keep where, and
     /// [`ProvisionError::UnsafeDirectory`] where somebody else could change what is kept.
     pub fn new(config: Config) -> Result<Self, ProvisionError> {
         let config = config.settled()?;
         let access = plan::access(&config)?;
+        let credentials = plan::credentials(&config)?;
         let catalog = plan::catalog_config(&config, &access);
         let catalog = CatalogClient::new(catalog).map_err(|source| ProvisionError::Catalog {
             id: "any worker".to_owned(),
@@ -204,6 +208,7 @@ impl WorkerProvisioner {
             config,
             catalog,
             clients: source_fetch::http_clients(access),
+            credentials,
             sandbox,
             probe,
             commands: Arc::default(),
@@ -235,6 +240,7 @@ impl WorkerProvisioner {
             config: old.config.clone(),
             catalog: old.catalog.clone(),
             clients: old.clients.clone(),
+            credentials: old.credentials.clone(),
             sandbox: Arc::clone(&old.sandbox),
             store: old.store.clone(),
             builds: Arc::clone(&old.builds),

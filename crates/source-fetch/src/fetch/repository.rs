@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
+use network_policy::SourcePolicy;
 use reqwest::header::HeaderValue;
 use url::Url;
 
@@ -135,10 +136,13 @@ async fn transfer(
         .await?
         .map_err(failed)?;
     let withheld = Arc::new(Mutex::default());
+    let unusable = Arc::new(Mutex::<Option<FetchError>>::default());
     let options = GitOptions {
         credentials: Some(Arc::new(HostCredentials {
             credentials: context.policy.credentials.clone(),
+            policy: context.clients.policy().clone(),
             withheld: Arc::clone(&withheld),
+            failed: Arc::clone(&unusable),
         })),
         retry: context.policy.http.retry.clone(),
         rewrites,
@@ -199,19 +203,29 @@ async fn transfer(
             host,
         });
     }
-    revision.map_err(failed)
+    revision.map_err(|problem| {
+        let unusable = unusable.lock().ok().and_then(|mut error| error.take());
+        match (&problem, unusable) {
+            // The server has nothing to do with it.
+            (GitProblem::Authentication { .. }, Some(error)) => error,
+            _ => failed(problem),
+        }
+    })
 }
 
 /// What the caller gave for hosts, for git's requests too.
 struct HostCredentials {
     credentials: Credentials,
+    policy: SourcePolicy,
     /// Hosts that were not given what there is for them.
     withheld: Arc<Mutex<BTreeSet<String>>>,
+    /// Why there is none where there should be one.
+    failed: Arc<Mutex<Option<FetchError>>>,
 }
 
 impl GitCredentials for HostCredentials {
     fn authorization(&self, url: &Url, first: &Url) -> Option<HeaderValue> {
-        match self.credentials.authorization(url, first) {
+        match self.credentials.authorization(url, first, &self.policy) {
             Ok(Authorization::Send(value)) => Some(value),
             Ok(Authorization::Nothing) => None,
             Ok(Authorization::Withheld { host }) => {
@@ -221,7 +235,9 @@ impl GitCredentials for HostCredentials {
                 None
             }
             Err(error) => {
-                tracing::warn!(%error, "going on without a credential");
+                if let Ok(mut failed) = self.failed.lock() {
+                    *failed = Some(error);
+                }
                 None
             }
         }

@@ -60,7 +60,7 @@ pub enum GitProblem {
     },
     /// The server wants credentials that nobody has given.
     #[error(
-        "`{url}` needs credentials, or refuses those given; nothing asks for them, so configure them for this host"
+        "`{url}` needs credentials, or refuses those given; name them with `--source-token HOST=VARIABLE`, or with `--netrc-file FILE` and `--allow-source-host HOST`"
     )]
     Authentication {
         /// The remote repository.

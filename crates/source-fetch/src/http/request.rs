@@ -235,7 +235,7 @@ impl Download<'_> {
         let mut request = client.map_err(refused)?.get(bare.clone());
         let credentials = &self.policy.credentials;
         match credentials
-            .authorization(url, self.url)
+            .authorization(url, self.url, self.clients.policy())
             .map_err(Failure::Fatal)?
         {
             Authorization::Send(value) => request = request.header(AUTHORIZATION, value),

@@ -1,9 +1,12 @@
 //! What is asked, and how.
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::sync::Arc;
 
 use catalog_client::CatalogConfig;
 use network_policy::{Access, AccessError, Roots, SourcePolicy};
+use source_fetch::Credentials;
 
 use crate::config::{Config, TransportPolicy};
 use crate::error::ProvisionError;
@@ -22,6 +25,25 @@ pub(crate) fn access(config: &Config) -> Result<Access, ProvisionError> {
     access
         .and_then(|access| access.trusting(&config.ca_files))
         .map_err(|error| ProvisionError::Access(Arc::new(error)))
+}
+
+/// A netrc file takes no more.
+const LARGEST_NETRC: u64 = 1 << 20;
+
+/// What the hosts of sources ask for. Blocks while a file is read.
+pub(crate) fn credentials(config: &Config) -> Result<Credentials, ProvisionError> {
+    let Some(path) = &config.netrc_file else {
+        return Ok(config.credentials.clone());
+    };
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(LARGEST_NETRC + 1).read_to_string(&mut text))
+        .and_then(|length| match length as u64 {
+            0..=LARGEST_NETRC => Ok(()),
+            _ => Err(io::ErrorKind::FileTooLarge.into()),
+        })
+        .map_err(|error| ProvisionError::io("read the logins of", path, error))?;
+    Ok(config.credentials.clone().with_netrc(&text))
 }
 
 /// What the catalog client is told.

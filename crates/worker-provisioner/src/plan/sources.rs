@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use network_policy::HttpClients;
 use source_fetch::{
-    Directories, Expired, Fetched, HttpPolicy, Location, Origin, Policy, Signer, Source,
+    Credentials, Directories, Expired, Fetched, HttpPolicy, Location, Origin, Policy, Signer,
+    Source,
 };
 
 use crate::config::{Config, ExpiredSignatures, SignaturePolicy};
@@ -81,6 +82,7 @@ pub(crate) fn directories(config: &Config, workspace: &Workspace) -> Directories
 pub(crate) fn fetch_policy(
     config: &Config,
     clients: &HttpClients,
+    credentials: &Credentials,
     package: &EvaluatedPackage,
 ) -> Policy {
     let mut http = HttpPolicy::default();
@@ -91,6 +93,7 @@ pub(crate) fn fetch_policy(
         offline: config.offline,
         network: super::source_policy(config),
         clients: Some(clients.clone()),
+        credentials: credentials.clone(),
         keyring: config.keyring.clone(),
         accepted_keys: config.accepted_signers.clone(),
         valid_pgp_keys: package.resolved.validpgpkeys.clone(),

@@ -32,7 +32,12 @@ impl Run {
         let config = &self.shared.config;
         let requests = package.source_requests(&self.request.worker_id)?;
         let directories = plan::directories(config, workspace);
-        let policy = plan::fetch_policy(config, &self.shared.clients, package);
+        let policy = plan::fetch_policy(
+            config,
+            &self.shared.clients,
+            &self.shared.credentials,
+            package,
+        );
         let reporter = self.fetch_reporter(ProvisionPhase::Sources);
         let cancel = &self.cancel;
         let failed = |source| self.fetch_error(source);
