@@ -1,5 +1,6 @@
 //! What the hosts of sources ask for: who gets it, and that nobody else ever sees it.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -339,7 +340,7 @@ struct Log(Arc<Mutex<String>>);
 
 impl Log {
     fn keep(&self, record: &dyn std::fmt::Debug) {
-        *self.0.lock().unwrap() += &format!("{record:?}\n");
+        writeln!(self.0.lock().unwrap(), "{record:?}").unwrap();
     }
 }
 
