@@ -155,15 +155,19 @@ fn directory(
         if missing(&real) {
             return Ok(base_real.join(below));
         }
-        if create {
-            match fs::create_dir(&real) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(io_error("create directory", &real)(error));
+        real = match check_directory(real) {
+            Err(SandboxError::Io { path, source, .. })
+                if create && source.kind() == io::ErrorKind::NotFound =>
+            {
+                match fs::create_dir(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                        return Err(io_error("create directory", &path)(error));
+                    }
+                    _ => check_directory(path)?,
                 }
-                _ => {}
             }
-        }
-        real = check_directory(real)?;
+            checked => checked?,
+        };
     }
     Ok(real)
 }
@@ -191,11 +195,14 @@ pub(crate) fn identity(
     if !Uid::effective().is_root() {
         return Ok((Identity::Caller, Vec::new()));
     }
-    if users::any(config).is_none() {
-        let alone = alone(config, tier);
-        return alone.map(|()| (Identity::Caller, Vec::new()));
-    }
-    let lease = users.lease(config, &directories.startdir)?;
+    let lease = match users.held(&directories.startdir) {
+        Some(lease) => lease,
+        None if users::any(config).is_none() => {
+            let alone = alone(config, tier);
+            return alone.map(|()| (Identity::Caller, Vec::new()));
+        }
+        None => users.lease(config, &directories.startdir)?,
+    };
     if spec.startdir_is_enclosed
         && let Some(parent) = directories.startdir.parent()
     {

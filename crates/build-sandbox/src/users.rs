@@ -123,6 +123,12 @@ pub(crate) struct Users {
 }
 
 impl Users {
+    /// The user that the build in `startdir` has already.
+    pub(crate) fn held(&self, startdir: &Path) -> Option<Arc<Lease>> {
+        let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        leases.get(startdir).map(Arc::clone)
+    }
+
     /// The user of the build in `startdir`. Blocks.
     pub(crate) fn lease(
         &self,

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use nix::unistd::Uid;
 
@@ -157,17 +157,17 @@ fn resources(limits: &Limits, inside: bool) -> Vec<(i32, u64)> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn filters(_: Isolation, _: bool, _: bool) -> Vec<Vec<Instruction>> {
-    Vec::new()
+fn filters(_: Isolation, _: bool, _: bool) -> Arc<Vec<Vec<Instruction>>> {
+    Arc::default()
 }
 
 #[cfg(target_os = "linux")]
-fn filters(tier: Isolation, private_network: bool, root: bool) -> Vec<Vec<Instruction>> {
+fn filters(tier: Isolation, private_network: bool, root: bool) -> Arc<Vec<Vec<Instruction>>> {
     // The weakest tier has to run where the kernel lacks seccomp; a warning says so.
     if tier == Isolation::Group && !crate::sys::seccomp_works() {
-        return Vec::new();
+        return Arc::default();
     }
-    seccomp::compile(Choice {
+    seccomp::programs(Choice {
         sockets: match tier {
             Isolation::Landlock | Isolation::Group if private_network => Sockets::None,
             Isolation::Landlock => Sockets::NoUnix,
@@ -287,8 +287,11 @@ fn hard_limit(resource: i32) -> u64 {
 }
 
 pub(super) fn physical_memory() -> u64 {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-    kib.map_or(0, |kib| kib * 1024)
+    static BYTES: OnceLock<u64> = OnceLock::new();
+    *BYTES.get_or_init(|| {
+        let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+        let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+        kib.map_or(0, |kib| kib * 1024)
+    })
 }

@@ -29,7 +29,7 @@ pub(crate) struct Plan {
     /// File, network and signal rules.
     pub(crate) landlock: Option<LandlockPlan>,
     /// seccomp programs, applied in order.
-    pub(crate) filters: Vec<Vec<Instruction>>,
+    pub(crate) filters: Arc<Vec<Vec<Instruction>>>,
     /// `RLIMIT_*` and its value, soft and hard.
     pub(crate) limits: Vec<(i32, u64)>,
     /// User and group to become; inside the user namespace if there is one.
