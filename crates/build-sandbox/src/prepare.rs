@@ -19,14 +19,16 @@ use crate::spec::{Access, BuildSpec, Network, Rights, invalid};
 use crate::users::{self, Lease, Users};
 
 mod plan;
+mod roots;
 mod system;
 mod view;
 
 pub(crate) use plan::{plan, probe};
+pub(crate) use roots::{Offer, Roots};
 pub(crate) use system::{System, Systems};
 
 /// What is to run, and how.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) arguments: Vec<Vec<u8>>,
     pub(crate) directory: PathBuf,
@@ -35,8 +37,8 @@ pub(crate) struct Request {
     /// Whether the process should see itself as root.
     pub(crate) root: bool,
     pub(crate) result: bool,
-    pub(crate) recipe: Option<OwnedFd>,
-    pub(crate) group: Option<GroupFiles>,
+    pub(crate) recipe: Option<Arc<OwnedFd>>,
+    pub(crate) group: Option<Arc<GroupFiles>>,
     pub(crate) system: Arc<System>,
 }
 

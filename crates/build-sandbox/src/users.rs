@@ -185,7 +185,7 @@ fn choose(config: &Config) -> Result<Lease, SandboxError> {
 }
 
 /// The ranges to choose from, as far as this user namespace has them.
-fn ranges(config: &Config) -> Vec<RangeInclusive<u32>> {
+pub(crate) fn ranges(config: &Config) -> Vec<RangeInclusive<u32>> {
     let wanted = match &config.build_users {
         Some(range) => vec![range.clone()],
         None => UNUSED.to_vec(),

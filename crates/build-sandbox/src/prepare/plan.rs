@@ -6,8 +6,9 @@ use std::sync::{Arc, OnceLock};
 
 use nix::unistd::Uid;
 
+use super::roots::Offer;
 use super::view::view;
-use super::{Directories, Identity, Request, System, path_text, text};
+use super::{Directories, Identity, Request, System, io_error, path_text, text};
 use crate::config::Config;
 use crate::environment;
 use crate::error::SandboxError;
@@ -32,6 +33,7 @@ pub(crate) fn plan(
     directories: &Directories,
     identity: &Identity,
     request: Request,
+    offer: Option<Offer<'_>>,
 ) -> Result<Plan, SandboxError> {
     let environment = environment::recipe_environment(spec)?
         .into_iter()
@@ -48,7 +50,7 @@ pub(crate) fn plan(
     let writable = writable(spec, directories, request.rights);
     let private_network = request.network == Network::None;
     let namespaces = (tier == Isolation::Namespaces)
-        .then(|| view(spec, directories, &writable, identity, &request))
+        .then(|| view(spec, directories, &writable, identity, &request, offer))
         .transpose()?;
     if namespaces.is_none()
         && let Some(mount) = spec
@@ -195,10 +197,9 @@ fn rules(
         paths.push(read(Path::new("/")));
         paths.extend(["/tmp", "/dev", "/proc"].map(|path| (path.into(), Right::Write)));
     } else {
-        let system = system.allowed().into_iter();
-        paths.extend(system.map(|(path, names)| {
-            let right = if names { Right::List } else { Right::Read };
-            (path, right)
+        paths.extend(system.allowed().iter().map(|(path, names)| {
+            let right = if *names { Right::List } else { Right::Read };
+            (path.clone(), right)
         }));
         for path in ["/proc", "/dev/random", "/dev/urandom"] {
             paths.push(read(Path::new(path)));
@@ -206,9 +207,7 @@ fn rules(
         for path in ["/dev/null", "/dev/zero", "/dev/full", "/dev/tty"] {
             paths.push((path.into(), Right::Write));
         }
-        if let Ok(resolver) = fs::canonicalize("/etc/resolv.conf") {
-            paths.push(read(&resolver));
-        }
+        paths.extend(system.resolver.as_deref().map(read));
         let recipe = fs::canonicalize(&spec.recipe);
         paths.push(read(recipe.as_deref().unwrap_or(&spec.recipe)));
     }
@@ -240,16 +239,19 @@ pub(crate) fn probe(
     config: &Config,
     tier: Isolation,
     landlock_abi: u32,
+    offer: Option<Offer<'_>>,
 ) -> Result<Plan, SandboxError> {
+    // Of a prepared root the system directories are taken.
+    let shown = if offer.is_some() { "/tmp" } else { "/usr" };
+    let startdir = fs::canonicalize(shown).map_err(io_error("find directory", Path::new(shown)))?;
     let spec = BuildSpec {
-        startdir: "/usr".into(),
-        recipe: "/usr".into(),
+        recipe: startdir.clone(),
         startdir_access: Access::ReadOnly,
-        ..BuildSpec::new("/usr", "probe")
+        ..BuildSpec::new(&startdir, "probe")
     };
     let directories = Directories {
-        startdir: "/usr".into(),
-        own: ["/usr/.src", "/usr/.pkg", "/usr/.home"].map(PathBuf::from),
+        own: [".src", ".pkg", ".home"].map(|name| startdir.join(name)),
+        startdir,
         private: None,
     };
     let identity = match users::any(config) {
@@ -270,7 +272,15 @@ pub(crate) fn probe(
         group: None,
         system: Arc::new(System::read(config, &[])),
     };
-    let mut plan = plan(&spec, tier, landlock_abi, &directories, &identity, request)?;
+    let mut plan = plan(
+        &spec,
+        tier,
+        landlock_abi,
+        &directories,
+        &identity,
+        request,
+        offer,
+    )?;
     plan.probe = true;
     Ok(plan)
 }
