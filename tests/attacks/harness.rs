@@ -119,7 +119,7 @@ pub(crate) fn again(test: &str, user: Option<u32>) {
     // The target directory may lie where no other user can go.
     std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     let commands = commands().map(|path| {
-        let copy = folder.path().join("xtask");
+        let copy = folder.path().join("rbee-worker");
         std::fs::copy(path, &copy).unwrap();
         copy
     });
@@ -163,10 +163,10 @@ pub(crate) fn again(test: &str, user: Option<u32>) {
     );
 }
 
-/// The program `xtask`, which `cargo test --workspace` builds beside this one.
+/// The program `rbee-worker`, which `cargo test --workspace` builds beside this one.
 fn commands() -> Option<PathBuf> {
     let tests = std::env::current_exe().ok()?;
-    let path = tests.parent()?.parent()?.join("xtask");
+    let path = tests.parent()?.parent()?.join("rbee-worker");
     path.is_file().then_some(path)
 }
 

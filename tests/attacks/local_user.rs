@@ -220,12 +220,12 @@ async fn homeless(place: Place) -> Verdict {
     std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o1777)).unwrap();
     let host = Host::with_recipe(&packaging("")).await;
     assert!(as_other("mkdir", &[&shared.join("rbee")]));
-    let arguments = ["provision", "demo", "--backend", "cpu", "--catalog"];
+    let arguments = ["install", "demo", "--backend", "cpu", "--catalog"];
     let mut arguments: Vec<_> = arguments.map(str::to_owned).into();
     arguments.extend([host.url(""), "--bin-dir".to_owned()]);
     arguments.push(place.path("bin").display().to_string());
     let Some(ended_well) = terminal::command_without_home(&shared, arguments).await else {
-        return Verdict::Skipped("`cargo build -p xtask` has not been run".to_owned());
+        return Verdict::Skipped("`cargo build -p rbee-worker` has not been run".to_owned());
     };
     let used = shared.join("rbee").read_dir().unwrap().count() > 0;
     let control = other_can_write(&shared.join("rbee"));

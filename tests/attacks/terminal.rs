@@ -103,16 +103,16 @@ async fn offer(place: &str, text: &str) -> Host {
 
 async fn printed(at: Place, place: &'static str, text: &'static str) -> Verdict {
     let Some(program) = std::env::var_os(COMMANDS_VARIABLE) else {
-        return Verdict::Skipped("`cargo build -p xtask` has not been run".to_owned());
+        return Verdict::Skipped("`cargo build -p rbee-worker` has not been run".to_owned());
     };
     let host = offer(place, text).await;
     let url = host.url("");
     let run = |name: &str, switches: &[&str]| {
         let mut command = Command::new(&program);
         if place == "the list of a catalog" {
-            command.args(["workers", "demo", "--catalog", &url]);
+            command.args(["show", "demo", "--catalog", &url]);
         } else {
-            command.args(["provision", "demo", "--backend", "cpu", "--catalog", &url]);
+            command.args(["install", "demo", "--backend", "cpu", "--catalog", &url]);
             let folder = |below: &str| at.path(&format!("{name}/{below}"));
             command.arg("--bin-dir").arg(folder("bin"));
             command.arg("--data-dir").arg(folder("data"));

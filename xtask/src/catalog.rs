@@ -7,8 +7,6 @@ use anyhow::Result;
 use clap::Args;
 use e2e_tests::sample::{Sample, SampleOptions};
 
-use crate::interrupt;
-
 /// Serve the sample catalog until Ctrl-C.
 #[derive(Debug, Args)]
 pub(crate) struct Catalog {
@@ -32,7 +30,7 @@ impl Catalog {
         println!("catalog, first generation:  {}", sample.v1_catalog_url());
         println!("workers: {}", sample.worker_ids().join(", "));
         println!(
-            "try: cargo xtask provision {} --catalog {} --allow-source-host 127.0.0.1",
+            "try: cargo worker install {} --catalog {} --allow-source-host 127.0.0.1",
             e2e_tests::sample::WORKER,
             sample.catalog_url()
         );

@@ -1,5 +1,6 @@
 //! `cargo xtask e2e`: real workers from a real catalog, start to end, on this machine alone.
 
+mod progress;
 mod report;
 mod scenario;
 
@@ -10,7 +11,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use e2e_tests::sample::{Sample, SampleOptions};
 
-use crate::{catalog, interrupt};
+use crate::catalog;
 
 /// Provision the sample workers from a local catalog and check everything about it.
 #[derive(Debug, Args)]

@@ -18,10 +18,9 @@ use source_fetch::{
     http_clients,
 };
 
-use crate::interrupt;
-use crate::show::say_error;
 use crate::sources::{NetworkSwitches, SourceSwitches};
 use crate::srcinfo::with_files;
+use printable::say_error;
 
 /// Fetch, verify and extract the sources of a recipe.
 ///
@@ -137,9 +136,9 @@ impl Fetch {
             say_error!("warning: what the recipe's `verify()` would judge is not judged here");
         }
         let resolved = package.resolve(&self.carch.parse::<Arch>()?)?;
-        let history = evaluation
-            .functions()
-            .into_iter()
+        let bodies = ["verify", "prepare", "pkgver", "build", "check", "package"];
+        let history = bodies
+            .iter()
             .filter_map(|name| evaluation.declare_f(name))
             .map(|body| match body.known() {
                 Some(text) => required_history([text.as_str()]),
@@ -156,8 +155,7 @@ impl Fetch {
             }
             let name = request.source.file_name();
             request.no_extract = resolved.noextract.iter().any(|kept| kept == name);
-            request.needs_history =
-                history == Some(History::Full) || self.sources.wants_history(name);
+            request.needs_history = history == Some(History::Full);
             requests.push(request);
         }
         Ok((requests, resolved.validpgpkeys.clone()))

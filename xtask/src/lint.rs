@@ -149,7 +149,7 @@ fn mend(
             .set_permissions(fs::metadata(file)?.permissions())?;
         new.persist(file)
             .with_context(|| format!("failed to write `{}`", file.display()))?;
-        crate::show::say_error!("{}: {count} mended", file.display());
+        printable::say_error!("{}: {count} mended", file.display());
     }
     Ok(now)
 }

@@ -3,20 +3,15 @@
 
 mod bench;
 mod catalog;
-mod display;
 mod e2e;
 mod faults;
 mod fetch;
-mod installed;
-mod interrupt;
 mod lint;
 mod picture;
-mod provision;
-mod show;
+mod program;
 mod soak;
 mod sources;
 mod srcinfo;
-mod workers;
 
 use std::process::ExitCode;
 
@@ -36,14 +31,10 @@ enum Command {
     E2e(e2e::E2e),
     Faults(faults::Faults),
     Soak(soak::Soak),
-    Provision(provision::Provision),
     Catalog(catalog::Catalog),
     Fetch(fetch::Fetch),
-    #[command(flatten)]
-    Installed(installed::Installed),
     Srcinfo(srcinfo::Args),
     Lint(lint::Args),
-    Workers(workers::Workers),
     Bench(bench::Bench),
     Picture(picture::Picture),
     #[command(name = "bench-meter", hide = true)]
@@ -58,7 +49,7 @@ fn main() -> ExitCode {
         // Whoever read the output wants no more of it.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            show::say_error!("error: {error:#}");
+            printable::say_error!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -76,13 +67,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::E2e(command) => block_on(command.run()),
         Command::Faults(command) => command.run(),
         Command::Soak(command) => command.run(),
-        Command::Provision(command) => block_on(command.run()),
         Command::Catalog(command) => block_on(command.run()),
         Command::Fetch(command) => block_on(command.run()),
-        Command::Installed(command) => block_on(command.run()),
         Command::Srcinfo(args) => srcinfo::run(&args),
         Command::Lint(args) => lint::run(&args),
-        Command::Workers(command) => block_on(command.run()),
         Command::Bench(command) => block_on(command.run()),
         Command::Picture(command) => block_on(command.run()),
         Command::Meter(command) => command.run(),

@@ -14,7 +14,7 @@ use crate::bench::Bench;
 use crate::catalog;
 
 /// What the picture shows as typed.
-const TYPED: &str = "cargo xtask provision sample-worker-rbee --backend cpu --from source";
+const TYPED: &str = "rbee-worker install sample-worker-rbee --backend cpu --from source";
 
 /// Draw `xtask/picture.svg`: the sample worker provisioned on a terminal, from a real run.
 #[derive(Debug, Args)]
@@ -37,10 +37,10 @@ impl Picture {
         let sample = Sample::start(&root.join("sample"), &options).await?;
         let home = root.join("~");
         std::fs::create_dir_all(&home)?;
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::new(crate::program::rbee_worker()?);
         command
             .args([
-                "provision",
+                "install",
                 sample::WORKER,
                 "--backend",
                 "cpu",

@@ -17,8 +17,6 @@ use worker_provisioner::{
     WorkerType,
 };
 
-use crate::interrupt;
-
 /// Provision again and again in one process; exit 1 unless memory, descriptors and threads are flat.
 #[derive(Debug, Args)]
 pub(crate) struct Soak {

@@ -12,7 +12,7 @@ use pkgbuild_syntax::{
     DynamicKind, Environment, Evaluation, Position, PrintError, evaluate, parse, printsrcinfo,
 };
 
-use crate::show::say_error;
+use printable::say_error;
 
 /// Prints the .SRCINFO of a recipe, or of every recipe below a folder.
 ///

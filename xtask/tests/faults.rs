@@ -1,15 +1,19 @@
 //! A short form of the fault runs and of the soak.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
 fn xtask(arguments: &[&str]) -> (bool, Value) {
-    let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
-        .args(arguments)
-        .output()
-        .unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    // `cargo test --workspace` has built it; otherwise it is built now.
+    let worker = Path::new(env!("CARGO_BIN_EXE_xtask")).with_file_name("rbee-worker");
+    if worker.is_file() {
+        command.env("RBEE_WORKER", worker);
+    }
+    let output = command.args(arguments).output().unwrap();
     eprintln!("{}", String::from_utf8_lossy(&output.stderr));
     let report = serde_json::from_slice(&output.stdout).unwrap();
     (output.status.success(), report)

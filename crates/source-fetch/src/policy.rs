@@ -20,8 +20,7 @@ pub struct SourceRequest {
     pub checksums: Vec<Checksum>,
     /// Keep the file packed: its name is in `noextract`.
     pub no_extract: bool,
-    /// Fetch the whole history of a git repository: the recipe counts commits, describes tags or the like. Where this is not
-    /// set, it is still fetched when [a file that builds the source](crate::git::GitRevision::asks_for_history) asks for it.
+    /// The recipe counts commits or describes tags, so a shallow git history will not do.
     pub needs_history: bool,
 }
 

@@ -13,7 +13,6 @@ use network_policy::{HostRule, Proxies};
 use source_fetch::Credentials;
 
 use crate::error::ProvisionError;
-use crate::history_policy::HistoryPolicy;
 use crate::places;
 use crate::receipt::Verification;
 pub use choices::{
@@ -52,8 +51,6 @@ pub struct Config {
     /// The fewest bytes a minute that whoever sends a source must keep sending, so that nobody holds
     /// a provision for ever; zero for no such rule. 64 KiB.
     pub lowest_speed: u64,
-    /// Which git sources come with their whole history.
-    pub history: HistoryPolicy,
     /// Use what is cached and make no request at all.
     pub offline: bool,
     /// The longest time for which a kept answer of the catalog is used without asking again,
@@ -166,7 +163,6 @@ impl Config {
             credentials: Credentials::default(),
             netrc_file: None,
             lowest_speed: 64 << 10,
-            history: HistoryPolicy::default(),
             offline: false,
             catalog_longest_fresh: Duration::from_hours(24),
             catalog_longest_stale: Duration::from_hours(7 * 24),

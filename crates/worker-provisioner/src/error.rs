@@ -1,6 +1,7 @@
 //! What can go wrong: one variant for each thing a caller could do or say differently.
 
 mod chain;
+mod code;
 mod problem;
 mod text;
 
@@ -442,6 +443,15 @@ pub enum ProvisionError {
         id: String,
         /// The backend.
         backend: WorkerType,
+    },
+
+    /// What the store holds of a worker was changed.
+    #[error("what is stored of `{id}` was changed: {}; install it again with `--force`", shown(problems.join(", ")), id = shown(.id))]
+    StoreDamaged {
+        /// The worker's id.
+        id: String,
+        /// What differs, each in a line.
+        problems: Vec<String>,
     },
 
     /// No older version is kept.

@@ -14,7 +14,6 @@ mod dependencies;
 mod error;
 mod filesystem_catalog;
 mod fit;
-mod history_policy;
 mod install;
 mod join;
 mod lock;
@@ -30,6 +29,7 @@ mod steps;
 mod store;
 mod temporary;
 mod trial;
+mod updates;
 mod version;
 mod view;
 mod workspace;
@@ -37,7 +37,7 @@ mod workspace;
 pub use artifact::WorkerBinary;
 pub use backend::{BackendChoice, HostProbe, Kernel, SystemProbe};
 pub use build_sandbox::{Isolation, IsolationChoice};
-pub use catalog_client::{Flavor, Platform, Token, WorkerType};
+pub use catalog_client::{Flavor, Platform, Token, WorkerEntry, WorkerId, WorkerType};
 pub use concession::Concession;
 pub use config::{
     BackendPolicy, CheckPolicy, Config, DEFAULT_CATALOG_URL, DependencyPolicy, EvaluationPolicy,
@@ -47,7 +47,6 @@ pub use contract::{Artifact, ArtifactCatalog, ArtifactProvisioner, ArtifactStatu
 pub use dependencies::MissingDependency;
 pub use error::{BinaryProblem, ProvisionError};
 pub use filesystem_catalog::FilesystemCatalog;
-pub use history_policy::HistoryPolicy;
 pub use network_policy::{AccessError, HostRule, Proxies, ProxyError, RootsError};
 pub use progress::{
     BACKLOG, BACKLOG_BYTES, EVENT_VERSION, Happening, OutputStream, ProvisionEvent, ProvisionPhase,
@@ -59,4 +58,5 @@ pub use receipt::{
 };
 pub use source_fetch::{Credential, CredentialError, CredentialProvider, Credentials, Secret};
 pub use store::{Collected, Store};
+pub use updates::{Offer, Update};
 pub use url::Url;

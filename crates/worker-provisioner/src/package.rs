@@ -8,7 +8,6 @@ use pkgbuild_syntax::{
     Algorithm, Arch, Array, ArrayField, ArrayKey, Environment, Evaluation, FieldValue as Value,
     Package, PackageError, ResolvedPackage, Severity, StringField,
 };
-use source_fetch::git::{History, required_history};
 
 use crate::dependencies::Requirement;
 use crate::error::ProvisionError;
@@ -365,16 +364,10 @@ impl EvaluatedPackage {
         requirements
     }
 
-    /// Whether a function of the recipe may ask git for more than the commit of a source: its history, its tags, or an
-    /// abbreviated id.
+    /// A `pkgver()` that asks git may count commits or describe tags.
     pub(crate) fn needs_history(&self) -> bool {
-        let mut functions = self.evaluation.functions().into_iter();
-        functions.any(|name| match self.evaluation.declare_f(name) {
-            None => false,
-            Some(body) => match body.known() {
-                Some(text) => required_history([text.as_str()]) == History::Full,
-                None => true,
-            },
-        })
+        self.evaluation
+            .declare_f("pkgver")
+            .is_some_and(|body| body.known().is_none_or(|text| text.contains("git")))
     }
 }

@@ -177,6 +177,12 @@ impl std::fmt::Debug for WorkerProvisioner {
     }
 }
 
+impl Shared {
+    pub(crate) fn jobs(&self) -> &Arc<Jobs> {
+        &self.jobs
+    }
+}
+
 impl WorkerProvisioner {
     /// A provisioner that does as `config` says. Nothing is requested or created yet; the list of
     /// workers that an earlier run has kept is read, which takes a moment.
@@ -283,6 +289,10 @@ impl WorkerProvisioner {
         })?;
         self.shared.offered.learn_list(list);
         Ok(())
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// What is installed: to list, verify, remove and collect.
@@ -392,7 +402,7 @@ impl WorkerProvisioner {
     }
 
     /// Does `work` to a worker that nobody else does anything to, what a crash has left repaired.
-    async fn locked<T: Send + 'static>(
+    pub(crate) async fn locked<T: Send + 'static>(
         &self,
         worker_id: &str,
         backend: WorkerType,

@@ -143,6 +143,18 @@ impl Store {
     /// [`ProvisionError::Io`] when something cannot be removed.
     pub fn gc(&self, keep: usize) -> Result<Collected, ProvisionError> {
         self.repair(None)?;
+        self.collect(keep, true)
+    }
+
+    /// What [`gc`](Self::gc) would remove now.
+    ///
+    /// # Errors
+    /// [`ProvisionError::Io`] when the store cannot be read.
+    pub fn gc_preview(&self, keep: usize) -> Result<Collected, ProvisionError> {
+        self.collect(keep, false)
+    }
+
+    fn collect(&self, keep: usize, is_real: bool) -> Result<Collected, ProvisionError> {
         let mut collected = Collected::default();
         for folder in folders(&self.root)? {
             let worker = name(&folder);
@@ -157,7 +169,9 @@ impl Store {
             for version in others.into_iter().skip(keep) {
                 collected.bytes += version.receipt.files.iter().map(tree::size).sum::<u64>();
                 collected.versions += 1;
-                self.discard(&worker, &version.folder)?;
+                if is_real {
+                    self.discard(&worker, &version.folder)?;
+                }
             }
         }
         Ok(collected)

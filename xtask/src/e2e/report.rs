@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use worker_provisioner::ProvisionPhase;
 
-use crate::display::seconds;
+use super::progress::seconds;
 
 /// What came of one scenario.
 #[derive(Debug)]

@@ -14,8 +14,8 @@ use worker_provisioner::{
     ProvisionPhase, ProvisionRequest, Provisioned, Reporter, WorkerProvisioner,
 };
 
+use super::progress::Lines;
 use super::report::Row;
-use crate::display;
 
 /// What must come of a scenario.
 #[derive(Debug, Clone, Copy)]
@@ -138,7 +138,7 @@ impl Scenario {
         let started = Instant::now();
         let cancel = interrupt.child_token();
         let observer = Arc::new(Observer {
-            display: display::for_stderr(verbose),
+            display: Arc::new(Lines { verbose }),
             phases: Mutex::default(),
             cancel_on_output: matches!(self.expected, Expected::Cancelled).then(|| cancel.clone()),
         });

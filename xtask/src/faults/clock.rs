@@ -164,7 +164,7 @@ fn jump(lane: &Lane<'_>, case: &Case, shim: &Path) -> Result<Finding> {
 
 fn roll_back_and_forth(lane: &Lane<'_>, case: &Case, shim: &Path, clock: &Path) -> Result<()> {
     set(lane, case.rollback)?;
-    let command = lane.xtask(&["rollback", WORKER]);
+    let command = lane.worker(&["rollback", WORKER]);
     let ended = Child::start(shifted(command, shim, clock))?.finish()?;
     ensure!(ended.status.success(), "rollback: {}", ended.describe());
     ensure!(

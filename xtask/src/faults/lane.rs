@@ -60,6 +60,8 @@ pub(crate) struct World {
     new_sha256: String,
     old_binary: String,
     runtime: Handle,
+    /// `rbee-worker`.
+    program: PathBuf,
 }
 
 impl World {
@@ -90,6 +92,7 @@ impl World {
         let old_sha256 = publish(&old, "0.2.0")?;
         let new_sha256 = publish(&prebuilt, "0.3.0")?;
         Ok(Self {
+            program: crate::program::rbee_worker()?,
             git: GitServer::start(&repositories).await?,
             releases,
             old_sha256,
@@ -196,13 +199,13 @@ impl<'w> Lane<'w> {
         }
     }
 
-    /// `xtask provision` for this lane.
+    /// `rbee-worker install` for this lane.
     pub(crate) fn provision(&self, catalog: Catalog, flavor: Flavor) -> Command {
         let url = match catalog {
             Catalog::Old => self.old.base_url(),
             Catalog::New => self.catalog_proxy.base_url(),
         };
-        let mut command = self.xtask(&["provision", WORKER, "--json", "--backend", "cpu"]);
+        let mut command = self.worker(&["install", WORKER, "--json", "--backend", "cpu"]);
         let (name, value) = self.site.marker();
         command
             .args(["--catalog", &url, "--from", flavor.argument()])
@@ -221,11 +224,10 @@ impl<'w> Lane<'w> {
         command
     }
 
-    /// Another command of this program on this lane's store.
-    pub(crate) fn xtask(&self, arguments: &[&str]) -> Command {
-        let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("xtask"));
+    /// Another command of `rbee-worker` on this lane's store.
+    pub(crate) fn worker(&self, arguments: &[&str]) -> Command {
         let (name, value) = self.site.marker();
-        let mut command = Command::new(program);
+        let mut command = Command::new(&self.world.program);
         command
             .args(arguments)
             .arg("--data-dir")

@@ -53,9 +53,9 @@ fn race(lane: &Lane<'_>, case: &Case) -> Result<Finding> {
     let other = match case.other {
         Other::Same => lane.provision(Catalog::New, Flavor::Binary),
         Other::OlderVersion => lane.provision(Catalog::Old, Flavor::Binary),
-        Other::Remove => lane.xtask(&["remove", WORKER]),
-        Other::Rollback => lane.xtask(&["rollback", WORKER]),
-        Other::Gc => lane.xtask(&["gc", "--keep", "0"]),
+        Other::Remove => lane.worker(&["remove", WORKER]),
+        Other::Rollback => lane.worker(&["rollback", WORKER]),
+        Other::Gc => lane.worker(&["gc", "--keep", "0"]),
     };
     let first = Child::start(lane.provision(Catalog::New, Flavor::Binary))?;
     std::thread::sleep(case.delay);

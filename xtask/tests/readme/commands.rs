@@ -16,8 +16,11 @@ pub(crate) fn block_commands(text: &str) -> Vec<String> {
     commands
 }
 
-/// Commands in backquotes; in the first cell of a table, what follows `cargo xtask A` are its
-/// sisters: `B`, `C`.
+/// The programs of this repository, as a reader types them.
+pub(crate) const PROGRAMS: [&str; 2] = ["cargo xtask ", "cargo worker "];
+
+/// Commands in backquotes; in the first cell of a table, what follows `cargo xtask A` or `cargo worker
+/// A` are its sisters: `B`, `C`.
 pub(crate) fn inline_commands(text: &str) -> Vec<String> {
     let mut commands = Vec::new();
     let mut fenced = false;
@@ -27,13 +30,16 @@ pub(crate) fn inline_commands(text: &str) -> Vec<String> {
             fenced = !fenced;
         } else if !fenced && line.starts_with('|') {
             let cell = line.trim_matches('|').split('|').next().unwrap();
-            let mut sisters = false;
+            let mut sisters = None;
             for code in codes(cell) {
-                sisters |= code.starts_with("cargo xtask ");
+                let program = PROGRAMS.into_iter().find(|name| code.starts_with(name));
+                sisters = sisters.or(program);
                 if code.starts_with("cargo ") {
                     commands.push(code);
-                } else if sisters && code.starts_with(|c: char| c.is_ascii_lowercase()) {
-                    commands.push(format!("cargo xtask {code}"));
+                } else if let Some(program) = sisters
+                    && code.starts_with(|c: char| c.is_ascii_lowercase())
+                {
+                    commands.push(format!("{program}{code}"));
                 }
             }
         } else if !fenced {
@@ -56,13 +62,16 @@ fn codes(text: &str) -> impl Iterator<Item = String> {
 #[test]
 fn commands_are_found_in_blocks_and_in_prose() {
     let text = "a\n\n```sh\n# first\n$ cargo xtask one \\\n  --two\n```\n\nUse `cargo\nxtask three`.\n\n\
-        | command | what |\n|---|---|\n| `cargo xtask four`, `five FILE` | `cargo xtask no` |\n";
+        | command | what |\n|---|---|\n| `cargo xtask four`, `five FILE` | `cargo xtask no` |\n\
+        | `cargo worker six`, `seven` | |\n";
     assert_eq!(block_commands(text), ["cargo xtask one --two"]);
     assert_eq!(
         inline_commands(text),
         [
             "cargo xtask four",
             "cargo xtask five FILE",
+            "cargo worker six",
+            "cargo worker seven",
             "cargo xtask three"
         ]
     );

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use super::{readme_commands, root, xtask};
+use super::{program_of, readme_commands, root};
 
 /// `--from source|binary` and `[--quick]` name one flag each.
 fn flags(command: &str) -> impl Iterator<Item = &str> {
@@ -12,11 +12,16 @@ fn flags(command: &str) -> impl Iterator<Item = &str> {
         .filter(|word| word.starts_with("--") && word.len() > 2)
 }
 
-fn check_xtask(command: &str) {
+/// Whether one of our programs has the subcommand and the switches.
+fn check_own(command: &str) {
+    let run = |arguments: &[&str]| {
+        let mut program = Command::new(program_of(command));
+        program.args(arguments).output().unwrap()
+    };
     let words: Vec<&str> = command.split_whitespace().skip(2).collect();
     let first = words.first().copied().unwrap_or("--help");
     if first.starts_with('-') {
-        let output = xtask(&[first]);
+        let output = run(&[first]);
         assert!(output.status.success(), "README: `{command}` fails");
         return;
     }
@@ -25,16 +30,16 @@ fn check_xtask(command: &str) {
         if name.starts_with(|c: char| !c.is_ascii_lowercase()) {
             continue;
         }
-        let output = xtask(&[name, "--help"]);
+        let output = run(&[name, "--help"]);
         let help = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(
             output.status.success(),
-            "README: `{command}`: there is no `cargo xtask {name}`"
+            "README: `{command}`: there is no `{name}`"
         );
         for flag in flags(command) {
             assert!(
                 help.contains(flag),
-                "README: `{command}`: `cargo xtask {name}` has no `{flag}`"
+                "README: `{command}`: `{name}` has no `{flag}`"
             );
         }
     }
@@ -79,6 +84,13 @@ fn check_cargo(command: &str, targets: &BTreeSet<(String, String)>) {
         );
         return;
     }
+    if let Some(path) = after(&["--path"]) {
+        assert!(
+            root().join(path).join("Cargo.toml").is_file(),
+            "README: `{command}`: no `{path}`"
+        );
+        return;
+    }
     let package = after(&["-p", "--package"]);
     let target = after(&["--example", "--bench", "--test"]);
     let exists = targets.iter().any(|(name, one)| {
@@ -89,7 +101,7 @@ fn check_cargo(command: &str, targets: &BTreeSet<(String, String)>) {
         "README: `{command}` names something that the workspace does not have"
     );
     let known = [
-        "test", "run", "doc", "build", "clippy", "fmt", "bench", "check", "tree",
+        "test", "run", "doc", "build", "clippy", "fmt", "bench", "check", "install", "tree",
     ];
     assert!(
         known.contains(&words[1]),
@@ -109,8 +121,8 @@ fn every_command_exists() {
     );
     for command in &commands {
         let program = command.split_whitespace().next().unwrap();
-        if command.starts_with("cargo xtask") {
-            check_xtask(command);
+        if command.starts_with("cargo xtask") || command.starts_with("cargo worker") {
+            check_own(command);
         } else if program == "cargo" {
             check_cargo(command, &targets);
         } else {

@@ -12,17 +12,27 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
-use commands::{block_commands, inline_commands};
+use commands::{PROGRAMS, block_commands, inline_commands};
 use place::{Place, Server, WORKER};
 
-/// Subcommands of `cargo xtask` that run here, in the order of the README.
-const QUICK: [&str; 10] = [
-    "provision",
-    "workers",
+/// Subcommands that run here, in the order of the README.
+const QUICK: [&str; 19] = [
+    "install",
+    "search",
+    "show",
     "list",
+    "info",
+    "outdated",
+    "upgrade",
     "verify",
+    "repair",
     "rollback",
+    "doctor",
+    "config",
+    "completions",
+    "man",
     "remove",
     "gc",
     "srcinfo",
@@ -36,8 +46,9 @@ const APART: [&str; 2] = ["catalog", "picture"];
 /// Those that take minutes.
 const SLOW: [&str; 4] = ["e2e", "faults", "soak", "bench"];
 
-/// What is not `cargo xtask`: the tests themselves and what runs them, and what is run below.
-const OTHERS: [&str; 6] = [
+/// What is neither of our programs: the tests themselves and what runs them, and what is run below.
+const OTHERS: [&str; 7] = [
+    INSTALL,
     "cargo test --workspace",
     "cargo test -p e2e-tests --test attacks -- --nocapture",
     ".ci/run",
@@ -46,6 +57,7 @@ const OTHERS: [&str; 6] = [
     "cargo run -p worker-provisioner --example hive",
 ];
 
+const INSTALL: &str = "cargo install --path crates/rbee-worker";
 const DOC: &str = "cargo doc --workspace --no-deps --open";
 
 fn root() -> &'static Path {
@@ -57,8 +69,35 @@ fn readme_commands() -> Vec<String> {
     [block_commands(&text), inline_commands(&text)].concat()
 }
 
+/// `rbee-worker`, which `cargo test --workspace` builds beside `xtask`.
+fn worker() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let program = Path::new(env!("CARGO_BIN_EXE_xtask")).with_file_name("rbee-worker");
+        if !program.is_file() {
+            let output = Command::new(env!("CARGO"))
+                .args(["build", "--quiet", "--package", "rbee-worker"])
+                .current_dir(root())
+                .output()
+                .unwrap();
+            assert_success("cargo build", &output);
+        }
+        program
+    })
+}
+
+/// The program that a command of the README starts.
+fn program_of(command: &str) -> &'static Path {
+    if command.starts_with("cargo worker") {
+        worker()
+    } else {
+        Path::new(env!("CARGO_BIN_EXE_xtask"))
+    }
+}
+
 fn xtask(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .env("RBEE_WORKER", worker())
         .args(arguments)
         .current_dir(root())
         .output()
@@ -73,7 +112,8 @@ fn assert_success(what: &str, output: &Output) {
 #[test]
 fn every_command_is_run_by_a_test() {
     for command in readme_commands() {
-        let ran = match command.strip_prefix("cargo xtask ") {
+        let mut programs = PROGRAMS.into_iter();
+        let ran = match programs.find_map(|name| command.strip_prefix(name)) {
             Some(rest) => {
                 let name = rest.split_whitespace().next().unwrap();
                 [&QUICK[..], &APART, &SLOW]
@@ -93,7 +133,7 @@ fn quick_commands_do_what_they_are_there_for() {
     // The blocks come first: they install what the other commands look at.
     for command in readme_commands() {
         let name = command.split_whitespace().nth(2).unwrap_or_default();
-        if !command.starts_with("cargo xtask ")
+        if !PROGRAMS.iter().any(|name| command.starts_with(name))
             || !QUICK.contains(&name)
             || command.contains("--help")
         {
@@ -102,7 +142,7 @@ fn quick_commands_do_what_they_are_there_for() {
         if name == "rollback" {
             // There has to be a version to go back to.
             let again = format!(
-                "cargo xtask provision {WORKER} --backend cpu --force --allow-source-host 127.0.0.1"
+                "cargo worker install {WORKER} --backend cpu --force --allow-source-host 127.0.0.1"
             );
             assert_success(&again, &place.run(&again).unwrap());
         }
@@ -112,9 +152,9 @@ fn quick_commands_do_what_they_are_there_for() {
         assert_success(&command, &output);
         let said = String::from_utf8_lossy(&output.stdout);
         match name {
-            "provision" => assert!(place.path("workers").join(WORKER).exists(), "{said}"),
+            "install" => assert!(place.path("workers").join(WORKER).exists(), "{said}"),
             "srcinfo" => assert!(said.starts_with("pkgbase = sample"), "{said}"),
-            "workers" => assert!(said.contains(WORKER), "{said}"),
+            "search" | "show" | "info" => assert!(said.contains(WORKER), "{said}"),
             "remove" => assert!(!place.path("workers").join(WORKER).exists(), "{said}"),
             _ => {}
         }
@@ -188,6 +228,22 @@ fn slow_commands_run_where_asked_for() {
         .output()
         .unwrap();
     assert_success(DOC, &documented);
+    assert!(commands.iter().any(|command| command == INSTALL));
+    let place = tempfile::tempdir().unwrap();
+    let installed = Command::new(env!("CARGO"))
+        .args(INSTALL.split(' ').skip(1))
+        // What was built already will do, and nothing of the reader's home is touched.
+        .args(["--debug", "--locked", "--target-dir", "target", "--root"])
+        .arg(place.path())
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert_success(INSTALL, &installed);
+    let version = Command::new(place.path().join("bin/rbee-worker"))
+        .arg("--version")
+        .output()
+        .unwrap();
+    assert_success("rbee-worker --version", &version);
     let slow = commands.iter().filter_map(|command| {
         let mut arguments: Vec<&str> = command
             .strip_prefix("cargo xtask ")?

@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use super::root;
+use super::{program_of, root};
 
 /// The worker that the blocks provision.
 pub(crate) const WORKER: &str = "sample-worker-rbee";
@@ -122,7 +122,7 @@ impl Place {
         if words.iter().any(placeholder) {
             return None;
         }
-        let mut xtask = self.command(env!("CARGO_BIN_EXE_xtask"));
-        Some(xtask.args(words).output().unwrap())
+        let mut program = self.command(program_of(command));
+        Some(program.args(words).output().unwrap())
     }
 }

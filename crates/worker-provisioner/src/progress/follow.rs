@@ -229,6 +229,19 @@ impl Emitter {
         })
     }
 
+    /// One that nobody listens to.
+    pub(crate) fn silent(jobs: &Arc<Jobs>, worker_id: &str) -> Arc<Self> {
+        Arc::new(Self {
+            jobs: Arc::clone(jobs),
+            reporter: None,
+            worker_id: worker_id.to_owned(),
+            state: Mutex::new(EmitterState {
+                sequence: 0,
+                followers: Vec::new(),
+            }),
+        })
+    }
+
     /// Tells the job everything that has happened so far, as far as it is kept, and from now on.
     pub(crate) fn add_job(&self, jobs: &Jobs, job_id: &str) {
         let mut state = self.lock();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use catalog_client::WorkerType;
 
-use super::{Store, sha256_of, tree};
+use super::{Store, Version, sha256_of, tree};
 use crate::error::ProvisionError;
 use crate::names::{Names, Place};
 use crate::receipt::Receipt;
@@ -21,7 +21,7 @@ impl Store {
         backend: WorkerType,
     ) -> Result<Vec<String>, ProvisionError> {
         let version = self.installed(worker_id, backend)?;
-        let mut problems = tree::verify(&version.tree(), &version.receipt.files)?;
+        let mut problems = version.tree_problems()?;
         let receipt = &version.receipt;
         if let (Some(artifact), Some(expected)) = (&receipt.artifact, &receipt.installed_sha256) {
             let path = crate::Artifact::path(artifact);
@@ -57,5 +57,12 @@ impl Store {
         let problem = (path == place.target()).then(|| place.plain_problem())??;
         let plain = bin_dir.join(names.plain.as_ref()?);
         Some(format!("`{}` {problem}", plain.display()))
+    }
+}
+
+impl Version {
+    /// What is wrong with the stored files, each in a line.
+    pub(crate) fn tree_problems(&self) -> Result<Vec<String>, ProvisionError> {
+        tree::verify(&self.tree(), &self.receipt.files)
     }
 }

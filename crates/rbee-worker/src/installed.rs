@@ -1,14 +1,15 @@
-//! `cargo xtask list|verify|remove|rollback|gc`: what is installed.
+//! `rbee-worker list|info|verify|repair|remove|rollback|gc`: what is installed.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
-use worker_provisioner::{Artifact as _, Config, Receipt, Store, WorkerProvisioner};
-
-use crate::interrupt;
-use crate::show::say;
+use printable::say;
+use worker_provisioner::{
+    Artifact as _, Concession, Config, FileContent, FileRecord, Receipt, Store, WorkerProvisioner,
+};
 
 /// Which store, and how to print.
 #[derive(Debug, Clone, Args)]
@@ -33,6 +34,26 @@ pub(crate) enum Installed {
     Verify {
         /// Only this worker.
         worker_id: Option<String>,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Tell everything that is known of an installed worker.
+    Info {
+        /// The worker's id.
+        worker_id: String,
+        /// Only this backend; needed when several are installed.
+        #[arg(long)]
+        backend: Option<String>,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Put a worker's program back in place from the store; nothing is fetched or built.
+    Repair {
+        /// The worker's id.
+        worker_id: String,
+        /// Only this backend; needed when several are installed.
+        #[arg(long)]
+        backend: Option<String>,
         #[command(flatten)]
         options: Options,
     },
@@ -61,6 +82,9 @@ pub(crate) enum Installed {
         /// How many old versions of each worker stay.
         #[arg(long, default_value_t = 1)]
         keep: usize,
+        /// Only tell what would be removed.
+        #[arg(long)]
+        dry_run: bool,
         #[command(flatten)]
         options: Options,
     },
@@ -72,6 +96,29 @@ impl Installed {
         match self {
             Self::List { options } => list(&options),
             Self::Verify { worker_id, options } => verify(worker_id.as_deref(), &options),
+            Self::Info {
+                worker_id,
+                backend,
+                options,
+            } => info(&find(&options, &worker_id, backend.as_deref())?, &options),
+            Self::Repair {
+                worker_id,
+                backend,
+                options,
+            } => {
+                let receipt = find(&options, &worker_id, backend.as_deref())?;
+                let cancel = interrupt::token()?;
+                let provisioner = WorkerProvisioner::new(options.config())?;
+                let binary = provisioner
+                    .repair(&receipt.worker_id, receipt.backend, &cancel)
+                    .await?;
+                if options.json {
+                    println!("{}", serde_json::to_string(&binary)?);
+                } else {
+                    say!("{worker_id} is in place at {}", binary.path().display());
+                }
+                Ok(ExitCode::SUCCESS)
+            }
             Self::Remove {
                 worker_id,
                 backend,
@@ -111,13 +158,23 @@ impl Installed {
                 }
                 Ok(ExitCode::SUCCESS)
             }
-            Self::Gc { keep, options } => {
-                let collected = options.store()?.gc(keep)?;
+            Self::Gc {
+                keep,
+                dry_run,
+                options,
+            } => {
+                let store = options.store()?;
+                let collected = if dry_run {
+                    store.gc_preview(keep)?
+                } else {
+                    store.gc(keep)?
+                };
                 if options.json {
                     println!("{}", serde_json::to_string(&collected)?);
                 } else {
                     say!(
-                        "removed {} versions, {} bytes",
+                        "{} {} versions, {} bytes",
+                        if dry_run { "would remove" } else { "removed" },
                         collected.versions,
                         collected.bytes
                     );
@@ -197,6 +254,102 @@ fn list(options: &Options) -> Result<ExitCode> {
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Everything that the receipt says, for people.
+fn info(receipt: &Receipt, options: &Options) -> Result<ExitCode> {
+    if options.json {
+        println!("{}", serde_json::to_string(receipt)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let path = receipt
+        .artifact
+        .as_ref()
+        .map(|binary| binary.path().display().to_string());
+    let plain = options.store()?.plain_name(receipt);
+    let bytes: u64 = receipt.files.iter().filter_map(size_of).sum();
+    let facts: [(&str, Option<String>); 15] = [
+        ("worker", Some(receipt.worker_id.clone())),
+        (
+            "version",
+            Some(format!("{}-{}", receipt.pkgver, receipt.pkgrel)),
+        ),
+        ("backend", Some(receipt.backend.to_string())),
+        ("from", Some(receipt.flavor.to_string())),
+        ("program", path),
+        ("also called", plain.map(|path| path.display().to_string())),
+        (
+            "size",
+            Some(format!("{bytes} bytes in {} files", receipt.files.len())),
+        ),
+        (
+            "installed",
+            Some(receipt.stored_at.strftime("%F %T %Z").to_string()),
+        ),
+        ("verified by", Some(receipt.verification().to_string())),
+        (
+            "catalog",
+            Some(
+                if receipt.catalog_tls {
+                    "over TLS"
+                } else {
+                    "not over TLS"
+                }
+                .to_owned(),
+            ),
+        ),
+        ("isolation", Some(receipt.isolation.clone())),
+        ("built with", receipt.concessions.as_ref().map(conceded)),
+        ("recipe", Some(format!("sha256 {}", receipt.recipe_sha256))),
+        (
+            "read in the sandbox",
+            Some(receipt.sandbox_evaluated.join(", ")),
+        ),
+        ("sha256", receipt.installed_sha256.clone()),
+    ];
+    for (name, value) in facts {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            say!("{name:<20} {value}");
+        }
+    }
+    for source in &receipt.sources {
+        let mut grounds = source.digests.clone();
+        grounds.extend(
+            source
+                .commit
+                .iter()
+                .map(|commit| format!("commit {commit}")),
+        );
+        grounds.extend(source.signed_by.iter().map(|by| format!("signed by {by}")));
+        say!(
+            "{:<20} {}: {} ({})",
+            "source",
+            source.name,
+            source.verification,
+            grounds.join(", ")
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn size_of(file: &FileRecord) -> Option<u64> {
+    match &file.content {
+        FileContent::File { size, .. } => Some(*size),
+        _ => None,
+    }
+}
+
+/// What a stricter configuration would not have allowed, in words.
+fn conceded(concessions: &BTreeSet<Concession>) -> String {
+    let words = concessions.iter().map(|one| match one {
+        Concession::BuildNetwork => "network for the build",
+        Concession::CheckOptional => "check() optional",
+        Concession::Untried => "no trial",
+        Concession::BackendUnchecked => "backend unchecked",
+        Concession::SignaturesSkipped => "signatures skipped",
+        _ => "something that this version does not know",
+    });
+    words.collect::<Vec<_>>().join(", ")
 }
 
 fn verify(worker_id: Option<&str>, options: &Options) -> Result<ExitCode> {

@@ -12,7 +12,7 @@ fn without_a_home_nothing_below_a_directory_for_temporary_files_is_trusted() {
     fs::create_dir_all(temporary.join("rbee")).unwrap();
     fs::write(temporary.join("rbee/store"), "planted").unwrap();
     let list = |service: bool| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rbee-worker"));
         command.args(["list"]).env_clear().env("TMPDIR", &temporary);
         if service {
             command.env("STATE_DIRECTORY", &state);

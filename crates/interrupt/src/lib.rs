@@ -1,13 +1,16 @@
-//! Ctrl-C and SIGTERM cancel the work instead of ending the process.
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// A token that is cancelled by SIGINT, SIGTERM or SIGHUP.
+/// A token that is cancelled by SIGINT, SIGTERM or SIGHUP, which no longer end the process from then
+/// on. It needs the current tokio runtime, which must have I/O enabled.
 ///
 /// # Errors
 /// When the handlers cannot be installed.
-pub(crate) fn token() -> std::io::Result<CancellationToken> {
+pub fn token() -> std::io::Result<CancellationToken> {
     let token = CancellationToken::new();
     for kind in [
         SignalKind::interrupt(),

@@ -1,41 +1,24 @@
-//! `cargo xtask provision`: one worker from any catalog.
+//! What is allowed and where things go, as switches.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
-use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use catalog_client::WorkerType;
 use clap::{Args, ValueEnum};
 use worker_provisioner::{
-    BackendPolicy, Config, DependencyPolicy, EvaluationPolicy, ExpiredSignatures, FlavorPreference,
-    Isolation, IsolationChoice, ProgramNamePolicy, ProvisionError, ProvisionRequest,
-    SignaturePolicy, TransportPolicy, Verification, WorkerProvisioner,
+    BackendPolicy, CheckPolicy, Config, DependencyPolicy, EvaluationPolicy, ExpiredSignatures,
+    FlavorPreference, Isolation, IsolationChoice, ProgramNamePolicy, SignaturePolicy,
+    TransportPolicy, Verification, WorkerType,
 };
 
-use crate::show::say_error;
 use crate::sources::{NetworkSwitches, SourceSwitches};
-use crate::{display, interrupt};
 
-/// The exit codes, as `--help` tells them.
-const EXIT_CODES: &str = "\
-Exit codes:
-  0    the worker is installed
-  1    the provision failed
-  2    wrong usage
-  3    the worker does not run on this host, or the catalog does not have it
-  130  cancelled by Ctrl-C or SIGTERM; nothing is left behind";
-
-/// Provision one worker: fetch, verify, build, install.
-#[derive(Debug, Args)]
+/// The switches of commands that build and install.
+#[derive(Debug, Clone, Args)]
 #[allow(
     clippy::struct_excessive_bools,
     reason = "each is a switch of the command line"
 )]
-#[command(after_help = EXIT_CODES)]
-pub(crate) struct Provision {
-    /// The worker's id in the catalog.
-    worker_id: String,
+pub(crate) struct Switches {
     /// The catalog's base URL [default: `$WORKER_CATALOG_URL`, else `http://localhost:8787`].
     #[arg(long, value_name = "URL")]
     catalog: Option<String>,
@@ -120,13 +103,6 @@ pub(crate) struct Provision {
     /// Give `prepare()` and `build()` no network.
     #[arg(long)]
     no_build_network: bool,
-    /// Ask the catalog, whatever time its kept answers still have.
-    #[arg(long)]
-    refresh: bool,
-    /// Replace a file of the program's name that this program has not installed; nothing is built for
-    /// it that is stored already.
-    #[arg(long)]
-    replace: bool,
     #[command(flatten)]
     network: NetworkSwitches,
     #[command(flatten)]
@@ -134,20 +110,28 @@ pub(crate) struct Provision {
     /// Replace a newer version by an older one.
     #[arg(long)]
     allow_downgrade: bool,
-    /// Build again although nothing has changed, and replace a foreign file of that name; implies
-    /// --refresh.
+    /// Ask nobody: use what is kept.
     #[arg(long)]
-    force: bool,
-    /// One JSON event a line on standard output; the last line is the artifact or the error.
+    offline: bool,
+    /// Do not run the recipe's `check()`.
     #[arg(long)]
-    json: bool,
-    /// Show everything, with the libraries' own log.
-    #[arg(short, long)]
-    verbose: bool,
+    nocheck: bool,
+    /// Install a program without having run it.
+    #[arg(long)]
+    no_trial: bool,
+    /// How many jobs `make` and `cargo` run at once [default: the number of processors].
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    jobs: Option<u32>,
+    /// The longest that one function of a recipe may take, such as `90m` or `2h` [default: 6h].
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    phase_timeout: Option<Duration>,
+    /// A directory of tools that builds may read, such as a toolchain below a home; may be repeated.
+    #[arg(long = "tool-dir", value_name = "DIR")]
+    tool_dirs: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum BackendArg {
+pub(crate) enum BackendArg {
     Cpu,
     Cuda,
     Metal,
@@ -224,6 +208,28 @@ fn variable(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// Reads seconds, or with a suffix minutes (`m`), hours (`h`) or days (`d`).
+fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.chars().last() {
+        Some(unit) if unit.is_ascii_alphabetic() => (&text[..text.len() - 1], unit),
+        _ => (text, 's'),
+    };
+    let seconds = match unit {
+        's' => Some(1),
+        'm' => Some(60),
+        'h' => Some(3_600),
+        'd' => Some(86_400),
+        _ => None,
+    };
+    let whole = seconds
+        .zip(number.parse::<u64>().ok())
+        .and_then(|(seconds, number)| number.checked_mul(seconds));
+    whole
+        .filter(|seconds| *seconds > 0)
+        .map(Duration::from_secs)
+        .ok_or_else(|| format!("`{text}` is no time such as `90m` or `2h`"))
+}
+
 /// Reads bytes, or with a suffix KiB (`K`), MiB (`M`), GiB (`G`) or TiB (`T`).
 fn size(text: &str) -> Result<u64, String> {
     let (number, unit) = match text.chars().last() {
@@ -246,9 +252,21 @@ fn size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("`{text}` is no size such as `512M` or `8G`"))
 }
 
-impl Provision {
+impl From<BackendArg> for WorkerType {
+    fn from(backend: BackendArg) -> Self {
+        match backend {
+            BackendArg::Cpu => Self::Cpu,
+            BackendArg::Cuda => Self::Cuda,
+            BackendArg::Metal => Self::Metal,
+            BackendArg::Rocm => Self::Rocm,
+        }
+    }
+}
+
+impl Switches {
     #[allow(clippy::too_many_lines, reason = "one switch after the other")]
-    fn config(&self) -> Config {
+    /// The configuration of the environment, as the switches change it.
+    pub(crate) fn config(&self) -> Config {
         let mut config = Config::from_env();
         if self.unattended {
             config = config.unattended();
@@ -256,12 +274,7 @@ impl Provision {
         if let Some(url) = &self.catalog {
             config.catalog_urls = vec![url.clone()];
         }
-        config.backend = self.backend.map(|backend| match backend {
-            BackendArg::Cpu => WorkerType::Cpu,
-            BackendArg::Cuda => WorkerType::Cuda,
-            BackendArg::Metal => WorkerType::Metal,
-            BackendArg::Rocm => WorkerType::Rocm,
-        });
+        config.backend = self.backend.map(WorkerType::from);
         config.flavor = match self.from {
             None => FlavorPreference::Any,
             Some(FlavorArg::Binary) => FlavorPreference::Binary,
@@ -338,6 +351,18 @@ impl Provision {
         }
         self.limit(&mut config);
         config.allow_downgrade = self.allow_downgrade;
+        config.offline = self.offline;
+        config.jobs = self.jobs.or(config.jobs);
+        if self.nocheck {
+            config.check = CheckPolicy::Skip;
+        }
+        if self.no_trial {
+            config.trial = false;
+        }
+        if let Some(limit) = self.phase_timeout {
+            config.phase_timeout = limit;
+        }
+        config.tool_dirs.extend(self.tool_dirs.iter().cloned());
         if self.skippgpcheck {
             config.signatures = SignaturePolicy::Skip;
         }
@@ -350,7 +375,6 @@ impl Provision {
         }
         config.insecure_sources = self.sources.allow_insecure_sources;
         config.ssh_sources = self.sources.allow_ssh_sources;
-        config.history = self.sources.history();
         config.recipe_env.extend(self.set_env.iter().cloned());
         config
     }
@@ -364,58 +388,20 @@ impl Provision {
             config.process_limit = limit;
         }
     }
-
-    /// Runs the command.
-    pub(crate) async fn run(self) -> Result<ExitCode> {
-        let cancel = interrupt::token()?;
-        let provisioner = WorkerProvisioner::new(self.config())?;
-        let reporter = if self.json {
-            Arc::new(display::Json)
-        } else {
-            display::for_stderr(self.verbose)
-        };
-        let provisioner = provisioner.with_reporter(reporter);
-        let mut request = ProvisionRequest::new(&self.worker_id)
-            .with_job_id(format!("cli-{}", std::process::id()));
-        request.force = self.force;
-        request.replace = self.replace;
-        request.refresh = self.refresh;
-        match provisioner.provision_request(&request, cancel).await {
-            Ok(provisioned) => {
-                let text = if self.json {
-                    serde_json::to_string(&provisioned.binary)
-                } else {
-                    serde_json::to_string_pretty(&provisioned.binary)
-                };
-                println!("{}", text.context("the artifact cannot be printed")?);
-                Ok(ExitCode::SUCCESS)
-            }
-            Err(error) => {
-                if self.json {
-                    println!("{}", serde_json::json!({ "error": error.chain() }));
-                } else {
-                    say_error!("error: {}", error.chain());
-                }
-                Ok(exit_code(&error))
-            }
-        }
-    }
-}
-
-fn exit_code(error: &ProvisionError) -> ExitCode {
-    match error {
-        ProvisionError::Cancelled => ExitCode::from(130),
-        ProvisionError::Unsupported { .. }
-        | ProvisionError::UnknownWorker { .. }
-        | ProvisionError::UnknownHost { .. }
-        | ProvisionError::RecipeArchitecture { .. } => ExitCode::from(3),
-        _ => ExitCode::FAILURE,
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_read_with_their_unit() {
+        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("2h"), Ok(Duration::from_hours(2)));
+        for text in ["", "0", "h", "-1h", "1w", "1.5h", "99999999999999999999d"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn sizes_are_read_in_powers_of_two() {

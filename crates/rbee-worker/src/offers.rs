@@ -1,8 +1,9 @@
-//! `cargo xtask workers`: what a catalog offers, and what of it fits this host.
+//! `rbee-worker search|show`: what a catalog offers, and what of it fits this host.
 
 use std::error::Error as _;
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -14,99 +15,157 @@ use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 use network_policy::Access;
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 use worker_provisioner::Config;
 
-use crate::interrupt;
-use crate::show::say_error;
+use crate::outcome::SCHEMA;
 use crate::sources::NetworkSwitches;
 
-/// List the workers of a catalog, or show one.
+use printable::say_error;
+
+/// List the workers of the catalog, those alone that have all of the words somewhere.
 #[derive(Debug, Args)]
-pub(crate) struct Workers {
-    /// Show this worker alone, with its variants.
-    id: Option<String>,
-    /// The catalog's base URL [default: `WORKER_CATALOG_URL`, else the local catalog].
+pub(crate) struct Search {
+    /// Words of an id, a name, a description, a backend or a format.
+    words: Vec<String>,
+    #[command(flatten)]
+    from: From,
+}
+
+/// Show one worker of the catalog, with its variants and what of them fits this host.
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// The worker's id.
+    id: String,
+    #[command(flatten)]
+    from: From,
+}
+
+/// Which catalog, and how to print.
+#[derive(Debug, Args)]
+struct From {
+    /// The catalog's base URL [default: `$WORKER_CATALOG_URL`, else `http://localhost:8787`].
     #[arg(long, value_name = "URL")]
     catalog: Option<String>,
+    /// Downloaded sources and catalog answers [default: the user's cache folder].
+    #[arg(long, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
     /// Ask nobody; show what was kept from the last time.
     #[arg(long)]
     offline: bool,
     #[command(flatten)]
     network: NetworkSwitches,
+    /// Ask the catalog, whatever time its kept answers still have.
+    #[arg(long)]
+    refresh: bool,
     /// Print one JSON document instead of a table.
     #[arg(long)]
     json: bool,
 }
 
-impl Workers {
-    /// Runs the command: status 0, 1 when the catalog has no answer, 2 for an unusable id or
-    /// setting, 3 for a worker the catalog does not have, 130 when interrupted.
+impl Search {
+    /// Runs the command.
     pub(crate) async fn run(self) -> Result<ExitCode> {
         let cancel = interrupt::token()?;
-        match self.ask(&cancel).await {
+        let text = async {
+            let mut answer = self.from.client()?.list(&cancel).await?;
+            let words: Vec<_> = self.words.iter().map(|word| word.to_lowercase()).collect();
+            let has_all = |entry: &WorkerEntry| {
+                let text = searchable(entry);
+                words.iter().all(|word| text.contains(word))
+            };
+            answer.value.workers.retain(has_all);
+            Ok(all(self.from.json, &answer, Host::detect().as_ref()))
+        };
+        Ok(self.from.print(text.await))
+    }
+}
+
+impl Show {
+    /// Runs the command.
+    pub(crate) async fn run(self) -> Result<ExitCode> {
+        let cancel = interrupt::token()?;
+        let text = async {
+            let answer = self.from.client()?.get(&self.id.parse()?, &cancel).await?;
+            Ok(one(self.from.json, &answer, Host::detect().as_ref()))
+        };
+        Ok(self.from.print(text.await))
+    }
+}
+
+impl From {
+    fn client(&self) -> Result<CatalogClient, CatalogError> {
+        let settings = Config::from_env();
+        let urls = match &self.catalog {
+            Some(url) => vec![url.clone()],
+            None => settings.catalog_urls,
+        };
+        let cache = self.cache_dir.as_ref().unwrap_or(&settings.cache_dir);
+        let mut config = CatalogConfig::new(urls);
+        let access = Access::from_env().and_then(|access| access.trusting(&self.network.ca_files));
+        let access = access.map_err(|error| CatalogError::Config {
+            setting: "access",
+            problem: format!("{:#}", anyhow::Error::from(error)),
+        })?;
+        config.access = Some(access);
+        config.token = settings.catalog_token;
+        config.cache_dir = Some(cache.join("catalog"));
+        config.offline = self.offline;
+        concat!("rbee-worker/", env!("CARGO_PKG_VERSION")).clone_into(&mut config.user_agent);
+        let client = CatalogClient::new(config)?;
+        Ok(if self.refresh {
+            client.refreshing()
+        } else {
+            client
+        })
+    }
+
+    fn print(&self, text: Result<String, CatalogError>) -> ExitCode {
+        match text {
             Ok(text) => {
-                // A reader that has gone away, such as `head`, has seen enough.
                 let text = if self.json {
                     text.into()
                 } else {
                     printable::text(&text)
                 };
+                // A reader that has gone away, such as `head`, has seen enough.
                 let _ = writeln!(std::io::stdout(), "{text}");
-                Ok(ExitCode::SUCCESS)
+                ExitCode::SUCCESS
             }
             Err(error) => {
                 let text = chain(&error);
                 if self.json {
-                    println!("{}", json!({ "error": text }));
+                    println!("{}", json!({ "schema": SCHEMA, "error": text }));
                 } else {
                     say_error!("error: {text}");
                 }
-                Ok(match error {
+                match error {
                     CatalogError::Cancelled => ExitCode::from(130),
                     CatalogError::InvalidId { .. } | CatalogError::Config { .. } => {
                         ExitCode::from(2)
                     }
                     CatalogError::NotFound { .. } => ExitCode::from(3),
                     _ => ExitCode::FAILURE,
-                })
+                }
             }
         }
     }
+}
 
-    async fn ask(&self, cancel: &CancellationToken) -> Result<String, CatalogError> {
-        let client = CatalogClient::new(self.config()?)?;
-        let host = Host::detect();
-        Ok(match &self.id {
-            Some(id) => one(
-                self.json,
-                &client.get(&id.parse()?, cancel).await?,
-                host.as_ref(),
-            ),
-            None => all(self.json, &client.list(cancel).await?, host.as_ref()),
-        })
+/// What the words of a search are looked for in.
+fn searchable(entry: &WorkerEntry) -> String {
+    let mut text = format!("{} {}", entry.id, entry.name);
+    for more in entry.description.iter().chain(&entry.license) {
+        text.push(' ');
+        text.push_str(more);
     }
-
-    fn config(&self) -> Result<CatalogConfig, CatalogError> {
-        let settings = Config::from_env();
-        let urls = match &self.catalog {
-            Some(url) => vec![url.clone()],
-            None => settings.catalog_urls,
-        };
-        let access = Access::from_env().and_then(|access| access.trusting(&self.network.ca_files));
-        let access = access.map_err(|error| CatalogError::Config {
-            setting: "access",
-            problem: format!("{:#}", anyhow::Error::from(error)),
-        })?;
-        Ok(CatalogConfig {
-            access: Some(access),
-            token: settings.catalog_token,
-            cache_dir: Some(settings.cache_dir.join("catalog")),
-            offline: self.offline,
-            user_agent: concat!("worker-provisioner/", env!("CARGO_PKG_VERSION")).to_owned(),
-            ..CatalogConfig::new(urls)
-        })
+    for format in &entry.capabilities.supported_formats {
+        text.push(' ');
+        text.push_str(format);
     }
+    for backend in entry.backends() {
+        let _ = write!(text, " {backend}");
+    }
+    text.to_lowercase()
 }
 
 fn all(as_json: bool, answer: &Answer<WorkerList>, host: Option<&Host>) -> String {
@@ -119,6 +178,7 @@ fn all(as_json: bool, answer: &Answer<WorkerList>, host: Option<&Host>) -> Strin
             .collect();
         let rejected: Vec<String> = list.rejected.iter().map(ToString::to_string).collect();
         let document = json!({
+            "schema": SCHEMA,
             "url": answer.url,
             "stale": answer.freshness.is_stale(),
             "host": host,

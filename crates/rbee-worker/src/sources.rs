@@ -1,0 +1,63 @@
+//! How servers are reached, and what recipes may fetch beyond the rules, as switches.
+
+use std::path::PathBuf;
+
+use network_policy::HostRule;
+use worker_provisioner::Credentials;
+
+/// The switches of commands that ask servers.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct NetworkSwitches {
+    /// A PEM file of authorities that TLS trusts beside those of the host, or of `$SSL_CERT_FILE` and
+    /// `$SSL_CERT_DIR` in their place; may be repeated.
+    #[arg(long = "ca-file", value_name = "FILE")]
+    pub(crate) ca_files: Vec<PathBuf>,
+}
+
+/// The switches of commands that fetch sources.
+#[derive(Debug, Clone, clap::Args)]
+#[allow(
+    clippy::struct_field_names,
+    reason = "they are the names of the switches"
+)]
+pub(crate) struct SourceSwitches {
+    /// A host that sources may come from whatever its address is, such as 127.0.0.1:8080; may be
+    /// repeated.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub(crate) allow_source_host: Vec<HostRule>,
+    /// Fetch over http and git too what no sha2 or blake2 digest and no full commit id pins.
+    #[arg(long)]
+    pub(crate) allow_insecure_sources: bool,
+    /// Fetch over ssh too, with your own keys and agent.
+    #[arg(long)]
+    pub(crate) allow_ssh_sources: bool,
+    /// A netrc file, whose logins go to hosts of --allow-source-host, over TLS or to this machine
+    /// [default: `$WORKER_NETRC`].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) netrc_file: Option<PathBuf>,
+    /// A host and the variable of the environment that holds its bearer token, which goes there over
+    /// TLS or to this machine; may be repeated.
+    #[arg(long = "source-token", value_name = "HOST[:PORT]=VARIABLE", value_parser = token)]
+    pub(crate) source_tokens: Vec<(HostRule, String)>,
+}
+
+impl SourceSwitches {
+    /// The tokens beside those that there are.
+    pub(crate) fn tokens(&self, credentials: Credentials) -> Credentials {
+        let tokens = self.source_tokens.iter();
+        tokens.fold(credentials, |credentials, (host, variable)| {
+            credentials.with_bearer_variable(host.to_string(), variable)
+        })
+    }
+}
+
+fn token(text: &str) -> Result<(HostRule, String), String> {
+    let (host, variable) = text
+        .split_once('=')
+        .filter(|(_, variable)| !variable.is_empty())
+        .ok_or("it is not of the form HOST[:PORT]=VARIABLE")?;
+    let host = host
+        .parse::<HostRule>()
+        .map_err(|error| error.to_string())?;
+    Ok((host, variable.to_owned()))
+}
