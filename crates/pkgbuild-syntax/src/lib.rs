@@ -4,17 +4,21 @@
 
 mod ansi_c;
 mod arch;
+mod compare;
 mod edit;
 mod error;
 mod evaluate;
+mod invocation;
 mod lint;
 mod package;
 mod parse;
+mod source_text;
 mod span;
 mod srcinfo;
 mod tree;
 
 pub use arch::{Arch, InvalidArch};
+pub use compare::{ChangeKind, RecipeChange, Weight, compare};
 pub use edit::{Document, EditError};
 pub use error::{Opened, SyntaxError, SyntaxErrorKind};
 pub use evaluate::{

@@ -2,13 +2,13 @@
 //! looks for.
 
 mod allow;
+#[cfg(test)]
+mod cases;
 mod diagnostic;
-mod invocation;
 mod makepkg;
 mod makepkg_functions;
 mod reader;
 mod rules;
-mod safety;
 
 pub use self::diagnostic::{Code, Diagnostic, Edit, Severity, fixed};
 pub(crate) use self::makepkg::{Findings, check};
@@ -40,7 +40,6 @@ pub fn lint(
 ) -> Result<Vec<Diagnostic>, PackageError> {
     let recipe = Recipe::read(evaluation)?;
     let mut found = check(&recipe, &is_file).diagnostics;
-    safety::check(evaluation, &recipe.package, &mut found);
     reader::check(evaluation, &recipe.package, &mut found);
     allow::apply(evaluation.file(), &mut found);
     Ok(found)

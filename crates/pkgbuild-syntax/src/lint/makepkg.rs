@@ -1,12 +1,24 @@
 //! makepkg's `lint_pkgbuild`, in its order.
 
+mod arch;
+mod arch_specific;
+mod backup;
+mod dependencies;
+mod files;
 mod kinds;
 mod lists;
+mod names;
+mod options;
+mod overrides;
+mod package_functions;
+mod provides;
+mod source;
+mod version;
 
 use super::diagnostic::{Code, Diagnostic};
-use super::rules::{self, Verdict};
+use super::rules::Verdict;
 use crate::evaluate::{DynamicReason, Evaluated};
-use crate::package::{Array, ArrayField, Recipe, StringField, Value};
+use crate::package::{Array, ArrayField, Recipe, StringField};
 use crate::span::Span;
 
 /// What makepkg's lints say.
@@ -69,6 +81,7 @@ pub(crate) fn check(recipe: &Recipe<'_>, is_file: &dyn Fn(&str) -> bool) -> Find
     lint.names();
     lint.source();
     lint.kinds();
+    lint.overrides();
     lint.findings
 }
 
@@ -127,238 +140,21 @@ impl Lint<'_> {
         }
         names
     }
-
-    fn arch(&mut self) {
-        let known: Vec<(String, Option<Span>)> = self
-            .arches
-            .known()
-            .map(|(name, span)| (name.to_owned(), span))
-            .collect();
-        let reasons: Vec<_> = self.arches.reasons().cloned().collect();
-        self.undecided(&reasons);
-        if let Some((_, span)) = known.iter().find(|(name, _)| name == "any") {
-            if known.len() > 1 {
-                self.report(
-                    Code::ArchAnyMixed,
-                    *span,
-                    "`any` stands in `arch` together with other architectures".to_owned(),
-                    "keep `any` alone, or the other architectures",
-                );
-            }
-            return;
-        }
-        for (name, span) in known {
-            // makepkg accepts an empty element here.
-            if !name
-                .chars()
-                .all(|character| character.is_alphanumeric() || character == '_')
-            {
-                self.report(
-                    Code::ArchInvalid,
-                    span,
-                    format!("the architecture `{name}` contains invalid characters"),
-                    "give each architecture as an element of its own, of letters, digits and `_`",
-                );
-            }
-        }
-    }
-
-    fn arch_specific(&mut self) {
-        let mut name = String::new();
-        for arch in self.arches() {
-            let any = (arch == "any")
-                .then_some(ArrayField::SUFFIXED)
-                .into_iter()
-                .flatten();
-            let any = any.map(|field| (field.name(), Code::ArchAnySuffix));
-            let never = never_suffixed().map(|name| (name, Code::ArchSuffix));
-            for (field, code) in any.chain(never) {
-                name.clear();
-                name.extend([field, "_", &arch]);
-                let in_function = self
-                    .recipe
-                    .functions
-                    .iter()
-                    .any(|lines| lines.matching(&name).next().is_some());
-                if self.is_declared(&name) || in_function {
-                    let span = self.span(&name);
-                    self.report(
-                        code,
-                        span,
-                        format!("`{field}` cannot be specific to an architecture: `{name}`"),
-                        format!("rename the variable, or assign `{field}` itself"),
-                    );
-                }
-            }
-        }
-    }
-
-    fn files(&mut self) {
-        let package = &self.recipe.package;
-        for (field, code) in [
-            (StringField::Changelog, Code::ChangelogMissing),
-            (StringField::Install, Code::InstallMissing),
-        ] {
-            let overrides = package
-                .overrides
-                .iter()
-                .map(|overrides| &overrides.metadata);
-            let layers = [&package.common].into_iter().chain(overrides);
-            for value in layers.filter_map(|metadata| metadata.string(field)) {
-                match value.get() {
-                    Err(reason) => self.undecided([reason]),
-                    Ok(path) if path.is_empty() || (self.is_file)(path) => {}
-                    // The recipe may write the file itself.
-                    Ok(_) if let Some(reason) = self.recipe.evaluation.files_changed() => {
-                        self.undecided([reason]);
-                    }
-                    Ok(path) => self.report(
-                        code,
-                        value.span(),
-                        format!(
-                            "the file `{path}` that `{}` names does not exist",
-                            field.name()
-                        ),
-                        "add the file beside the recipe, or correct the name",
-                    ),
-                }
-            }
-        }
-    }
-
-    fn version(&mut self) {
-        type Rule = fn(&str, &str) -> Verdict;
-        let rules: [(StringField, Code, Rule); 3] = [
-            (StringField::Epoch, Code::EpochInvalid, rules::epoch),
-            (StringField::Pkgrel, Code::PkgrelInvalid, rules::pkgrel),
-            (StringField::Pkgver, Code::PkgverInvalid, rules::pkgver),
-        ];
-        for (field, code, rule) in rules {
-            // A later line that may or may not be read may set it.
-            if let (None, Some(reason)) = (
-                self.recipe.package.common.string(field),
-                &self.recipe.package.uncertain,
-            ) {
-                self.undecided([reason]);
-                continue;
-            }
-            let value = self
-                .recipe
-                .package
-                .common
-                .string(field)
-                .cloned()
-                .unwrap_or_default();
-            match value.get() {
-                Ok(text) => self.verdict(
-                    code,
-                    value.span(),
-                    rule(&format!("`{}`", field.name()), text),
-                ),
-                Err(reason) => self.undecided([reason]),
-            }
-        }
-    }
-
-    fn package_functions(&mut self) {
-        let recipe = self.recipe;
-        let mut defined = |name: &str| match recipe.evaluation.function(name) {
-            None => None,
-            Some(Evaluated::Known(span)) => Some(Some(span)),
-            Some(Evaluated::Dynamic(reason)) => {
-                self.findings.undecided.push(reason);
-                Some(None)
-            }
-        };
-        let package = defined("package");
-        let build = defined("build");
-        let names: Vec<_> = recipe.package.pkgname.known().collect();
-        let own: Vec<_> = names
-            .iter()
-            .map(|(name, span)| (*name, *span, defined(&format!("package_{name}"))))
-            .collect();
-        let Ok(count) = recipe.package.pkgname.elements().map(<[Value]>::len) else {
-            return;
-        };
-        // How many packages there are, or what one is called, may not be known.
-        if own.len() < count || recipe.package.uncertain.is_some() {
-            let reasons = recipe.package.pkgname.reasons();
-            let reasons = reasons.chain(&recipe.package.uncertain);
-            self.findings.undecided.extend(reasons.cloned());
-            return;
-        }
-        if let ([(name, _, own)], 1) = (own.as_slice(), count) {
-            match (package, own) {
-                (Some(span), Some(_)) => self.report(
-                    Code::PackageFunctionConflict,
-                    span,
-                    format!("both `package()` and `package_{name}()` are defined"),
-                    "keep one of the two functions",
-                ),
-                (None, None) if build.is_some() => self.report(
-                    Code::PackageFunctionMissing,
-                    build.flatten(),
-                    "there is a `build()` function but no `package()` function".to_owned(),
-                    "add a `package()` function that installs into \"$pkgdir\"",
-                ),
-                _ => {}
-            }
-            return;
-        }
-        if let Some(span) = package {
-            self.report(
-                Code::PackageFunctionConflict,
-                span,
-                "`package()` is defined, but the recipe makes several packages".to_owned(),
-                "rename it to `package_<name>()`, one for each name in `pkgname`",
-            );
-        }
-        for (name, span, function) in own {
-            if function.is_none() {
-                self.report(
-                    Code::PackageFunctionMissing,
-                    span,
-                    format!("there is no function `package_{name}()`"),
-                    format!("add `package_{name}()`, or drop `{name}` from `pkgname`"),
-                );
-            }
-        }
-    }
-
-    fn names(&mut self) {
-        let package = &self.recipe.package;
-        match package.pkgbase.get() {
-            Ok("") => {}
-            Ok(name) => {
-                self.verdict(
-                    Code::NameInvalid,
-                    package.pkgbase.span(),
-                    rules::name("pkgbase", name),
-                );
-            }
-            Err(reason) => self.undecided([reason]),
-        }
-        self.undecided(package.pkgname.reasons());
-        if package.pkgname.elements() == Ok(&[]) {
-            self.verdict(
-                Code::NameInvalid,
-                package.pkgname.span(),
-                rules::name("pkgname", ""),
-            );
-        }
-        for (name, span) in package.pkgname.known() {
-            self.verdict(Code::NameInvalid, span, rules::name("pkgname", name));
-        }
-    }
-
-    fn source(&mut self) {
-        if self.recipe.evaluation.is_sparse("source") {
-            self.report(
-                Code::SourceSparse,
-                self.span("source"),
-                "the indices of `source` have gaps".to_owned(),
-                "assign the sources without indices, and do not `unset` single ones",
-            );
-        }
-    }
 }
+
+#[cfg(test)]
+pub(super) const TABLES: &[&[super::cases::Case]] = &[
+    arch::CASES,
+    arch_specific::CASES,
+    backup::CASES,
+    dependencies::CASES,
+    files::CASES,
+    kinds::CASES,
+    names::CASES,
+    options::CASES,
+    overrides::CASES,
+    package_functions::CASES,
+    provides::CASES,
+    source::CASES,
+    version::CASES,
+];

@@ -1,6 +1,6 @@
-//! Rules for which variables are arrays, strings or must not be overridden.
+//! Which variables are arrays and which are strings (`lint_variable`).
 
-use super::{Lint, never_overridden, strings};
+use super::{Lint, strings};
 use crate::lint::diagnostic::Code;
 use crate::package::ArrayField;
 
@@ -41,7 +41,6 @@ impl Lint<'_> {
                 );
             }
         }
-        self.forbidden_overrides(&arches);
         let reasons: Vec<_> = self
             .recipe
             .functions
@@ -52,7 +51,7 @@ impl Lint<'_> {
     }
 
     /// Whether a package function has a line that assigns the field so.
-    fn is_assigned(&self, name: &str, is_array: bool) -> bool {
+    pub(super) fn is_assigned(&self, name: &str, is_array: bool) -> bool {
         let mut lines = self
             .recipe
             .functions
@@ -60,21 +59,14 @@ impl Lint<'_> {
             .flat_map(|lines| lines.matching(name));
         lines.any(|line| line.is_array == is_array)
     }
-
-    fn forbidden_overrides(&mut self, arches: &[String]) {
-        let mut names: Vec<String> = never_overridden().map(str::to_owned).collect();
-        for arch in arches.iter().filter(|arch| *arch != "any") {
-            names.extend(never_overridden().map(|name| format!("{name}_{arch}")));
-        }
-        for name in names {
-            if self.is_assigned(&name, true) || self.is_assigned(&name, false) {
-                self.report(
-                    Code::OverrideForbidden,
-                    None,
-                    format!("`{name}` is assigned in a package function"),
-                    format!("assign `{name}` at the top level, or make the variable `local`"),
-                );
-            }
-        }
-    }
 }
+
+#[cfg(test)]
+pub(super) const CASES: &[crate::lint::cases::Case] = &[
+    ("depends=b", &[(Code::NotAnArray, "depends=b")]),
+    ("url=(b)", &[(Code::NotAString, "url=(b)")]),
+    ("package() {\n depends=b\n:\n}", &[(Code::NotAnArray, "")]),
+    ("source_x86_64=b", &[(Code::NotAnArray, "source_x86_64=b")]),
+    ("depends=(b)\nurl=b", &[]),
+    ("package() {\n local depends=b\n:\n}", &[]),
+];

@@ -1,8 +1,6 @@
 //! Rules for the elements of arrays.
 
 use super::Lint;
-use crate::lint::diagnostic::Code;
-use crate::lint::rules::{self};
 use crate::package::{Array, ArrayField, Metadata};
 use crate::span::Span;
 
@@ -44,68 +42,12 @@ impl<'recipe> Lint<'recipe> {
         }
     }
 
-    pub(super) fn element(&mut self, field: ArrayField, text: &str, span: Option<Span>) {
+    fn element(&mut self, field: ArrayField, text: &str, span: Option<Span>) {
         match field {
-            ArrayField::Backup if text.starts_with('/') => self.report(
-                Code::BackupAbsolute,
-                span,
-                format!("`{text}` in `backup` has a leading slash"),
-                "drop the leading slash",
-            ),
-            ArrayField::Backup => {}
-            ArrayField::Options if rules::is_option(text) => {}
-            ArrayField::Options => self.report(
-                Code::OptionUnknown,
-                span,
-                format!("makepkg does not know the option `{text}`"),
-                "use one of strip, docs, libtool, staticlibs, emptydirs, zipman, purge, debug, \
-                 lto, autodeps, ccache, distcc, buildflags, makeflags, or `!` and one of them",
-            ),
+            ArrayField::Backup => self.backup(text, span),
+            ArrayField::Options => self.option(text, span),
             ArrayField::Provides => self.provides(text, span),
             _ => self.dependency(field, text, span),
-        }
-    }
-
-    fn provides(&mut self, text: &str, span: Option<Span>) {
-        if text.contains(['<', '>']) {
-            self.report(
-                Code::ProvidesComparison,
-                span,
-                format!("`{text}` in `provides` compares versions"),
-                "use `=` and one version",
-            );
-            return;
-        }
-        let (name, version) = match text.rsplit_once('=') {
-            None => (text, None),
-            Some((name, version)) => (name, Some(version)),
-        };
-        self.verdict(Code::NameInvalid, span, rules::name("provides", name));
-        if let Some(version) = version {
-            self.verdict(
-                Code::PkgverInvalid,
-                span,
-                rules::full_version("provides", version),
-            );
-        }
-    }
-
-    fn dependency(&mut self, field: ArrayField, text: &str, span: Option<Span>) {
-        let text = match field {
-            ArrayField::Optdepends => rules::without_description(text),
-            _ => text,
-        };
-        let (name, version) = rules::constraint(text);
-        self.verdict(Code::NameInvalid, span, rules::name(field.name(), name));
-        // makepkg lets `depends` end in an operator (Arch bug 58776).
-        if let Some(version) = version
-            && !(version.is_empty() && field == ArrayField::Depends)
-        {
-            self.verdict(
-                Code::PkgverInvalid,
-                span,
-                rules::full_version(field.name(), version),
-            );
         }
     }
 }

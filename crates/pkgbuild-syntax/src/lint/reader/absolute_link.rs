@@ -9,7 +9,7 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
         .iter()
         .filter(|invocation| invocation.packages() && invocation.name() == "ln")
         .filter(|invocation| {
-            let long = |word: &super::invocation::Text| word.raw == "--symbolic";
+            let long = |word: &crate::invocation::Text| word.raw == "--symbolic";
             invocation.has_flag('s') || invocation.arguments().iter().any(long)
         });
     for link in links {
@@ -29,3 +29,21 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
         }
     }
 }
+
+#[cfg(test)]
+pub(super) const CASES: &[crate::lint::cases::Case] = &[
+    (
+        "package() {\n  ln -s /usr/lib/b \"$pkgdir/usr/bin/b\"\n}",
+        &[(Code::LinkAbsolute, "/usr/lib/b")],
+    ),
+    (
+        "package() {\n  ln --symbolic /opt/b \"$pkgdir/usr/bin/b\"\n}",
+        &[(Code::LinkAbsolute, "/opt/b")],
+    ),
+    (
+        "package() {\n  ln -s ../lib/b \"$pkgdir/usr/bin/b\"\n}",
+        &[],
+    ),
+    ("package() {\n  ln -s /dev/null \"$pkgdir/etc/b\"\n}", &[]),
+    ("build() {\n  ln -s /usr/lib/b b\n}\npackage() { :; }", &[]),
+];

@@ -52,3 +52,13 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
         );
     }
 }
+
+#[cfg(test)]
+pub(super) const CASES: &[crate::lint::cases::Case] = &[
+    ("pkgver = 2", &[(Code::BlankAroundEquals, "pkgver")]),
+    ("url= https://x.org", &[(Code::BlankAroundEquals, "url=")]),
+    ("pkgver =2", &[(Code::BlankAroundEquals, "pkgver")]),
+    ("_x= true", &[]),
+    ("url= true x", &[]),
+    ("package() {\n  pkgdesc = x\n}", &[]),
+];

@@ -33,3 +33,11 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
         }
     }
 }
+
+#[cfg(test)]
+pub(super) const CASES: &[crate::lint::cases::Case] = &[
+    ("depends=(b, c)", &[(Code::CommaInList, "b,")]),
+    ("arch=('x86_64',)", &[(Code::CommaInList, "'x86_64',")]),
+    ("optdepends=('b: c, d' 'e: f,')", &[]),
+    ("depends=(b{,-c})", &[]),
+];

@@ -79,3 +79,12 @@ fn is_read(file: &File, name: &str) -> bool {
     walk::file(&mut reads, file);
     reads.found
 }
+
+#[cfg(test)]
+pub(super) const CASES: &[crate::lint::cases::Case] = &[
+    ("depend=(b)", &[(Code::FieldMisspelt, "depend")]),
+    ("sha256sum=(x)", &[(Code::FieldMisspelt, "sha256sum")]),
+    ("depend=b\ndepends=($depend)", &[]),
+    ("_depend=(b)", &[]),
+    ("group=x true", &[]),
+];

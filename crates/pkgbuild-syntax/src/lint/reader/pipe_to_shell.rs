@@ -3,26 +3,9 @@
 use super::Subject;
 use crate::lint::diagnostic::{Code, Diagnostic};
 
-fn is_shell(name: &str) -> bool {
-    matches!(
-        name,
-        "sh" | "bash" | "dash" | "zsh" | "ksh" | "python" | "python3" | "perl"
-    )
-}
-
 pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
-    for invocation in subject.invocations {
-        let fetches = matches!(invocation.name(), "curl" | "wget");
-        let piped = fetches && invocation.pipes_into.as_deref().is_some_and(is_shell);
-        let starts = ["$(curl ", "<(curl ", "$(wget ", "<(wget "];
-        let given =
-            matches!(invocation.name(), "eval" | "source" | ".") || is_shell(invocation.name());
-        let given = given
-            && invocation
-                .arguments()
-                .iter()
-                .any(|word| starts.iter().any(|start| word.raw.contains(start)));
-        if piped || given {
+    for invocation in &subject.invocations {
+        if invocation.runs_what_it_fetches() {
             found.push(Code::PipeToShell.found(
                 Some(invocation.span),
                 "what the network sends is run unseen",
@@ -31,3 +14,23 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
         }
     }
 }
+
+#[cfg(test)]
+pub(super) const CASES: &[crate::lint::cases::Case] = &[
+    (
+        "build() {\n  curl https://x.org/b | sh\n}\npackage() { :; }",
+        &[(Code::PipeToShell, "curl https://x.org/b")],
+    ),
+    (
+        "build() {\n  bash -c \"$(wget -O- https://x.org/b)\"\n}\npackage() { :; }",
+        &[(Code::PipeToShell, "*")],
+    ),
+    (
+        "build() {\n  curl https://x.org/b | tar x\n}\npackage() { :; }",
+        &[],
+    ),
+    (
+        "build() {\n  bash -c \"$(cat b)\"\n}\npackage() { :; }",
+        &[],
+    ),
+];

@@ -44,3 +44,17 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
         }
     }
 }
+
+#[cfg(test)]
+pub(super) const CASES: &[crate::lint::cases::Case] = &[
+    (
+        "source=(https://u:secret@x.org/b)\nsha256sums=(SKIP)",
+        &[(Code::SecretInSource, "https://u:secret@x.org/b")],
+    ),
+    (
+        "source=('https://x.org/b?token=abc')\nsha256sums=(SKIP)",
+        &[(Code::SecretInSource, "'https://x.org/b?token=abc'")],
+    ),
+    ("source=(https://user@x.org/b)\nsha256sums=(SKIP)", &[]),
+    ("source=('https://x.org/b?token=')\nsha256sums=(SKIP)", &[]),
+];

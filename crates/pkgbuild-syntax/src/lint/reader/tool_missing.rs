@@ -65,3 +65,17 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
         }
     }
 }
+
+#[cfg(test)]
+pub(super) const CASES: &[crate::lint::cases::Case] = &[
+    (
+        "source=(git+https://x.org/b#tag=1)\nsha256sums=(SKIP)",
+        &[(Code::ToolMissing, "git+https://x.org/b#tag=1")],
+    ),
+    ("source=(hg+https://x.org/b)", &[(Code::ToolMissing, "*")]),
+    (
+        "makedepends=('git>=2')\nsource=(git+https://x.org/b#tag=1)\nb2sums=(1)",
+        &[],
+    ),
+    ("depends=(git)\nsource=(git+https://x.org/b)", &[]),
+];

@@ -4,7 +4,7 @@ use super::Subject;
 use crate::lint::diagnostic::{Code, Diagnostic, Edit};
 
 pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
-    for invocation in subject.invocations {
+    for invocation in &subject.invocations {
         for span in &invocation.unquoted {
             let raw = subject.file.text_lossy(*span);
             let edit = Edit {
@@ -23,3 +23,19 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
         }
     }
 }
+
+#[cfg(test)]
+pub(super) const CASES: &[crate::lint::cases::Case] = &[
+    (
+        "package() {\n  cp b $pkgdir/usr\n}",
+        &[(Code::UnquotedDirectory, "$pkgdir")],
+    ),
+    (
+        "build() {\n  cd ${srcdir}/b\n}\npackage() { :; }",
+        &[(Code::UnquotedDirectory, "${srcdir}")],
+    ),
+    (
+        "package() {\n  local x=$pkgdir/usr\n  [[ -e $pkgdir/usr ]] && cd \"$srcdir\"\n}",
+        &[],
+    ),
+];

@@ -1,4 +1,6 @@
-//! The commands of a recipe as the rules look at them.
+//! The commands of a recipe as rules and comparisons look at them.
+
+mod effects;
 
 use crate::span::Span;
 use crate::tree::{
@@ -8,69 +10,102 @@ use crate::tree::{
 
 /// A word of a command.
 #[derive(Clone, Debug)]
-pub(super) struct Text {
-    pub(super) span: Span,
+pub(crate) struct Text {
+    pub(crate) span: Span,
     /// As it is written.
-    pub(super) raw: String,
+    pub(crate) raw: String,
     /// What it holds, where nothing in it is expanded.
-    pub(super) known: Option<String>,
+    pub(crate) known: Option<String>,
 }
 
 /// A command with its words.
 #[derive(Clone, Debug)]
-pub(super) struct Invocation {
+pub(crate) struct Invocation {
     /// The top-level function that it stands in.
-    pub(super) function: Option<String>,
-    pub(super) span: Span,
-    pub(super) words: Vec<Text>,
+    pub(crate) function: Option<String>,
+    pub(crate) span: Span,
+    pub(crate) words: Vec<Text>,
     /// Files that it writes to.
-    pub(super) written: Vec<Text>,
+    pub(crate) written: Vec<Text>,
     /// The name of the next command of its pipeline.
-    pub(super) pipes_into: Option<String>,
+    pub(crate) pipes_into: Option<String>,
     /// A variable in front of it that is set to nothing, as in `pkgver= 1`.
-    pub(super) emptied: Option<(String, Span)>,
+    pub(crate) emptied: Option<(String, Span)>,
     /// `$pkgdir` and `$srcdir` without quotes in its words.
-    pub(super) unquoted: Vec<Span>,
+    pub(crate) unquoted: Vec<Span>,
 }
 
 impl Invocation {
     /// The program's name without its folder; empty when it is computed.
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         let first = self.words.first().and_then(|word| word.known.as_deref());
         let name = first.unwrap_or_default();
         name.rsplit('/').next().unwrap_or(name)
     }
 
+    /// The command that it runs, where it is one like `env` or `sudo`.
+    fn wrapped(&self) -> Option<Self> {
+        let own_operands = match self.name() {
+            "timeout" | "flock" => 1,
+            "builtin" | "command" | "doas" | "env" | "exec" | "fakeroot" | "ionice" | "nice"
+            | "nohup" | "setsid" | "stdbuf" | "sudo" | "time" | "xargs" => 0,
+            _ => return None,
+        };
+        let is_operand = |word: &&Text| {
+            let assigns = word.raw.split_once('=').is_some_and(|(name, _)| {
+                name.bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            });
+            !word.raw.starts_with('-') && !assigns
+        };
+        let mut operands = self.arguments().iter().filter(is_operand);
+        let first = operands.nth(own_operands)?;
+        let at = self
+            .words
+            .iter()
+            .position(|word| std::ptr::eq(word, first))?;
+        let inner = Self {
+            words: self.words[at..].to_vec(),
+            // Those of the whole are told already.
+            unquoted: Vec::new(),
+            written: Vec::new(),
+            emptied: None,
+            ..self.clone()
+        };
+        Some(inner)
+    }
+
     /// The words behind the name.
-    pub(super) fn arguments(&self) -> &[Text] {
+    pub(crate) fn arguments(&self) -> &[Text] {
         self.words.get(1..).unwrap_or_default()
     }
 
     /// The words that are no options.
-    pub(super) fn operands(&self) -> impl Iterator<Item = &Text> {
+    pub(crate) fn operands(&self) -> impl Iterator<Item = &Text> {
         let arguments = self.arguments().iter();
         arguments.filter(|word| !word.raw.starts_with('-') || word.raw == "-")
     }
 
     /// Whether a short option has the letter.
-    pub(super) fn has_flag(&self, letter: char) -> bool {
+    pub(crate) fn has_flag(&self, letter: char) -> bool {
         self.arguments().iter().any(|word| {
             word.raw.starts_with('-') && !word.raw.starts_with("--") && word.raw.contains(letter)
         })
     }
 
     /// Whether it is in `package()` or a `package_*()`.
-    pub(super) fn packages(&self) -> bool {
+    pub(crate) fn packages(&self) -> bool {
         self.function
             .as_deref()
             .is_some_and(|name| name == "package" || name.starts_with("package_"))
     }
 }
 
-/// Every command of a file; what stands between backquotes is left aside.
-pub(super) fn all(file: &File) -> Vec<Invocation> {
+/// Every command of a file; of one between backquotes the places are those of the command around it.
+pub(crate) fn all(file: &File) -> Vec<Invocation> {
     let mut collector = Collector {
         source: file.source().as_ptr(),
+        around: Span::default(),
         function: None,
         found: Vec::new(),
         pipes_into: None,
@@ -81,6 +116,8 @@ pub(super) fn all(file: &File) -> Vec<Invocation> {
 
 struct Collector {
     source: *const u8,
+    /// The command of the file itself that is looked at.
+    around: Span,
     function: Option<String>,
     found: Vec<Invocation>,
     pipes_into: Option<String>,
@@ -113,9 +150,19 @@ impl Visitor for Collector {
     }
 
     fn command_line(&mut self, file: &File, command: &SimpleCommand) {
-        if file.source().as_ptr() != self.source {
-            return;
+        let own = file.source().as_ptr() == self.source;
+        let outer_around = self.around;
+        if own {
+            self.around = command.span;
         }
+        let around = self.around;
+        let text = |file: &File, word: &Word| {
+            let mut text = text(file, word);
+            if !own {
+                text.span = around;
+            }
+            text
+        };
         let words = command
             .arguments
             .iter()
@@ -139,23 +186,33 @@ impl Visitor for Collector {
             RedirectTarget::HereDocument(_) => None,
         });
         let emptied = match command.assignments.as_slice() {
-            [only] if !words.is_empty() && only.span.end == only.name.end + 1 => {
+            [only] if own && !words.is_empty() && only.span.end == only.name.end + 1 => {
                 Some((file.text_lossy(only.name).into_owned(), only.span))
             }
             _ => None,
         };
-        self.found.push(Invocation {
+        let invocation = Invocation {
             function: self.function.clone(),
-            span: command.span,
-            unquoted: words.iter().flat_map(|word| unquoted(file, word)).collect(),
+            span: if own { command.span } else { around },
+            unquoted: if own {
+                words.iter().flat_map(|word| unquoted(file, word)).collect()
+            } else {
+                Vec::new()
+            },
             words: words.into_iter().map(|word| text(file, word)).collect(),
             written: written.collect(),
             pipes_into: self.pipes_into.clone(),
             emptied,
-        });
+        };
+        let mut next = Some(invocation);
+        while let Some(invocation) = next {
+            next = invocation.wrapped();
+            self.found.push(invocation);
+        }
         let outer = self.pipes_into.take();
         walk::command_line(self, file, command);
         self.pipes_into = outer;
+        self.around = outer_around;
     }
 }
 
