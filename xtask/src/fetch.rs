@@ -2,24 +2,22 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
 
 use anyhow::{Context as _, Result, bail};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use network_policy::{Access, SourcePolicy};
 use pkgbuild_syntax::{Arch, Environment, Package, evaluate, parse};
 use serde_json::{Value, json};
 use source_fetch::{
-    Checksum, Credentials, Directories, Event, Expired, FetchError, Policy, Reporter, Signer,
-    Source, SourceRequest, fetch_all,
+    Checksum, Directories, Event, Expired, FetchError, Policy, Reporter, Signer, Source,
+    SourceRequest, fetch_all,
     git::{History, required_history},
-    http_clients,
 };
 
-use crate::sources::{NetworkSwitches, SourceSwitches};
-use crate::srcinfo::with_files;
+use crate::sources::{NetworkSwitches, SourceSwitches, cache, policy};
+use crate::srcinfo::{folder_of, with_files};
 use printable::say_error;
 
 /// Fetch, verify and extract the sources of a recipe.
@@ -63,35 +61,15 @@ impl Fetch {
         let (requests, valid_pgp_keys) = self.requests()?;
         let directories = Directories {
             srcdir: self.srcdir.clone(),
-            cache: self.cache()?,
+            cache: cache(self.cache_dir.as_deref())?,
             startdir: folder_of(&self.file).to_owned(),
         };
-        // A recipe of one's own may name one's own files.
-        let mut network = SourcePolicy::default()
-            .allow_files(true)
-            .allow_insecure(self.sources.allow_insecure_sources)
-            .allow_ssh(self.sources.allow_ssh_sources);
-        for rule in &self.sources.allow_source_host {
-            network = network.allow_host(rule.clone());
-        }
-        let access = Access::from_env()?.trusting(&self.network.ca_files)?;
-        let netrc = self.sources.netrc_file.clone();
-        let netrc = netrc.or_else(|| std::env::var_os("WORKER_NETRC").map(PathBuf::from));
-        let mut credentials = Credentials::default();
-        if let Some(path) = netrc {
-            let text = fs::read_to_string(&path);
-            let text = text.with_context(|| format!("failed to read `{}`", path.display()))?;
-            credentials = credentials.with_netrc(&text);
-        }
         let policy = Policy {
-            network,
-            credentials: self.sources.tokens(credentials),
-            clients: Some(http_clients(access)),
             offline: self.offline,
             keyring: self.keyring.clone(),
             valid_pgp_keys,
             skip_pgp_check: self.skippgpcheck,
-            ..Policy::default()
+            ..policy(&self.network, &self.sources)?
         };
         let bars = Bars::default();
         let reporter: &dyn Reporter = if self.json { &Json } else { &bars };
@@ -159,26 +137,6 @@ impl Fetch {
             requests.push(request);
         }
         Ok((requests, resolved.validpgpkeys.clone()))
-    }
-
-    fn cache(&self) -> Result<PathBuf> {
-        if let Some(directory) = &self.cache_dir {
-            return Ok(directory.clone());
-        }
-        let base = match std::env::var_os("XDG_CACHE_HOME") {
-            Some(directory) => PathBuf::from(directory),
-            None => {
-                PathBuf::from(std::env::var_os("HOME").context("`HOME` is not set")?).join(".cache")
-            }
-        };
-        Ok(base.join("worker-provisioner/sources"))
-    }
-}
-
-fn folder_of(file: &Path) -> &Path {
-    match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
     }
 }
 

@@ -14,6 +14,7 @@ use pkgbuild_syntax::{
 };
 use serde::Serialize;
 
+use crate::replace::replace;
 use crate::srcinfo::{folder_of, with_files};
 
 /// Prints what is wrong with recipes: makepkg's own rules, then those of a careful reader.
@@ -140,15 +141,7 @@ fn mend(
         now = changed;
     }
     if now != text {
-        // Beside the file, so that a full disk leaves the old one.
-        let folder = folder_of(file);
-        let mut new = tempfile::NamedTempFile::new_in(folder)
-            .with_context(|| format!("failed to write in `{}`", folder.display()))?;
-        new.write_all(&now)?;
-        new.as_file()
-            .set_permissions(fs::metadata(file)?.permissions())?;
-        new.persist(file)
-            .with_context(|| format!("failed to write `{}`", file.display()))?;
+        replace(file, &now)?;
         printable::say_error!("{}: {count} mended", file.display());
     }
     Ok(now)

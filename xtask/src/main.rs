@@ -2,13 +2,16 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod bench;
+mod bump;
 mod catalog;
+mod diff;
 mod e2e;
 mod faults;
 mod fetch;
 mod lint;
 mod picture;
 mod program;
+mod replace;
 mod soak;
 mod sources;
 mod srcinfo;
@@ -35,6 +38,8 @@ enum Command {
     Fetch(fetch::Fetch),
     Srcinfo(srcinfo::Args),
     Lint(lint::Args),
+    Diff(diff::Args),
+    Bump(bump::Bump),
     Bench(bench::Bench),
     Picture(picture::Picture),
     #[command(name = "bench-meter", hide = true)]
@@ -71,6 +76,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Fetch(command) => block_on(command.run()),
         Command::Srcinfo(args) => srcinfo::run(&args),
         Command::Lint(args) => lint::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Bump(command) => block_on(command.run()),
         Command::Bench(command) => block_on(command.run()),
         Command::Picture(command) => block_on(command.run()),
         Command::Meter(command) => command.run(),

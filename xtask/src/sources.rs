@@ -1,9 +1,11 @@
 //! How servers are reached, and what recipes may fetch beyond the rules, as switches.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use network_policy::HostRule;
-use source_fetch::Credentials;
+use anyhow::{Context as _, Result};
+use network_policy::{Access, HostRule, SourcePolicy};
+use source_fetch::{Credentials, Policy, http_clients};
 
 /// The switches of commands that ask servers.
 #[derive(Debug, Clone, clap::Args)]
@@ -60,4 +62,48 @@ fn token(text: &str) -> Result<(HostRule, String), String> {
         .parse::<HostRule>()
         .map_err(|error| error.to_string())?;
     Ok((host, variable.to_owned()))
+}
+
+/// What a recipe of one's own may fetch, and how.
+pub(crate) fn policy(
+    network_switches: &NetworkSwitches,
+    sources: &SourceSwitches,
+) -> Result<Policy> {
+    // A recipe of one's own may name one's own files.
+    let mut network = SourcePolicy::default()
+        .allow_files(true)
+        .allow_insecure(sources.allow_insecure_sources)
+        .allow_ssh(sources.allow_ssh_sources);
+    for rule in &sources.allow_source_host {
+        network = network.allow_host(rule.clone());
+    }
+    let access = Access::from_env()?.trusting(&network_switches.ca_files)?;
+    let netrc = sources.netrc_file.clone();
+    let netrc = netrc.or_else(|| std::env::var_os("WORKER_NETRC").map(PathBuf::from));
+    let mut credentials = Credentials::default();
+    if let Some(path) = netrc {
+        let text = fs::read_to_string(&path);
+        let text = text.with_context(|| format!("failed to read `{}`", path.display()))?;
+        credentials = credentials.with_netrc(&text);
+    }
+    Ok(Policy {
+        network,
+        credentials: sources.tokens(credentials),
+        clients: Some(http_clients(access)),
+        ..Policy::default()
+    })
+}
+
+/// Where downloads are kept: `given`, or the user's cache directory.
+pub(crate) fn cache(given: Option<&Path>) -> Result<PathBuf> {
+    if let Some(directory) = given {
+        return Ok(directory.to_owned());
+    }
+    let base = match std::env::var_os("XDG_CACHE_HOME") {
+        Some(directory) => PathBuf::from(directory),
+        None => {
+            PathBuf::from(std::env::var_os("HOME").context("`HOME` is not set")?).join(".cache")
+        }
+    };
+    Ok(base.join("worker-provisioner/sources"))
 }

@@ -6,6 +6,7 @@ mod error;
 mod find;
 mod read_back;
 mod rename;
+mod sums;
 mod write;
 
 pub use self::document::Document;

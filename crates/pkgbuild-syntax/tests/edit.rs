@@ -452,3 +452,82 @@ fn a_new_element_comes_behind_the_comment_of_the_last_one() {
         }
     }
 }
+
+#[test]
+fn sums_of_every_declared_kind_are_renewed() {
+    let text = "pkgname=a\npkgver=1\npkgrel=4\narch=(any)\n\
+        source=(\"https://x.org/a-$pkgver.tar\"{,.sig} git+https://x.org/b#tag=1) # three\n\
+        source_x86_64=(c)\n\
+        sha256sums=('old' # the tarball\n            'SKIP'\n            'SKIP')\n\
+        b2sums=(old SKIP tagged)\nmd5sums_x86_64=(old)\n";
+    let mut asked = Vec::new();
+    let mut recipe = Document::new(text).unwrap();
+    recipe.bump("2").unwrap();
+    let lists = recipe
+        .renew_sums(&mut |list, at, algorithm| {
+            asked.push(format!("{list} {at} {algorithm}"));
+            Some(format!("{algorithm}-{at}"))
+        })
+        .unwrap();
+    let lists: Vec<String> = lists.iter().map(ToString::to_string).collect();
+    assert_eq!(lists, ["md5sums_x86_64", "sha256sums", "b2sums"]);
+    let expected = text
+        .replace("pkgver=1", "pkgver=2")
+        .replace("pkgrel=4", "pkgrel=1")
+        .replace("'old'", "'sha256-0'")
+        .replace("b2sums=(old SKIP tagged)", "b2sums=(b2-0 SKIP b2-2)")
+        .replace("=(old)", "=(md5-0)");
+    assert_eq!(String::from_utf8_lossy(recipe.text()), expected);
+    asked.sort();
+    assert_eq!(
+        asked,
+        [
+            "source 0 b2",
+            "source 0 sha256",
+            "source 2 b2",
+            "source_x86_64 0 md5"
+        ]
+    );
+}
+
+#[test]
+fn sums_that_cannot_be_renewed_leave_the_text() {
+    for (text, why) in [
+        ("source=(a)\nb2sums=(x)\n", "digest of `a`"),
+        (
+            "source=($(curl x))\nb2sums=(x)\n",
+            "`curl` would have to run",
+        ),
+        (
+            "source=(a)\nb2sums=($(curl x))\n",
+            "`curl` would have to run",
+        ),
+    ] {
+        let found = after(text, |document| {
+            document.renew_sums(&mut |_, _, _| None).map(drop)
+        });
+        assert!(
+            found.as_ref().is_err_and(|error| error.contains(why)),
+            "{found:?}"
+        );
+    }
+    let found = after(
+        "source=(a)\nif x; then\nb2sums=(x)\nfi\nb2sums=(y)\n",
+        |document| {
+            document
+                .renew_sums(&mut |_, _, _| Some("z".to_owned()))
+                .map(drop)
+        },
+    );
+    assert!(found.is_err(), "{found:?}");
+    // More or fewer than there are sources.
+    let found = after("source=(a git+https://x.org/b)\nb2sums=(x)\n", |document| {
+        document
+            .renew_sums(&mut |_, at, _| Some(at.to_string()))
+            .map(drop)
+    });
+    assert_eq!(
+        found.as_deref(),
+        Ok("source=(a git+https://x.org/b)\nb2sums=(0 SKIP)\n")
+    );
+}

@@ -153,6 +153,14 @@ impl Checksum {
         })
     }
 
+    /// Makes the entry of a digest that was computed.
+    pub(crate) fn of((algorithm, digest): (Algorithm, Vec<u8>)) -> Self {
+        Self {
+            algorithm,
+            expected: Expected::Digest(digest),
+        }
+    }
+
     /// Tells whether the entry is `SKIP`.
     pub fn is_skip(&self) -> bool {
         self.expected == Expected::Skip

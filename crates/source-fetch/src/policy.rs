@@ -22,6 +22,9 @@ pub struct SourceRequest {
     pub no_extract: bool,
     /// The recipe counts commits or describes tags, so a shallow git history will not do.
     pub needs_history: bool,
+    /// Digest kinds that are computed and given back, whatever is compared; see
+    /// [`Fetched::computed`].
+    pub wanted: Vec<Algorithm>,
 }
 
 impl SourceRequest {
@@ -32,6 +35,7 @@ impl SourceRequest {
             checksums: Vec::new(),
             no_extract: false,
             needs_history: false,
+            wanted: Vec::new(),
         }
     }
 
@@ -185,6 +189,9 @@ pub struct Fetched {
     pub verification: Verification,
     /// Members unpacked, when the file is an archive that was.
     pub extracted: Option<u64>,
+    /// The digests that [`SourceRequest::wanted`] asks for: of the file, or of the archive that makepkg
+    /// makes of a git source, with the attributes `export-ignore` and `export-subst` switched off.
+    pub computed: Vec<Checksum>,
 }
 
 /// Where the content of a source was had from.

@@ -1,6 +1,7 @@
 //! Sources that are one file: beside the recipe, at a `file` URL, or downloaded.
 
 use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +13,7 @@ use untrusted_tree::TreeError;
 
 use super::Context;
 use crate::blocking;
-use crate::checksum::Algorithm;
+use crate::checksum::{Algorithm, Checksum, Hashers};
 use crate::error::FetchError;
 use crate::extract::{self, Alongside, Extraction, Job, Outcome};
 use crate::http::{self, Cached, Download, Step};
@@ -73,17 +74,14 @@ pub(super) async fn fetch(
             };
             copy(context, id, request, file).await?
         }
-        Location::OtherVcs { vcs, .. } => {
+        // git never comes here; an answer that is wrong would be worse than an error.
+        other => {
             return Err(FetchError::UnsupportedVcs {
                 source_name: request.source.label(),
-                vcs,
-            });
-        }
-        // Never comes here; an answer that is wrong would be worse than an error.
-        Location::Git(_) => {
-            return Err(FetchError::UnsupportedVcs {
-                source_name: request.source.label(),
-                vcs: "git",
+                vcs: match other {
+                    Location::OtherVcs { vcs, .. } => vcs,
+                    _ => "git",
+                },
             });
         }
     };
@@ -108,6 +106,7 @@ pub(super) async fn fetch(
         from_cache: content.from_cache,
         verification,
         extracted: None,
+        computed: Vec::new(),
     };
     let outcome = match &alongside {
         Some(alongside) => alongside
@@ -125,6 +124,7 @@ pub(super) async fn fetch(
         });
         extraction.entries
     });
+    let computed = compute(context, context.staging.file(id.index), &request.wanted).await?;
     let staged = Staged {
         name: request.source.file_name().to_owned(),
         path: context.staging.file(id.index),
@@ -133,10 +133,42 @@ pub(super) async fn fetch(
     Ok((
         Fetched {
             extracted,
+            computed,
             ..fetched
         },
         staged,
     ))
+}
+
+async fn compute(
+    context: &Context<'_>,
+    path: PathBuf,
+    wanted: &[Algorithm],
+) -> Result<Vec<Checksum>, FetchError> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (mut hashers, token) = (Hashers::new(wanted.iter().copied()), context.token.clone());
+    let staging: Arc<Staging> = Arc::clone(&context.staging);
+    blocking::run(context.token, move || {
+        let _staging = staging;
+        let mut file = File::open(&path).map_err(FetchError::io("open", &path))?;
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            if token.is_cancelled() {
+                return Err(FetchError::Cancelled);
+            }
+            match file
+                .read(&mut buffer)
+                .map_err(FetchError::io("read", &path))?
+            {
+                0 => break,
+                length => hashers.update(&buffer[..length]),
+            }
+        }
+        Ok(hashers.finish().into_iter().map(Checksum::of).collect())
+    })
+    .await
 }
 
 fn declared(request: &SourceRequest) -> Vec<Algorithm> {

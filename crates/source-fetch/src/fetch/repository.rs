@@ -10,7 +10,7 @@ use url::Url;
 use super::file::chain;
 use super::{Context, signed};
 use crate::blocking;
-use crate::checksum::{Algorithm, Hashers};
+use crate::checksum::{Algorithm, Checksum, Hashers};
 use crate::credential::{Authorization, Credentials};
 use crate::error::{FetchError, SignatureProblem};
 use crate::git::{
@@ -42,6 +42,7 @@ pub(super) async fn fetch(
         source: id.clone(),
         digests: digests.clone(),
     });
+    let computed = compute(context, request, &revision).await?;
     let signed_by = match revision.signed() {
         Some(object) => signed::verify_object(context, id, request.source.label(), object).await?,
         None => None,
@@ -71,6 +72,7 @@ pub(super) async fn fetch(
             signed_by,
         },
         extracted: None,
+        computed,
     };
     let staged = Staged {
         name: request.source.file_name().to_owned(),
@@ -78,6 +80,22 @@ pub(super) async fn fetch(
         unpacked: None,
     };
     Ok((fetched, staged))
+}
+
+async fn compute(
+    context: &Context<'_>,
+    request: &SourceRequest,
+    revision: &GitRevision,
+) -> Result<Vec<Checksum>, FetchError> {
+    if request.wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let hashers = Hashers::new(request.wanted.iter().copied());
+    let (_, hashers) = revision
+        .archive(Exports::Ignored, hashers, context.token)
+        .await
+        .map_err(|problem| convert(request.source.label(), problem))?;
+    Ok(hashers.finish().into_iter().map(Checksum::of).collect())
 }
 
 /// Compares what the recipe declares with the digests of the archive that makepkg takes them of: `source/git.sh`,
