@@ -12,7 +12,16 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
             ""
         };
         let named = source.name.unwrap_or(beside);
-        if named.starts_with('/') || named.split('/').any(|part| part == "..") {
+        // What an expansion in front makes absolute is a place that the recipe was told, such as
+        // `$startdir`, or comes of a variable that is missing, which is another matter.
+        let raw = one.span.map_or(&b""[..], |span| subject.file.text(span));
+        let computed = raw
+            .trim_ascii_start()
+            .strip_prefix(b"\"")
+            .unwrap_or(raw)
+            .starts_with(b"$");
+        let absolute = named.starts_with('/') && !computed;
+        if absolute || named.split('/').any(|part| part == "..") {
             found.push(Code::SourceEscapes.found(
                 one.span,
                 format!("the source `{named}` leaves the folder of the recipe"),
@@ -34,4 +43,6 @@ pub(super) const CASES: &[crate::lint::cases::Case] = &[
     ),
     ("source=(/b)", &[(Code::SourceEscapes, "/b")]),
     ("source=(https://x.org/../b sub/b)", &[]),
+    ("source=(\"$_mirror/b\" $_x/c ${startdir}/d)", &[]),
+    ("source=($_x/../b)", &[(Code::SourceEscapes, "$_x/../b")]),
 ];
