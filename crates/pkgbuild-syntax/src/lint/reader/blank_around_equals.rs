@@ -5,7 +5,8 @@ use crate::lint::diagnostic::{Code, Diagnostic, Edit};
 use crate::package::{ArrayKey, StringField};
 use crate::span::Span;
 
-fn is_field(name: &str) -> bool {
+/// Whether no program is meant by the name.
+pub(super) fn is_field(name: &str) -> bool {
     matches!(name, "pkgname" | "pkgbase")
         || name.parse::<ArrayKey>().is_ok()
         || name.parse::<StringField>().is_ok()
