@@ -12,7 +12,7 @@ pub(super) struct Log(Vec<Value>);
 fn level(severity: Severity) -> &'static str {
     match severity {
         Severity::Error => "error",
-        Severity::Warning => "warning",
+        _ => "warning",
     }
 }
 

@@ -73,6 +73,7 @@ impl fmt::Display for Diagnostic {
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Severity {
     /// The recipe works, but does something its reader should know.
     Warning,
