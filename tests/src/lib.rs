@@ -10,6 +10,7 @@
 //! ```
 
 pub mod catalog_server;
+pub mod forward_proxy;
 pub mod git_server;
 pub mod processes;
 pub mod proxy;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use network_policy::{Access, HostRule, SourcePolicy};
+use network_policy::{Access, AccessError, Crowd, HostRule, SourcePolicy};
 use source_fetch::{Credentials, Policy, http_clients};
 
 /// The switches of commands that ask servers.
@@ -14,6 +14,27 @@ pub(crate) struct NetworkSwitches {
     /// `$SSL_CERT_DIR` in their place; may be repeated.
     #[arg(long = "ca-file", value_name = "FILE")]
     pub(crate) ca_files: Vec<PathBuf>,
+    /// How much is asked of one host at once [default: 4].
+    #[arg(long, value_name = "COUNT", value_parser = at_once)]
+    pub(crate) connections_per_host: Option<usize>,
+}
+
+fn at_once(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 1..=256) => Ok(count),
+        _ => Err("it is no number from 1 to 256".to_owned()),
+    }
+}
+
+impl NetworkSwitches {
+    /// How servers are reached.
+    pub(crate) fn access(&self) -> Result<Access, AccessError> {
+        let mut access = Access::from_env()?.trusting(&self.ca_files)?;
+        if let Some(count) = self.connections_per_host {
+            access.crowd = Crowd::new(count);
+        }
+        Ok(access)
+    }
 }
 
 /// The switches of commands that fetch sources.
@@ -77,7 +98,7 @@ pub(crate) fn policy(
     for rule in &sources.allow_source_host {
         network = network.allow_host(rule.clone());
     }
-    let access = Access::from_env()?.trusting(&network_switches.ca_files)?;
+    let access = network_switches.access()?;
     let netrc = sources.netrc_file.clone();
     let netrc = netrc.or_else(|| std::env::var_os("WORKER_NETRC").map(PathBuf::from));
     let mut credentials = Credentials::default();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use network_policy::{HttpClients, Outlook, Refusal, in_chain, retry_after};
+use network_policy::{HttpClients, Outlook, Refusal, Turn, in_chain, retry_after};
 use reqwest::header::{self, HeaderMap};
 use url::Url;
 
@@ -65,7 +65,8 @@ impl Exchange {
     ) -> Result<Got, CatalogError> {
         let mut url = asked.clone();
         for _ in 0..=self.limits.redirects {
-            let response = self.send(&url, headers).await?;
+            // Held until all of the body has come.
+            let (response, _turn) = self.send(&url, headers).await?;
             // An injected client may have followed redirects by itself.
             if response.url().origin() != url.origin() && !self.bases.allows(response.url()) {
                 return Err(self.outside(response.url()));
@@ -106,11 +107,15 @@ impl Exchange {
         &self,
         url: &Url,
         headers: &HeaderMap,
-    ) -> Result<reqwest::Response, CatalogError> {
+    ) -> Result<(reqwest::Response, Turn), CatalogError> {
         let mut clean = url.clone();
         // A redirect may carry a user name; it is not ours to send.
         let _ = clean.set_username("");
         let _ = clean.set_password(None);
+        let host = clean
+            .host()
+            .ok_or_else(|| not_allowed(url, Refusal::NoHost))?;
+        let turn = self.clients.crowd().enter(&host).await;
         let limit = self.limits.connect.saturating_add(self.limits.idle);
         let asking = async {
             let client = self.clients.client(&clean, true).await;
@@ -126,7 +131,11 @@ impl Exchange {
             })
         };
         match tokio::time::timeout(limit, asking).await {
-            Ok(answer) => answer,
+            Ok(answer) => {
+                let response = answer?;
+                turn.answered(response.status().as_u16(), response.headers());
+                Ok((response, turn))
+            }
             Err(_) => Err(CatalogError::TimedOut {
                 url: Base::show(url),
                 stage: Stage::Answer,

@@ -2,16 +2,20 @@
 
 use std::path::PathBuf;
 
+use crate::crowd::Crowd;
 use crate::proxies::{Proxies, ProxyError};
 use crate::roots::{Roots, RootsError};
 
-/// Whom TLS trusts and through whom requests go, for everything that is asked.
+/// Whom TLS trusts, through whom requests go, and how many at once, for everything that is asked.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
     /// Whom TLS trusts: by default whom the host trusts.
     pub roots: Roots,
     /// Through whom requests go: by default through nobody.
     pub proxies: Proxies,
+    /// How much is asked of one host at once; what is set up with a clone of it asks no more
+    /// together.
+    pub crowd: Crowd,
 }
 
 /// Why places cannot be reached as it was set.
@@ -36,6 +40,7 @@ impl Access {
         Ok(Self {
             roots: Roots::from_env()?,
             proxies: Proxies::from_env()?,
+            crowd: Crowd::default(),
         })
     }
 

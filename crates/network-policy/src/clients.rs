@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 use url::{Host, Url};
 
 use crate::access::Access;
+use crate::crowd::Crowd;
 use crate::policy::{SourcePolicy, is_loopback, keep_allowed};
 use crate::refusal::Refusal;
 use crate::roots::no_tls;
@@ -23,6 +24,7 @@ use crate::roots::no_tls;
 #[derive(Debug, Clone)]
 pub struct HttpClients {
     policy: Arc<SourcePolicy>,
+    crowd: Crowd,
     clients: Clients,
 }
 
@@ -67,6 +69,7 @@ impl HttpClients {
         access: Access,
         configure: impl Fn(ClientBuilder) -> ClientBuilder + Send + Sync + 'static,
     ) -> Self {
+        let crowd = access.crowd.clone();
         let set = Set {
             access,
             configure: Box::new(configure),
@@ -75,6 +78,7 @@ impl HttpClients {
         };
         Self {
             policy: Arc::new(policy),
+            crowd,
             clients: Clients::Own(Arc::new(set)),
         }
     }
@@ -83,6 +87,7 @@ impl HttpClients {
     pub fn with_client(policy: SourcePolicy, client: Client) -> Self {
         Self {
             policy: Arc::new(policy),
+            crowd: Crowd::default(),
             clients: Clients::Given(client),
         }
     }
@@ -92,6 +97,7 @@ impl HttpClients {
     pub fn with_policy(&self, policy: SourcePolicy) -> Self {
         Self {
             policy: Arc::new(policy),
+            crowd: self.crowd.clone(),
             clients: self.clients.clone(),
         }
     }
@@ -99,6 +105,12 @@ impl HttpClients {
     /// The rules.
     pub fn policy(&self) -> &SourcePolicy {
         &self.policy
+    }
+
+    /// How much may be asked of a host at once: [`Crowd::enter`] before each request, for as long as
+    /// its answer takes.
+    pub fn crowd(&self) -> &Crowd {
+        &self.crowd
     }
 
     /// The client to ask `url` with, which connects to allowed addresses alone.

@@ -4,6 +4,7 @@
 mod access;
 mod address;
 mod clients;
+mod crowd;
 mod policy;
 mod proxies;
 mod refusal;
@@ -14,6 +15,7 @@ mod rule;
 pub use access::{Access, AccessError};
 pub use address::{AddressKind, kind_of};
 pub use clients::HttpClients;
+pub use crowd::{Crowd, Turn};
 pub use policy::{Scheme, SourcePolicy};
 pub use policy::{is_loopback, may_carry_secrets};
 pub use proxies::{Proxies, ProxyError};

@@ -40,6 +40,7 @@ impl Scheme {
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct SourcePolicy {
     hosts: Vec<HostRule>,
+    origins: Vec<HostRule>,
     cleartext: Vec<HostRule>,
     insecure: bool,
     ssh: bool,
@@ -65,7 +66,7 @@ impl SourcePolicy {
             if is_loopback(&host) {
                 self.cleartext.push(rule.clone());
             }
-            self.hosts.push(rule);
+            self.origins.push(rule);
         }
         self
     }
@@ -100,8 +101,16 @@ impl SourcePolicy {
         self
     }
 
-    /// Whether the operator has listed this host.
+    /// Whether this host may be asked whatever its address is: it is listed, or the very origin of a
+    /// URL that the operator has configured.
     pub fn is_listed(&self, host: &Host<&str>, port: u16) -> bool {
+        let mut origins = self.origins.iter();
+        self.has_own_settings(host, port) || origins.any(|rule| rule.matches(host, port))
+    }
+
+    /// Whether the operator has listed this host by name, so that what is configured for the person
+    /// counts there: git's rewriting of addresses, and logins.
+    pub fn has_own_settings(&self, host: &Host<&str>, port: u16) -> bool {
         self.hosts.iter().any(|rule| rule.matches(host, port))
     }
 

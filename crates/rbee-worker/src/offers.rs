@@ -13,7 +13,6 @@ use catalog_client::{
 };
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
-use network_policy::Access;
 use serde_json::{Value, json};
 use worker_provisioner::Config;
 
@@ -101,7 +100,7 @@ impl From {
         };
         let cache = self.cache_dir.as_ref().unwrap_or(&settings.cache_dir);
         let mut config = CatalogConfig::new(urls);
-        let access = Access::from_env().and_then(|access| access.trusting(&self.network.ca_files));
+        let access = self.network.access();
         let access = access.map_err(|error| CatalogError::Config {
             setting: "access",
             problem: format!("{:#}", anyhow::Error::from(error)),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use network_policy::HostRule;
+use network_policy::{Access, AccessError, Crowd, HostRule};
 use worker_provisioner::Credentials;
 
 /// The switches of commands that ask servers.
@@ -12,6 +12,27 @@ pub(crate) struct NetworkSwitches {
     /// `$SSL_CERT_DIR` in their place; may be repeated.
     #[arg(long = "ca-file", value_name = "FILE")]
     pub(crate) ca_files: Vec<PathBuf>,
+    /// How much is asked of one host at once [default: 4].
+    #[arg(long, value_name = "COUNT", value_parser = at_once)]
+    pub(crate) connections_per_host: Option<usize>,
+}
+
+fn at_once(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 1..=256) => Ok(count),
+        _ => Err("it is no number from 1 to 256".to_owned()),
+    }
+}
+
+impl NetworkSwitches {
+    /// How servers are reached.
+    pub(crate) fn access(&self) -> Result<Access, AccessError> {
+        let mut access = Access::from_env()?.trusting(&self.ca_files)?;
+        if let Some(count) = self.connections_per_host {
+            access.crowd = Crowd::new(count);
+        }
+        Ok(access)
+    }
 }
 
 /// The switches of commands that fetch sources.

@@ -367,6 +367,9 @@ impl Switches {
             config.signatures = SignaturePolicy::Skip;
         }
         config.ca_files.clone_from(&self.network.ca_files);
+        if let Some(count) = self.network.connections_per_host {
+            config.connections_per_host = count;
+        }
         let hosts = self.sources.allow_source_host.iter().cloned();
         config.source_hosts.extend(hosts);
         config.credentials = self.sources.tokens(config.credentials);

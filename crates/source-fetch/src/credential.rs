@@ -178,7 +178,7 @@ impl Credentials {
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
             return Ok(Authorization::Nothing);
         };
-        let is_listed = policy.is_listed(&host, port);
+        let is_listed = policy.has_own_settings(&host, port);
         let host = host.to_string();
         let Some(found) = self.find(url, first, (&host, port), is_listed)? else {
             return Ok(Authorization::Nothing);

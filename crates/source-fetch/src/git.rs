@@ -287,7 +287,7 @@ pub async fn fetch(
     let work = async {
         let policy = options.clients.policy();
         let mut address = Address::parse(&request.url)?;
-        if address.is_listed(policy) {
+        if address.has_own_settings(policy) {
             address = Address::parse(&options.rewrites.apply(&request.url))?;
         }
         address

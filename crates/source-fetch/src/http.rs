@@ -1,5 +1,6 @@
 //! Downloads into the cache: streamed, hashed on the way, resumed and retried.
 
+mod cookies;
 mod part;
 mod request;
 
@@ -21,6 +22,7 @@ use crate::extract::Alongside;
 use crate::pace::Pace;
 use crate::policy::Policy;
 use crate::space;
+pub(crate) use cookies::Cookies;
 use part::Part;
 use request::{Answer, Ask, Failure};
 
@@ -42,6 +44,8 @@ pub(crate) struct Download<'a> {
     pub(crate) checksums: &'a [Checksum],
     pub(crate) cache: &'a Path,
     pub(crate) token: &'a CancellationToken,
+    /// What servers want back within this download.
+    pub(crate) cookies: &'a Cookies,
     /// Unpacks the file while it arrives.
     pub(crate) alongside: Option<&'a Alongside>,
 }
@@ -263,7 +267,7 @@ impl Download<'_> {
             _ => part.ask(),
         };
         let answer = self.ask(&ask, told).await?;
-        let (response, meta, offset) = match answer {
+        let (response, _turn, meta, offset) = match answer {
             Answer::Unchanged => return Ok(None),
             Answer::Complete(meta) => return Ok(Some(meta)),
             Answer::StartAgain => {
@@ -272,9 +276,10 @@ impl Download<'_> {
             }
             Answer::Body {
                 response,
+                turn,
                 meta,
                 offset,
-            } => (response, meta, offset),
+            } => (response, turn, meta, offset),
         };
         let limit = self.policy.http.max_bytes;
         if meta.total.is_some_and(|total| total > limit) {

@@ -48,6 +48,13 @@ pub struct Config {
     pub credentials: Credentials,
     /// A netrc file, whose logins count for the hosts of [`Config::source_hosts`].
     pub netrc_file: Option<PathBuf>,
+    /// How much is asked of one host at once, by the catalog's client, downloads and git together; at
+    /// least one. 4.
+    pub connections_per_host: usize,
+    /// The longest time for which whoever sends a source may be silent, and over which
+    /// [`Config::lowest_speed`] is judged; git servers, which may have to prepare what they send, are
+    /// judged over ten times that. A minute.
+    pub longest_silence: Duration,
     /// The fewest bytes a minute that whoever sends a source must keep sending, so that nobody holds
     /// a provision for ever; zero for no such rule. 64 KiB.
     pub lowest_speed: u64,
@@ -142,7 +149,8 @@ pub struct Config {
     /// The most memory, in bytes, that all processes of a build may have together; that of the host
     /// when absent.
     pub memory_limit: Option<u64>,
-    /// The most bytes that a build's directories may take on disk together; 256 GiB by default.
+    /// The most bytes that a build's directories may take on disk together, and any one source of
+    /// it; 256 GiB by default.
     pub disk_limit: u64,
     /// The most processes of a build at once; 8192 by default.
     pub process_limit: u64,
@@ -162,6 +170,8 @@ impl Config {
             proxies: None,
             credentials: Credentials::default(),
             netrc_file: None,
+            connections_per_host: 4,
+            longest_silence: Duration::from_mins(1),
             lowest_speed: 64 << 10,
             offline: false,
             catalog_longest_fresh: Duration::from_hours(24),

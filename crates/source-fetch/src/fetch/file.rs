@@ -16,7 +16,7 @@ use crate::blocking;
 use crate::checksum::{Algorithm, Checksum, Hashers};
 use crate::error::FetchError;
 use crate::extract::{self, Alongside, Extraction, Job, Outcome};
-use crate::http::{self, Cached, Download, Step};
+use crate::http::{self, Cached, Cookies, Download, Step};
 use crate::local::{self, LocalFile};
 use crate::plan;
 use crate::policy::{Fetched, Origin, SourceRequest, Verification};
@@ -191,6 +191,7 @@ async fn download(
     alongside: Option<&Alongside>,
 ) -> Result<Content, FetchError> {
     let label = request.source.label();
+    let cookies = Cookies::default();
     let download = Download {
         clients: &context.clients,
         is_pinned: plan::is_pinned(request),
@@ -200,6 +201,7 @@ async fn download(
         checksums: &request.checksums,
         cache: &context.dirs.cache,
         token: context.token,
+        cookies: &cookies,
         alongside,
     };
     let report = |step: Step<'_>| {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use network_policy::{Refusal, Scheme, SourcePolicy};
+use network_policy::{Crowd, Refusal, Scheme, SourcePolicy, Turn};
 use url::{Host, Url};
 
 use super::error::GitProblem;
@@ -118,6 +118,18 @@ impl Address {
     pub(super) fn is_listed(&self, policy: &SourcePolicy) -> bool {
         let (_, host, port) = self.place();
         host.is_some_and(|host| policy.is_listed(&borrowed(&host), port))
+    }
+
+    /// Whether the person's own git configuration counts for its host.
+    pub(super) fn has_own_settings(&self, policy: &SourcePolicy) -> bool {
+        let (_, host, port) = self.place();
+        host.is_some_and(|host| policy.has_own_settings(&borrowed(&host), port))
+    }
+
+    /// Waits until its host may be asked.
+    pub(super) async fn enter(&self, crowd: &Crowd) -> Option<Turn> {
+        let (_, host, _) = self.place();
+        Some(crowd.enter(&borrowed(&host?)).await)
     }
 
     /// Judges it by what is written.

@@ -42,7 +42,7 @@ pub fn conversation(answers: &[u8]) {
 async fn converse(answers: &[u8], options: &GitOptions) -> Result<(), GitProblem> {
     let writer = Box::new(tokio::io::sink());
     let reader = Box::new(Cursor::new(answers.to_vec()));
-    let transport = Transport::stream(writer, reader, None, "fuzz", options);
+    let transport = Transport::stream(writer, reader, (None, None), "fuzz", options);
     let mut session = Session::over(transport, options).await?;
     let prefixes = ["refs/heads/".to_owned(), "refs/tags/".to_owned()];
     let refs = session.references(&prefixes).await?;

@@ -4,6 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use network_policy::Turn;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::address::Address;
@@ -30,6 +31,8 @@ pub(super) struct StreamTransport {
     reader: PacketReader,
     // Killed with its process group when the transport goes.
     ssh: Option<ssh::Process>,
+    /// For as long as there is a conversation.
+    _turn: Option<Turn>,
 }
 
 impl Transport {
@@ -40,6 +43,12 @@ impl Transport {
         shown: &str,
         options: &GitOptions,
     ) -> Result<Self, GitProblem> {
+        let turn = match address {
+            Address::Ssh { .. } | Address::Daemon { .. } => {
+                address.enter(options.clients.crowd()).await
+            }
+            Address::Http(_) | Address::Local(_) => None,
+        };
         match address {
             Address::Http(url) => http::HttpTransport::connect(url, is_pinned, shown, options)
                 .await
@@ -60,7 +69,7 @@ impl Transport {
                 Ok(Self::stream(
                     Box::new(writer),
                     Box::new(reader),
-                    Some(process),
+                    (Some(process), turn),
                     shown,
                     options,
                 ))
@@ -84,7 +93,7 @@ impl Transport {
                 Ok(Self::stream(
                     Box::new(writer),
                     Box::new(reader),
-                    None,
+                    (None, turn),
                     shown,
                     options,
                 ))
@@ -99,11 +108,12 @@ impl Transport {
     pub(super) fn stream(
         writer: Box<dyn AsyncWrite + Send + Unpin>,
         reader: Box<dyn AsyncRead + Send + Unpin>,
-        ssh: Option<ssh::Process>,
+        (ssh, turn): (Option<ssh::Process>, Option<Turn>),
         shown: &str,
         options: &GitOptions,
     ) -> Self {
         Self::Stream(StreamTransport {
+            _turn: turn,
             writer,
             reader: PacketReader::new(Body::Stream(reader), shown, options),
             ssh,

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
-use network_policy::{Outlook, retry_after};
+use network_policy::{Outlook, Refusal, Turn, retry_after};
 use reqwest::header::{
-    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderMap,
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, COOKIE, DATE, ETAG, HeaderMap,
     HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, LOCATION,
-    RANGE,
+    RANGE, SET_COOKIE,
 };
 use reqwest::{Response, StatusCode};
 use url::Url;
@@ -43,6 +43,8 @@ pub(super) enum Answer {
     StartAgain,
     Body {
         response: Response,
+        /// Held until all of the body has come.
+        turn: Turn,
         meta: Meta,
         offset: u64,
     },
@@ -114,7 +116,7 @@ impl<'a> Told<'a> {
 impl Download<'_> {
     /// Sends a request, follows redirects and reads the head of the answer.
     pub(super) async fn ask(&self, ask: &Ask<'_>, told: &Told<'_>) -> Result<Answer, Failure> {
-        let (response, url, tls) = self.send(ask, told).await?;
+        let (response, turn, url, tls) = self.send(ask, told).await?;
         let status = response.status();
         let headers = response.headers();
         let mut meta = Meta {
@@ -131,6 +133,7 @@ impl Download<'_> {
                 meta.total = length(headers).or_else(|| response.content_length());
                 Ok(Answer::Body {
                     response,
+                    turn,
                     meta,
                     offset: 0,
                 })
@@ -148,6 +151,7 @@ impl Download<'_> {
                 meta.total = total.or(old.total);
                 Ok(Answer::Body {
                     response,
+                    turn,
                     meta,
                     offset: *offset,
                 })
@@ -178,15 +182,20 @@ impl Download<'_> {
         })
     }
 
-    async fn send(&self, ask: &Ask<'_>, told: &Told<'_>) -> Result<(Response, Url, bool), Failure> {
+    async fn send(
+        &self,
+        ask: &Ask<'_>,
+        told: &Told<'_>,
+    ) -> Result<(Response, Turn, Url, bool), Failure> {
         let mut url = self.url.clone();
         let mut tls = url.scheme() == "https";
         let mut seen = vec![url.clone()];
+        let mut hops = 0;
         loop {
-            let response = self.send_once(&url, ask, told).await?;
+            let (response, turn) = self.send_once(&url, ask, told).await?;
             let hop = response.status();
             if !matches!(hop.as_u16(), 301 | 302 | 303 | 307 | 308) {
-                return Ok((response, url, tls));
+                return Ok((response, turn, url, tls));
             }
             let target = response
                 .headers()
@@ -204,7 +213,12 @@ impl Download<'_> {
             let _ = target.set_username("");
             let _ = target.set_password(None);
             target.set_fragment(None);
-            if seen.contains(&target) || seen.len() > MAX_REDIRECTS {
+            hops += 1;
+            // The same place may answer otherwise once it sees its cookie.
+            if response.headers().contains_key(SET_COOKIE) {
+                seen.clear();
+            }
+            if seen.contains(&target) || hops > MAX_REDIRECTS {
                 let limit = MAX_REDIRECTS;
                 let problem = TransferProblem::Redirects { limit };
                 return Err(Failure::Transfer(problem, None));
@@ -220,7 +234,7 @@ impl Download<'_> {
         url: &Url,
         ask: &Ask<'_>,
         told: &Told<'_>,
-    ) -> Result<Response, Failure> {
+    ) -> Result<(Response, Turn), Failure> {
         let mut bare = url.clone();
         let _ = bare.set_username("");
         let _ = bare.set_password(None);
@@ -245,10 +259,19 @@ impl Download<'_> {
         for (name, value) in conditions(ask) {
             request = request.header(name, value);
         }
+        if let Some(cookies) = self.cookies.of(&bare) {
+            request = request.header(COOKIE, cookies);
+        }
+        let host = bare.host().ok_or_else(|| refused(Refusal::NoHost))?;
+        let turn = self.clients.crowd().enter(&host).await;
         let limit = self.policy.http.idle_timeout;
         match tokio::time::timeout(limit, request.send()).await {
             Err(_) => Err(Failure::Transfer(TransferProblem::Idle { limit }, None)),
-            Ok(Ok(response)) => Ok(response),
+            Ok(Ok(response)) => {
+                turn.answered(response.status().as_u16(), response.headers());
+                self.cookies.keep(&response, &bare);
+                Ok((response, turn))
+            }
             Ok(Err(error)) => {
                 if let Some(refusal) = self.clients.refusal(&bare, &error) {
                     return Err(refused(refusal));

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use source_fetch::LowestSpeed;
 use source_fetch::git::{GitProblem, History, ProtocolError};
 
 use crate::content::crafted;
@@ -146,6 +147,41 @@ async fn a_silent_server_meets_the_idle_limit() {
         ))
         .await;
     assert!(matches!(result, Err(GitProblem::Idle { .. })), "{result:?}");
+}
+
+#[tokio::test]
+async fn a_byte_now_and_then_does_not_hold_a_repository() {
+    let mut place = Place::new();
+    // Silence is not what ends it.
+    place.options.limits.idle = Duration::from_mins(5);
+    place.options.retry.attempts = 3;
+    sample(place.root(), "r");
+    let is_advertisement: fn(&git_support::Seen) -> bool = |seen| seen.method == "GET";
+    for is_slow in [is_advertisement, git_support::Seen::is_fetch] {
+        let server = Server::start(place.root(), move |seen| {
+            if is_slow(seen) {
+                Action::Trickle(20)
+            } else {
+                Action::Backend
+            }
+        });
+        let lowest = LowestSpeed {
+            bytes: 10_000,
+            within: Duration::from_millis(200),
+        };
+        place.options.limits.lowest_speed = lowest;
+        let wanted = request(&server.url("r.git"), branch("main"), History::Full);
+        let result = place.fetch(&wanted).await;
+        assert!(
+            matches!(result, Err(GitProblem::TooSlow { lowest: said, .. }) if said == lowest),
+            "{result:?}"
+        );
+        let slow = server.seen().iter().filter(|seen| is_slow(seen)).count();
+        assert_eq!(slow, 1, "it is not begun again");
+        // Where it does not matter, it arrives.
+        place.options.limits.lowest_speed.bytes = 0;
+        place.fetch(&wanted).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -42,6 +42,8 @@ pub(crate) enum Action {
     Cut(usize),
     /// Its answer up to so many bytes of body, then silence until the server is dropped.
     Stall(usize),
+    /// Its answer up to so many bytes of body, and then a byte now and then.
+    Trickle(usize),
     /// A made-up answer.
     Answer {
         status: &'static str,
@@ -174,11 +176,20 @@ fn serve(shared: &Shared, mut stream: TcpStream) -> std::io::Result<()> {
             stream.write_all(format!("{head}\r\n").as_bytes())?;
             stream.write_all(&body)
         }
-        Action::Backend => backend(shared, &seen, &mut stream, true, usize::MAX, false),
-        Action::Old => backend(shared, &seen, &mut stream, false, usize::MAX, false),
-        Action::Cut(at) => backend(shared, &seen, &mut stream, true, at, false),
-        Action::Stall(at) => backend(shared, &seen, &mut stream, true, at, true),
+        Action::Backend => backend(shared, &seen, &mut stream, true, usize::MAX, Then::End),
+        Action::Old => backend(shared, &seen, &mut stream, false, usize::MAX, Then::End),
+        Action::Cut(at) => backend(shared, &seen, &mut stream, true, at, Then::End),
+        Action::Stall(at) => backend(shared, &seen, &mut stream, true, at, Then::Silence),
+        Action::Trickle(at) => backend(shared, &seen, &mut stream, true, at, Then::Trickle),
     }
+}
+
+/// What comes after the part of an answer that is given.
+#[derive(Clone, Copy, PartialEq)]
+enum Then {
+    End,
+    Silence,
+    Trickle,
 }
 
 fn backend(
@@ -187,7 +198,7 @@ fn backend(
     stream: &mut TcpStream,
     new: bool,
     limit: usize,
-    stall: bool,
+    then: Then,
 ) -> std::io::Result<()> {
     let (path, query) = seen.target.split_once('?').unwrap_or((&seen.target, ""));
     let mut command = isolated("git");
@@ -235,7 +246,13 @@ fn backend(
     let written = stream
         .write_all(format!("HTTP/1.1 {status}\r\nConnection: close\r\n{head}\r\n").as_bytes())
         .and_then(|()| std::io::copy(&mut output.by_ref().take(limit as u64), stream));
-    if stall {
+    if then == Then::Trickle {
+        for byte in output.by_ref().bytes() {
+            stream.write_all(&[byte?])?;
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+    if then == Then::Silence {
         *shared.stalled.lock().unwrap() += 1;
         shared.stalling.notify_all();
         let mut stop = shared.stop.lock().unwrap();

@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 use std::sync::Arc;
 
 use catalog_client::CatalogConfig;
-use network_policy::{Access, AccessError, Roots, SourcePolicy};
+use network_policy::{Access, AccessError, Crowd, Roots, SourcePolicy};
 use source_fetch::Credentials;
 
 use crate::config::{Config, TransportPolicy};
@@ -18,13 +18,16 @@ pub(crate) fn access(config: &Config) -> Result<Access, ProvisionError> {
             .map(|roots| Access {
                 roots,
                 proxies: proxies.clone(),
+                ..Access::default()
             })
             .map_err(AccessError::from),
         None => Access::from_env(),
     };
-    access
+    let mut access = access
         .and_then(|access| access.trusting(&config.ca_files))
-        .map_err(|error| ProvisionError::Access(Arc::new(error)))
+        .map_err(|error| ProvisionError::Access(Arc::new(error)))?;
+    access.crowd = Crowd::new(config.connections_per_host);
+    Ok(access)
 }
 
 /// A netrc file takes no more.

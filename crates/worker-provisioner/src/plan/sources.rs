@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use network_policy::HttpClients;
 use source_fetch::{
-    Credentials, Directories, Expired, Fetched, HttpPolicy, Location, Origin, Policy, Signer,
-    Source,
+    Credentials, Directories, Expired, ExtractLimits, Fetched, HttpPolicy, Location, LowestSpeed,
+    Origin, Policy, Signer, Source,
 };
 
 use crate::config::{Config, ExpiredSignatures, SignaturePolicy};
@@ -86,10 +86,14 @@ pub(crate) fn fetch_policy(
     package: &EvaluatedPackage,
 ) -> Policy {
     let mut http = HttpPolicy::default();
-    http.lowest_speed.bytes = config.lowest_speed;
-    http.lowest_speed.within = Duration::from_mins(1);
+    http.idle_timeout = config.longest_silence;
+    http.lowest_speed = lowest_speed(config.lowest_speed, config.longest_silence);
+    http.max_bytes = http.max_bytes.min(config.disk_limit);
+    let mut extract = ExtractLimits::default();
+    extract.max_bytes = extract.max_bytes.min(config.disk_limit);
     Policy {
         http,
+        extract,
         offline: config.offline,
         network: super::source_policy(config),
         clients: Some(clients.clone()),
@@ -99,6 +103,15 @@ pub(crate) fn fetch_policy(
         valid_pgp_keys: package.resolved.validpgpkeys.clone(),
         skip_pgp_check: config.signatures == SignaturePolicy::Skip,
         ..Policy::default()
+    }
+}
+
+/// So many bytes a minute, judged over a time of its own.
+fn lowest_speed(a_minute: u64, within: Duration) -> LowestSpeed {
+    let bytes = u128::from(a_minute) * within.as_millis() / 60_000;
+    LowestSpeed {
+        bytes: u64::try_from(bytes).unwrap_or(u64::MAX),
+        within,
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::time::SystemTime;
 
-use network_policy::retry_after;
+use network_policy::{Turn, retry_after};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use url::Url;
 
 use super::{Body, PacketReader, timeout};
+use crate::git::address::Address;
 use crate::git::error::{GitProblem, ProtocolError, printable};
 use crate::git::options::GitOptions;
 use crate::redact::redact;
@@ -24,6 +25,8 @@ pub(crate) struct HttpTransport {
     reader: PacketReader,
     options: GitOptions,
     shown: String,
+    /// For as long as there is a conversation.
+    turn: Option<Turn>,
 }
 
 impl HttpTransport {
@@ -40,6 +43,7 @@ impl HttpTransport {
         let _ = base.set_password(None);
         base.set_fragment(None);
         let first = base.clone();
+        let mut turn;
         for _ in 0..=MAX_REDIRECTS {
             let authorization = match &own {
                 Some(own) if base.origin() == first.origin() => Some(own.clone()),
@@ -55,9 +59,14 @@ impl HttpTransport {
                 .header(ACCEPT, "*/*")
                 .header("Git-Protocol", "version=2")
                 .header("Pragma", "no-cache");
+            turn = Address::Http(asked.clone())
+                .enter(options.clients.crowd())
+                .await;
             let response = send(request, &asked, authorization.as_ref(), shown, options).await?;
+            learn(turn.as_ref(), &response);
             if response.status().is_redirection() {
                 base = redirected(&base, &response, shown)?;
+                drop(turn.take());
                 continue;
             }
             let response = checked(
@@ -72,6 +81,7 @@ impl HttpTransport {
                 reader: PacketReader::new(Body::Http(response), shown, options),
                 options: options.clone(),
                 shown: shown.to_owned(),
+                turn,
             });
         }
         Err(GitProblem::Redirect {
@@ -105,6 +115,7 @@ impl HttpTransport {
             &self.options,
         )
         .await?;
+        learn(self.turn.as_ref(), &response);
         if response.status().is_redirection() {
             return Err(GitProblem::Redirect {
                 url: self.shown.clone(),
@@ -218,6 +229,12 @@ async fn send(
                 source: source.without_url(),
             },
         })
+}
+
+fn learn(turn: Option<&Turn>, response: &Response) {
+    if let Some(turn) = turn {
+        turn.answered(response.status().as_u16(), response.headers());
+    }
 }
 
 fn checked(response: Response, expected: &str, shown: &str) -> Result<Response, GitProblem> {
