@@ -238,17 +238,11 @@ fn want_of_room_slows_down_and_does_not_give_up() {
             ..rule()
         };
         assert_eq!(failures(&once, outlook).1, Enough::Attempts);
-        assert_eq!(
-            failures(
-                &Retry {
-                    attempts: 0,
-                    ..rule()
-                },
-                outlook
-            )
-            .0,
-            []
-        );
+        let never = Retry {
+            attempts: 0,
+            ..rule()
+        };
+        assert!(failures(&never, outlook).0.is_empty());
     }
 }
 
