@@ -67,7 +67,9 @@ async fn a_crowded_host_is_asked_for_less_and_slowly_for_more_again() {
     }
     // All of them are told so at once.
     let turns = fill(&crowd).await;
-    turns.iter().for_each(|turn| turn.answered(429, &none));
+    for turn in &turns {
+        turn.answered(429, &none);
+    }
     drop(turns);
     assert_eq!(fill(&crowd).await.len(), 1);
     // One that is let go before its answer leaves its place.
