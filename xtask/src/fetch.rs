@@ -114,9 +114,9 @@ impl Fetch {
             say_error!("warning: what the recipe's `verify()` would judge is not judged here");
         }
         let resolved = package.resolve(&self.carch.parse::<Arch>()?)?;
-        let bodies = ["verify", "prepare", "pkgver", "build", "check", "package"];
-        let history = bodies
-            .iter()
+        let history = evaluation
+            .functions()
+            .into_iter()
             .filter_map(|name| evaluation.declare_f(name))
             .map(|body| match body.known() {
                 Some(text) => required_history([text.as_str()]),
@@ -133,7 +133,8 @@ impl Fetch {
             }
             let name = request.source.file_name();
             request.no_extract = resolved.noextract.iter().any(|kept| kept == name);
-            request.needs_history = history == Some(History::Full);
+            request.needs_history =
+                history == Some(History::Full) || self.sources.wants_history(name);
             requests.push(request);
         }
         Ok((requests, resolved.validpgpkeys.clone()))

@@ -51,6 +51,11 @@ pub(crate) struct SourceSwitches {
     /// Fetch over http and git too what no sha2 or blake2 digest and no full commit id pins.
     #[arg(long)]
     pub(crate) allow_insecure_sources: bool,
+    /// Fetch the whole history of every git source, or of the one with this name in `srcdir`; may be
+    /// repeated. Without it history is fetched where the recipe or a file that builds the source
+    /// asks git for it.
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub(crate) full_history: Vec<String>,
     /// Fetch over ssh too, with your own keys and agent.
     #[arg(long)]
     pub(crate) allow_ssh_sources: bool,
@@ -127,4 +132,12 @@ pub(crate) fn cache(given: Option<&Path>) -> Result<PathBuf> {
         }
     };
     Ok(base.join("worker-provisioner/sources"))
+}
+
+impl SourceSwitches {
+    /// Whether the source with this name in `srcdir` is to have its whole history.
+    pub(crate) fn wants_history(&self, name: &str) -> bool {
+        let named = |one: &String| one.is_empty() || one == name;
+        self.full_history.iter().any(named)
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use network_policy::{Access, AccessError, Crowd, HostRule};
-use worker_provisioner::Credentials;
+use worker_provisioner::{Credentials, HistoryPolicy};
 
 /// The switches of commands that ask servers.
 #[derive(Debug, Clone, clap::Args)]
@@ -49,6 +49,11 @@ pub(crate) struct SourceSwitches {
     /// Fetch over http and git too what no sha2 or blake2 digest and no full commit id pins.
     #[arg(long)]
     pub(crate) allow_insecure_sources: bool,
+    /// Fetch the whole history of every git source, or of the one with this name in `srcdir`; may be
+    /// repeated. Without it history is fetched where the recipe or a file that builds the source
+    /// asks git for it.
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub(crate) full_history: Vec<String>,
     /// Fetch over ssh too, with your own keys and agent.
     #[arg(long)]
     pub(crate) allow_ssh_sources: bool,
@@ -81,4 +86,15 @@ fn token(text: &str) -> Result<(HostRule, String), String> {
         .parse::<HostRule>()
         .map_err(|error| error.to_string())?;
     Ok((host, variable.to_owned()))
+}
+
+impl SourceSwitches {
+    /// Which git sources are to have their whole history.
+    pub(crate) fn history(&self) -> HistoryPolicy {
+        match self.full_history.as_slice() {
+            [] => HistoryPolicy::WhereAsked,
+            names if names.iter().any(String::is_empty) => HistoryPolicy::Everywhere,
+            names => HistoryPolicy::Of(names.to_vec()),
+        }
+    }
 }

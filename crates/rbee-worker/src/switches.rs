@@ -378,6 +378,7 @@ impl Switches {
         }
         config.insecure_sources = self.sources.allow_insecure_sources;
         config.ssh_sources = self.sources.allow_ssh_sources;
+        config.history = self.sources.history();
         config.recipe_env.extend(self.set_env.iter().cloned());
         config
     }

@@ -6,6 +6,8 @@
 //! interrupted, and cannot fetch shallowly from a local repository. So is the indexing of a pack: libgit2 maps all of
 //! it into memory, bounded only by unsafe settings of the whole process, and resolves deltas on a single thread.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 mod address;
 mod answer;
 mod archive;
+mod asks;
 mod attributed;
 mod attributes;
 mod blobs;
@@ -146,7 +149,7 @@ impl GitRevision {
     ///
     /// # Errors
     /// See [`GitProblem`]; nothing is left at `destination` then. [`GitProblem::Cancelled`] at once when `token` is
-    /// cancelled, with the unfinished directory removed a moment later. A damaged mirror is thrown away, so that
+    /// cancelled, with the unfinished directory removed a moment later. A damaged mirror is noted, so that
     /// fetching again mends it.
     pub async fn check_out(
         &self,
@@ -177,6 +180,20 @@ impl GitRevision {
         }
     }
 
+    /// The first file of the revision that builds it and asks git for more than the commit it is in: its history, its tags,
+    /// or an abbreviated id. Judged are the files of the common build systems and scripts, by their names, that mention git
+    /// and such a question; a program that asks in another way is not found.
+    ///
+    /// # Errors
+    /// See [`GitProblem`]: those of reading the revision.
+    pub async fn asks_for_history(
+        &self,
+        token: &CancellationToken,
+    ) -> Result<Option<PathBuf>, GitProblem> {
+        let found = self.read(token, asks::first).await?;
+        Ok(found.map(|path| PathBuf::from(OsString::from_vec(path))))
+    }
+
     /// Writes the revision to `to` as `git archive --format tar` would for makepkg: of the commit, without a prefix, and
     /// with nothing of the person's configuration. Returns the writer too.
     ///
@@ -190,30 +207,41 @@ impl GitRevision {
         to: W,
         token: &CancellationToken,
     ) -> Result<(Archived, W), GitProblem> {
+        let mut to = to;
+        self.read(token, move |plan| {
+            archive::write(plan, exports, &mut to).map(|end| (end, to))
+        })
+        .await
+    }
+
+    /// Reads the revision in a thread that may block.
+    async fn read<T: Send + 'static>(
+        &self,
+        token: &CancellationToken,
+        work: impl FnOnce(&archive::Plan<'_>) -> Result<T, GitProblem> + Send + 'static,
+    ) -> Result<T, GitProblem> {
         let stop = token.child_token();
         let _stop = stop.clone().drop_guard();
-        let work = async {
+        let reading = async {
             let lock = mirror::lock(&self.mirror).await?;
-            let (this, stop, mut to) = (self.clone(), stop.clone(), to);
+            let (this, stop) = (self.clone(), stop.clone());
             blocking(move || {
                 let _lock = lock;
                 let mirror = Mirror::open(&this.mirror, &this.shown)?;
-                let plan = archive::Plan {
+                this.note_damage(work(&archive::Plan {
                     mirror: &mirror,
                     url: &this.shown,
                     commit: this.resolved.commit,
                     limits: &this.limits,
                     token: &stop,
-                };
-                let end = archive::write(&plan, exports, &mut to);
-                this.discard_if_damaged(mirror, end).map(|end| (end, to))
+                }))
             })
             .await
         };
         tokio::select! {
             biased;
             () = token.cancelled() => Err(GitProblem::Cancelled),
-            result = work => result,
+            result = reading => result,
         }
     }
 
@@ -236,19 +264,14 @@ impl GitRevision {
             },
             destination,
         );
-        self.discard_if_damaged(mirror, prepared)
+        self.note_damage(prepared)
     }
 
-    /// Throws a mirror away whose objects could not be read, so that fetching again mends it.
-    fn discard_if_damaged<T>(
-        &self,
-        mirror: Mirror,
-        result: Result<T, GitProblem>,
-    ) -> Result<T, GitProblem> {
+    /// Notes that a mirror cannot be read, so that fetching again mends it.
+    fn note_damage<T>(&self, result: Result<T, GitProblem>) -> Result<T, GitProblem> {
         if let Err(GitProblem::Git { source, .. }) = &result {
-            tracing::warn!(%source, mirror = %self.mirror.display(), "throwing away a damaged mirror");
-            drop(mirror);
-            mirror::discard(&self.mirror)?;
+            tracing::warn!(%source, mirror = %self.mirror.display(), "a mirror is damaged");
+            mirror::mark_damaged(&self.mirror)?;
         }
         result
     }
@@ -309,20 +332,7 @@ pub async fn fetch(
             told: Mutex::default(),
             counters: Arc::new(Counters::default()),
         };
-        match fetch.run_patiently().await {
-            // The objects in the mirror are damaged: start again with an empty one.
-            Err(GitProblem::Git { source, .. }) if source.code() != git2::ErrorCode::Owner => {
-                tracing::warn!(%source, mirror = %fetch.path.display(), "throwing away a damaged mirror");
-                let (path, lock) = (fetch.path.clone(), fetch.lock.clone());
-                blocking(move || {
-                    let _lock = lock;
-                    mirror::discard(&path)
-                })
-                .await?;
-                fetch.run_patiently().await
-            }
-            result => result,
-        }
+        fetch.run_or_renew().await
     };
     let total = async {
         match options.limits.total {

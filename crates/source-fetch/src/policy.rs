@@ -20,7 +20,8 @@ pub struct SourceRequest {
     pub checksums: Vec<Checksum>,
     /// Keep the file packed: its name is in `noextract`.
     pub no_extract: bool,
-    /// The recipe counts commits or describes tags, so a shallow git history will not do.
+    /// Fetch the whole history of a git repository: the recipe counts commits, describes tags or the like. Where this is not
+    /// set, it is still fetched when [a file that builds the source](crate::git::GitRevision::asks_for_history) asks for it.
     pub needs_history: bool,
     /// Digest kinds that are computed and given back, whatever is compared; see
     /// [`Fetched::computed`].

@@ -13,6 +13,7 @@ use network_policy::{HostRule, Proxies};
 use source_fetch::Credentials;
 
 use crate::error::ProvisionError;
+use crate::history_policy::HistoryPolicy;
 use crate::places;
 use crate::receipt::Verification;
 pub use choices::{
@@ -58,6 +59,8 @@ pub struct Config {
     /// The fewest bytes a minute that whoever sends a source must keep sending, so that nobody holds
     /// a provision for ever; zero for no such rule. 64 KiB.
     pub lowest_speed: u64,
+    /// Which git sources come with their whole history.
+    pub history: HistoryPolicy,
     /// Use what is cached and make no request at all.
     pub offline: bool,
     /// The longest time for which a kept answer of the catalog is used without asking again,
@@ -173,6 +176,7 @@ impl Config {
             connections_per_host: 4,
             longest_silence: Duration::from_mins(1),
             lowest_speed: 64 << 10,
+            history: HistoryPolicy::default(),
             offline: false,
             catalog_longest_fresh: Duration::from_hours(24),
             catalog_longest_stale: Duration::from_hours(7 * 24),

@@ -14,6 +14,7 @@ mod dependencies;
 mod error;
 mod filesystem_catalog;
 mod fit;
+mod history_policy;
 mod install;
 mod join;
 mod lock;
@@ -47,6 +48,7 @@ pub use contract::{Artifact, ArtifactCatalog, ArtifactProvisioner, ArtifactStatu
 pub use dependencies::MissingDependency;
 pub use error::{BinaryProblem, ProvisionError};
 pub use filesystem_catalog::FilesystemCatalog;
+pub use history_policy::HistoryPolicy;
 pub use network_policy::{AccessError, HostRule, Proxies, ProxyError, RootsError};
 pub use progress::{
     BACKLOG, BACKLOG_BYTES, EVENT_VERSION, Happening, OutputStream, ProvisionEvent, ProvisionPhase,

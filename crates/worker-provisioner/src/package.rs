@@ -8,6 +8,7 @@ use pkgbuild_syntax::{
     Algorithm, Arch, Array, ArrayField, ArrayKey, Environment, Evaluation, FieldValue as Value,
     Package, PackageError, ResolvedPackage, Severity, StringField,
 };
+use source_fetch::git::{History, required_history};
 
 use crate::dependencies::Requirement;
 use crate::error::ProvisionError;
@@ -364,10 +365,16 @@ impl EvaluatedPackage {
         requirements
     }
 
-    /// A `pkgver()` that asks git may count commits or describe tags.
+    /// Whether a function of the recipe may ask git for more than the commit of a source: its history, its tags, or an
+    /// abbreviated id.
     pub(crate) fn needs_history(&self) -> bool {
-        self.evaluation
-            .declare_f("pkgver")
-            .is_some_and(|body| body.known().is_none_or(|text| text.contains("git")))
+        let mut functions = self.evaluation.functions().into_iter();
+        functions.any(|name| match self.evaluation.declare_f(name) {
+            None => false,
+            Some(body) => match body.known() {
+                Some(text) => required_history([text.as_str()]) == History::Full,
+                None => true,
+            },
+        })
     }
 }

@@ -19,6 +19,7 @@ use crate::backend::Kernel;
 use crate::concession;
 use crate::config::{CheckPolicy, Config, EvaluationPolicy, TransportPolicy};
 use crate::error::ProvisionError;
+use crate::history_policy::HistoryPolicy;
 use crate::package::{Declared, EvaluatedPackage, line_of};
 use crate::progress::{Happening, OutputStream, ProvisionPhase};
 use crate::receipt::{self, Receipt, SourceRecord, Verification};
@@ -173,7 +174,11 @@ impl EvaluatedPackage {
     }
 
     /// The sources with what verifies them; a bad one is told with its line.
-    pub(crate) fn source_requests(&self, id: &str) -> Result<Vec<SourceRequest>, ProvisionError> {
+    pub(crate) fn source_requests(
+        &self,
+        id: &str,
+        history: &HistoryPolicy,
+    ) -> Result<Vec<SourceRequest>, ProvisionError> {
         let line =
             |span: Option<pkgbuild_syntax::Span>| span.map_or(0, |span| line_of(&self.text, span));
         let needs_history = self.needs_history();
@@ -199,7 +204,7 @@ impl EvaluatedPackage {
                 .noextract
                 .iter()
                 .any(|name| name == request.source.file_name());
-            request.needs_history = needs_history;
+            request.needs_history = needs_history || history.is_full(request.source.file_name());
             requests.push(request);
         }
         Ok(requests)

@@ -32,8 +32,8 @@ pub(super) async fn fetch(
     let tell = |event| context.reporter.report(event);
     let failed = |problem| convert(request.source.label(), problem);
     tell(Event::Started { source: id.clone() });
-    let revision = transfer(context, id, request, source).await?;
-    let from_cache = revision.received_bytes() == 0;
+    let (revision, received) = with_history(context, id, request, source).await?;
+    let from_cache = received == 0;
     if from_cache {
         tell(Event::FromCache { source: id.clone() });
     }
@@ -60,7 +60,7 @@ pub(super) async fn fetch(
     let fetched = Fetched {
         source: request.source.clone(),
         path: context.dirs.srcdir.join(request.source.file_name()),
-        bytes: revision.received_bytes(),
+        bytes: received,
         origin: Origin::Git {
             commit: checkout.commit,
         },
@@ -141,12 +141,41 @@ async fn verify(
     }
 }
 
-/// Brings the wanted revision into the cache.
+/// Brings the wanted revision into the cache, with its history where the request or a file that builds it asks for that, and
+/// says how many bytes that took.
+async fn with_history(
+    context: &Context<'_>,
+    id: &SourceId,
+    request: &SourceRequest,
+    source: &GitSource,
+) -> Result<(GitRevision, u64), FetchError> {
+    if request.needs_history {
+        let revision = transfer(context, id, request, source, (History::Full, 0)).await?;
+        let received = revision.received_bytes();
+        return Ok((revision, received));
+    }
+    let revision = transfer(context, id, request, source, (History::Shallow, 0)).await?;
+    let before = revision.received_bytes();
+    let asking = revision
+        .asks_for_history(context.token)
+        .await
+        .map_err(|problem| convert(request.source.label(), problem))?;
+    let Some(path) = asking else {
+        return Ok((revision, before));
+    };
+    tracing::info!(source = %id.name, file = %path.display(), "a file asks git for the history");
+    let revision = transfer(context, id, request, source, (History::Full, before)).await?;
+    let received = before + revision.received_bytes();
+    Ok((revision, received))
+}
+
+/// Brings the wanted revision into the cache, with so much history, and after so many bytes of an earlier transfer.
 async fn transfer(
     context: &Context<'_>,
     id: &SourceId,
     request: &SourceRequest,
     source: &GitSource,
+    (history, before): (History, u64),
 ) -> Result<GitRevision, FetchError> {
     let tell = |event| context.reporter.report(event);
     let failed = |problem| convert(request.source.label(), problem);
@@ -179,17 +208,13 @@ async fn transfer(
     let wanted = GitRequest {
         url: source.url().to_owned(),
         reference: source.reference().clone(),
-        history: if request.needs_history {
-            History::Full
-        } else {
-            History::Shallow
-        },
+        history,
         signed: source.signed() && !context.policy.skip_pgp_check,
     };
     let report = |step: GitStep<'_>| match step {
         GitStep::Progress(now) => tell(Event::Bytes {
             source: id.clone(),
-            received: now.received_bytes,
+            received: before + now.received_bytes,
             total: None,
         }),
         GitStep::Retrying {

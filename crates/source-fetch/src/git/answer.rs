@@ -47,7 +47,8 @@ pub(super) async fn receive_2(
     }
 }
 
-/// gitprotocol-pack(5): shallow lines when a depth was asked for, one acknowledgement, the pack.
+/// gitprotocol-pack(5): shallow lines when a depth was asked for, acknowledgements, the pack. Without `multi_ack` there are
+/// one or two of the latter, with it one or two for each commit that was offered.
 pub(super) async fn receive_0(
     reader: &mut PacketReader,
     deepened: bool,
@@ -63,13 +64,32 @@ pub(super) async fn receive_0(
             }
         }
     }
-    match reader.message().await? {
-        Packet::Data(line) if line.starts_with(b"NAK") || line.starts_with(b"ACK ") => {}
-        other => return Err(unexpected(reader, &other)),
+    let mut acknowledged = 0;
+    let first = loop {
+        let line = match reader.message().await? {
+            Packet::Data(line) => line,
+            other => return Err(unexpected(reader, &other)),
+        };
+        // The bands of the pack are numbers below any letter.
+        if !(line.starts_with(b"NAK") || line.starts_with(b"ACK ")) {
+            break line;
+        }
+        acknowledged += 1;
+        if acknowledged > MAX_ACKNOWLEDGED {
+            return Err(reader.protocol(ProtocolError::Unexpected(
+                "acknowledgements without end".into(),
+            )));
+        }
+    };
+    if acknowledged == 0 {
+        return Err(unexpected(reader, &Packet::Data(first)));
     }
-    receive_pack(reader, pack).await?;
+    receive_bands(reader, Some(first), pack).await?;
     Ok(update)
 }
+
+/// Most acknowledgements; no more than a few hundred commits are ever offered.
+const MAX_ACKNOWLEDGED: usize = 10_000;
 
 impl ShallowUpdate {
     fn read(&mut self, reader: &PacketReader, line: &[u8]) -> Result<(), GitProblem> {
@@ -77,28 +97,39 @@ impl ShallowUpdate {
         let (list, id) = match line.split_once(' ') {
             Some(("shallow", id)) => (&mut self.shallow, id),
             Some(("unshallow", id)) => (&mut self.unshallow, id),
-            _ => return Err(invalid(reader, &line)),
+            _ => return Err(invalid(reader, line.as_bytes())),
         };
         if list.len() > 1_000_000 {
             return Err(reader.protocol(ProtocolError::Unexpected(
                 "shallow commits without end".into(),
             )));
         }
-        list.push(id.parse().map_err(|_| invalid(reader, &line))?);
+        list.push(id.parse().map_err(|_| invalid(reader, line.as_bytes()))?);
         Ok(())
     }
 }
 
-/// Band 1 is the pack, 2 is chatter, 3 the server's last words.
 async fn receive_pack(
     reader: &mut PacketReader,
     pack: &mpsc::Sender<Bytes>,
 ) -> Result<(), GitProblem> {
+    receive_bands(reader, None, pack).await
+}
+
+/// Band 1 is the pack, 2 is chatter, 3 the server's last words; `first` has arrived already.
+async fn receive_bands(
+    reader: &mut PacketReader,
+    mut first: Option<Bytes>,
+    pack: &mpsc::Sender<Bytes>,
+) -> Result<(), GitProblem> {
     loop {
-        let mut data = match reader.packet().await? {
-            Packet::Data(data) => data,
-            Packet::Flush => return Ok(()),
-            other => return Err(unexpected(reader, &other)),
+        let mut data = match first.take() {
+            Some(data) => data,
+            None => match reader.packet().await? {
+                Packet::Data(data) => data,
+                Packet::Flush => return Ok(()),
+                other => return Err(unexpected(reader, &other)),
+            },
         };
         if data.is_empty() {
             return Err(unexpected(reader, &Packet::Data(data)));

@@ -1,6 +1,6 @@
 //! A working copy that needs nothing outside itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::GitProblem;
 use super::history::History;
 use super::local::link_store;
-use super::mirror::{Head, Mirror, Resolved, packed_refs, problem, shallow_file};
+use super::mirror::{Head, Mirror, References, Resolved, packed_refs, shallow_file};
 use super::options::GitLimits;
 use super::pack::io_problem;
 use super::tree::{self, Listing};
@@ -20,6 +20,9 @@ use crate::source::GitReference;
 mod files;
 mod index;
 
+/// Where a checkout without history says which commits lack their parents; under the name `shallow` git would take the
+/// history for whole.
+const CUT: &str = "history-cut";
 /// The branch makepkg puts a chosen revision on: `source/git.sh`.
 const BRANCH: &str = "refs/heads/makepkg";
 
@@ -157,7 +160,11 @@ fn copy_objects(
 
 /// The `.git` of the checkout, but for its objects, with the references `git clone` would leave.
 fn initialise(plan: &Plan<'_>, directory: &Path) -> Result<(), GitProblem> {
-    let git = |source| problem(plan.url, "create the checkout", source);
+    let git = |source| GitProblem::Library {
+        url: plan.url.to_owned(),
+        action: "create the checkout",
+        source,
+    };
     let mirror_head = plan.mirror.head()?;
     let default_branch = match &mirror_head {
         Head::Branch(name) => name.strip_prefix("refs/heads/"),
@@ -181,29 +188,35 @@ fn initialise(plan: &Plan<'_>, directory: &Path) -> Result<(), GitProblem> {
         .into_iter()
         .filter(|id| plan.mirror.has(*id))
         .collect();
-    let write = |name: &str, text: &str| {
+    let write = |name: &str, text: &[u8]| {
         let path = git_directory.join(name);
         fs::write(&path, text).map_err(io_problem("write", path))
     };
     if !shallow.is_empty() {
-        write("shallow", &shallow_file(&shallow))?;
+        // Where history was left out, git is not told where it ends, so that a build which counts or describes commits
+        // fails and does not get a wrong answer.
+        let name = match plan.history {
+            History::Shallow => CUT,
+            History::Full => "shallow",
+        };
+        write(name, shallow_file(&shallow).as_bytes())?;
     }
 
     let mut references = references(plan, default_branch)?;
     if let Some(name) = &head {
-        references.insert(name.clone(), plan.resolved.commit);
+        references.insert(name.clone().into_bytes(), plan.resolved.commit);
     } else {
-        write("HEAD", &format!("{}\n", plan.resolved.commit))?;
+        write("HEAD", format!("{}\n", plan.resolved.commit).as_bytes())?;
     }
     write("packed-refs", &packed_refs(&references))?;
     if let Some(branch) = default_branch
-        && references.contains_key(&format!("refs/remotes/origin/{branch}"))
+        && references.contains_key(format!("refs/remotes/origin/{branch}").as_bytes())
     {
         let remotes = git_directory.join("refs/remotes/origin");
         fs::create_dir_all(&remotes).map_err(io_problem("create", &remotes))?;
         write(
             "refs/remotes/origin/HEAD",
-            &format!("ref: refs/remotes/origin/{branch}\n"),
+            format!("ref: refs/remotes/origin/{branch}\n").as_bytes(),
         )?;
     }
 
@@ -226,25 +239,28 @@ fn initialise(plan: &Plan<'_>, directory: &Path) -> Result<(), GitProblem> {
 }
 
 /// With full history all that the mirror has, else only what was asked for: the rest may be out of date.
-fn references(
-    plan: &Plan<'_>,
-    default_branch: Option<&str>,
-) -> Result<BTreeMap<String, Oid>, GitProblem> {
+fn references(plan: &Plan<'_>, default_branch: Option<&str>) -> Result<References, GitProblem> {
     let wanted = match plan.reference {
         GitReference::Default => default_branch.map(|branch| format!("refs/heads/{branch}")),
         other => other.full_name(),
     };
-    let mut references = BTreeMap::new();
+    let mut references = References::new();
     for (name, id) in plan.mirror.references()? {
-        if plan.history == History::Shallow && Some(&name) != wanted.as_ref() {
+        if plan.history == History::Shallow
+            && wanted
+                .as_ref()
+                .is_none_or(|wanted| *wanted.as_bytes() != *name)
+        {
             continue;
         }
-        if let Some(branch) = name.strip_prefix("refs/heads/") {
-            if plan.history == History::Full && Some(branch) == default_branch {
+        if let Some(branch) = name.strip_prefix(b"refs/heads/") {
+            if plan.history == History::Full
+                && default_branch.is_some_and(|default| default.as_bytes() == branch)
+            {
                 references.insert(name.clone(), id);
             }
-            references.insert(format!("refs/remotes/origin/{branch}"), id);
-        } else if name.starts_with("refs/tags/") {
+            references.insert([b"refs/remotes/origin/", branch].concat(), id);
+        } else if name.starts_with(b"refs/tags/") {
             references.insert(name, id);
         }
     }

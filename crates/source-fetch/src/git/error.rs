@@ -196,7 +196,25 @@ pub enum GitProblem {
         /// The destination.
         path: PathBuf,
     },
-    /// libgit2 failed.
+    /// What a branch or tag leads to is a file or a directory.
+    #[error("the {reference} of `{url}` leads to no commit; name one that does")]
+    NotCommit {
+        /// The remote repository.
+        url: String,
+        /// The reference in words.
+        reference: String,
+    },
+    /// libgit2 failed at something else than reading the mirror.
+    #[error("failed to {action} of `{url}`")]
+    Library {
+        /// The remote repository.
+        url: String,
+        /// What was attempted.
+        action: &'static str,
+        /// The cause.
+        source: git2::Error,
+    },
+    /// The mirror in the cache is damaged. It stays as it is until a fetch has brought another.
     #[error("failed to {action} of `{url}`")]
     Git {
         /// The remote repository.

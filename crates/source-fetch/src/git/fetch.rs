@@ -12,13 +12,17 @@ use tokio_util::sync::CancellationToken;
 use super::address::Address;
 use super::error::{GitProblem, ProtocolError};
 use super::history::History;
-use super::mirror::{Head, Lock, Mirror, Resolved};
+use super::mirror::{self, Lock, Mirror, Resolved};
 use super::options::GitOptions;
 use super::pack::{Counters, Quarantine};
 use super::reference::InWords;
-use super::session::{self, RemoteRefs, Session, ShallowUpdate, UNLIMITED, Wanted};
+use super::session::{self, RemoteRefs, Session, ShallowUpdate, is_valid_name};
 use super::{GitProgress, GitRequest, GitRevision, GitStep, blocking, local, signature};
 use crate::source::GitReference;
+
+mod record;
+
+use record::{Need, need, record};
 
 /// Chunks between the connection and the indexer; each is at most 64 KiB.
 const CHANNEL: usize = 32;
@@ -37,7 +41,8 @@ enum Attempt {
 }
 
 const BRANCHES_AND_TAGS: Attempt = Attempt::Everything(&["refs/heads/", "refs/tags/"]);
-/// Last resort for a commit id: it may be on a reference outside of branches and tags.
+/// What makepkg's `git clone --mirror` brings, on which the length of an abbreviated id depends; and the last resort for a
+/// commit id, which may be on a reference outside of branches and tags.
 const ALL_REFERENCES: Attempt = Attempt::Everything(&["refs/"]);
 
 impl Attempt {
@@ -51,13 +56,9 @@ impl Attempt {
                 ]
             }
             (GitReference::Commit(_), Some(id), History::Full) => {
-                vec![
-                    BRANCHES_AND_TAGS,
-                    Self::Commit { id, shallow: false },
-                    ALL_REFERENCES,
-                ]
+                vec![ALL_REFERENCES, Self::Commit { id, shallow: false }]
             }
-            (GitReference::Commit(_), None, _) | (_, _, History::Full) => vec![BRANCHES_AND_TAGS],
+            (GitReference::Commit(_), None, _) | (_, _, History::Full) => vec![ALL_REFERENCES],
             (_, _, History::Shallow) => vec![Self::Tip],
         }
     }
@@ -87,20 +88,61 @@ pub(super) struct Fetch<'a> {
     pub(super) counters: Arc<Counters>,
 }
 
-/// What a mirror needs of a server.
-struct Need {
-    wanted: Wanted,
-    /// What must be there afterwards.
-    tips: Vec<git2::Oid>,
-}
-
 impl Fetch<'_> {
+    /// Runs, and where the mirror is damaged brings another, which takes the place of the old one when it is complete.
+    pub(super) async fn run_or_renew(&self) -> Result<GitRevision, GitProblem> {
+        let path = self.path.clone();
+        let is_damaged = self
+            .locked(move || {
+                mirror::put_back(&path)?;
+                Ok(mirror::is_damaged(&path))
+            })
+            .await?;
+        let offline = self.options.offline;
+        if offline || !is_damaged {
+            match self.run_patiently().await {
+                Err(GitProblem::Git { source, .. })
+                    if !offline && source.code() != git2::ErrorCode::Owner =>
+                {
+                    tracing::warn!(%source, mirror = %self.path.display(), "fetching a damaged mirror anew");
+                }
+                result => return result,
+            }
+        }
+        let path = self.path.clone();
+        self.locked(move || mirror::set_aside(&path)).await?;
+        let result = self.run_patiently().await;
+        let (path, is_new) = (self.path.clone(), result.is_ok());
+        self.locked(move || {
+            if is_new {
+                mirror::forget_aside(&path)
+            } else {
+                mirror::put_back(&path)
+            }
+        })
+        .await?;
+        result
+    }
+
+    /// Works in a thread that may block, holding the lock.
+    async fn locked<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, GitProblem> + Send + 'static,
+    ) -> Result<T, GitProblem> {
+        let lock = self.lock.clone();
+        blocking(move || {
+            let _lock = lock;
+            work()
+        })
+        .await
+    }
+
     /// Runs until it succeeds, fails for good, or has failed too often.
     pub(super) async fn run_patiently(&self) -> Result<GitRevision, GitProblem> {
         let mut retries = Retries::new(&self.options.retry);
         let mut attempt = 1;
         loop {
-            let problem = match self.run().await {
+            let problem = match self.run_once().await {
                 Err(problem) => problem,
                 result => return result,
             };
@@ -117,7 +159,7 @@ impl Fetch<'_> {
         }
     }
 
-    async fn run(&self) -> Result<GitRevision, GitProblem> {
+    async fn run_once(&self) -> Result<GitRevision, GitProblem> {
         let (reference, history) = (self.request.reference.clone(), self.request.history);
         let offline = self.options.offline;
         let known = self
@@ -151,22 +193,29 @@ impl Fetch<'_> {
             return self.finish(resolved).await;
         }
         let attempts = Attempt::in_order(&self.request.reference, history);
-        let (last, others) = attempts.split_last().unwrap_or((&BRANCHES_AND_TAGS, &[]));
-        for attempt in others {
+        let mut problem = None;
+        for attempt in &attempts {
             match self.attempt(attempt).await {
+                Ok(()) => match self.resolve().await {
+                    Ok(resolved) => return self.finish(resolved).await,
+                    Err(missing @ GitProblem::Missing { .. }) => problem = Some(missing),
+                    Err(error) => return Err(error),
+                },
                 // A server that does not give out single commits says so in words.
-                Ok(()) | Err(GitProblem::Remote { .. } | GitProblem::Missing { .. }) => {}
-                Err(error) => return Err(error),
-            }
-            match self.resolve().await {
-                Ok(resolved) => return self.finish(resolved).await,
-                Err(GitProblem::Missing { .. }) => {}
+                Err(refused @ (GitProblem::Remote { .. } | GitProblem::Missing { .. })) => {
+                    problem.get_or_insert(refused);
+                }
                 Err(error) => return Err(error),
             }
         }
-        self.attempt(last).await?;
-        let resolved = self.resolve().await?;
-        self.finish(resolved).await
+        Err(problem.unwrap_or_else(|| self.missing()))
+    }
+
+    fn missing(&self) -> GitProblem {
+        GitProblem::Missing {
+            url: self.shown.clone(),
+            reference: InWords(&self.request.reference).to_string(),
+        }
     }
 
     async fn resolve(&self) -> Result<Resolved, GitProblem> {
@@ -209,10 +258,7 @@ impl Fetch<'_> {
             && !session.can_want_any_commit()
         {
             session.close().await;
-            return Err(GitProblem::Missing {
-                url: self.shown.clone(),
-                reference: InWords(&self.request.reference).to_string(),
-            });
+            return Err(self.missing());
         }
         let refs = match attempt {
             Attempt::Commit { .. } => RemoteRefs::default(),
@@ -251,10 +297,15 @@ impl Fetch<'_> {
 
     /// Leaves the references that the attempt is about, and fails if the wanted one is not there.
     fn select(&self, attempt: &Attempt, mut refs: RemoteRefs) -> Result<RemoteRefs, GitProblem> {
+        let name = self.request.reference.full_name();
+        let has = |name: &String| refs.refs.iter().any(|one| one.name == name.as_bytes());
+        if name.as_ref().is_some_and(|name| !has(name)) {
+            return Err(self.missing());
+        }
         if *attempt != Attempt::Tip {
             return Ok(refs);
         }
-        let Some(name) = self.request.reference.full_name() else {
+        let Some(name) = name else {
             let Some(id) = refs.head else {
                 return Err(GitProblem::Empty {
                     url: self.shown.clone(),
@@ -263,23 +314,15 @@ impl Fetch<'_> {
             refs.refs = refs
                 .head_target
                 .iter()
-                .filter(|name| {
-                    name.starts_with("refs/heads/") && git2::Reference::is_valid_name(name)
-                })
+                .filter(|name| name.starts_with("refs/heads/") && is_valid_name(name.as_bytes()))
                 .map(|name| session::RemoteRef {
-                    name: name.clone(),
+                    name: name.clone().into_bytes(),
                     id,
                 })
                 .collect();
             return Ok(refs);
         };
-        refs.refs.retain(|reference| reference.name == name);
-        if refs.refs.is_empty() {
-            return Err(GitProblem::Missing {
-                url: self.shown.clone(),
-                reference: InWords(&self.request.reference).to_string(),
-            });
-        }
+        refs.refs.retain(|one| one.name == name.as_bytes());
         Ok(refs)
     }
 
@@ -371,125 +414,13 @@ impl Fetch<'_> {
         &self,
         work: impl FnOnce(&Mirror) -> Result<T, GitProblem> + Send + 'static,
     ) -> Result<T, GitProblem> {
-        let (path, shown, lock, stop) = (
-            self.path.clone(),
-            self.shown.clone(),
-            self.lock.clone(),
-            self.stop.clone(),
-        );
-        blocking(move || {
-            let _lock = lock;
+        let (path, shown, stop) = (self.path.clone(), self.shown.clone(), self.stop.clone());
+        self.locked(move || {
             if stop.is_cancelled() {
                 return Err(GitProblem::Cancelled);
             }
             work(&Mirror::open_or_create(&path, &shown)?)
         })
         .await
-    }
-}
-
-/// Compares what a server has with what the mirror has.
-fn need(
-    mirror: &Mirror,
-    refs: &RemoteRefs,
-    attempt: &Attempt,
-    can_be_shallow: bool,
-) -> Result<Need, GitProblem> {
-    let known = mirror.references()?;
-    let shallow: Vec<git2::Oid> = mirror
-        .shallow()?
-        .into_iter()
-        .filter(|id| mirror.has(*id))
-        .collect();
-    let mut tips: Vec<git2::Oid> = match attempt {
-        Attempt::Commit { id, .. } => vec![*id],
-        _ => refs.refs.iter().map(|reference| reference.id).collect(),
-    };
-    if let (Attempt::Tip, Some(id)) = (attempt, refs.head)
-        && refs.refs.is_empty()
-    {
-        tips.push(id);
-    }
-    tips.sort_unstable();
-    tips.dedup();
-    let deepen = !shallow.is_empty()
-        && matches!(
-            attempt,
-            Attempt::Everything(_) | Attempt::Commit { shallow: false, .. }
-        );
-    let wants = tips
-        .iter()
-        .copied()
-        .filter(|id| deepen || !mirror.has(*id))
-        .collect();
-    // A mirror with history keeps it: what is new then comes with all of its parents.
-    let is_new = known.is_empty();
-    let depth = match attempt {
-        _ if deepen => Some(UNLIMITED),
-        Attempt::Tip | Attempt::Commit { shallow: true, .. }
-            if can_be_shallow && (is_new || !shallow.is_empty()) =>
-        {
-            Some(1)
-        }
-        _ => None,
-    };
-    Ok(Need {
-        wanted: Wanted {
-            wants,
-            haves: if is_new { Vec::new() } else { mirror.haves()? },
-            shallow,
-            depth,
-        },
-        tips,
-    })
-}
-
-/// Writes down what has arrived.
-fn record(mirror: &Mirror, refs: &RemoteRefs, attempt: &Attempt) -> Result<(), GitProblem> {
-    let mut references = match attempt {
-        // What the server no longer has goes, except the commits that were asked for by id.
-        Attempt::Everything(_) => {
-            let mut kept = mirror.references()?;
-            kept.retain(|name, _| name.starts_with("refs/commits/"));
-            kept
-        }
-        _ => mirror.references()?,
-    };
-    for reference in &refs.refs {
-        references.insert(reference.name.clone(), reference.id);
-    }
-    if let Attempt::Commit { id, .. } = attempt {
-        references.insert(format!("refs/commits/{id}"), *id);
-    }
-    mirror.set_references(&references)?;
-    let target = refs
-        .head_target
-        .as_ref()
-        .filter(|name| name.starts_with("refs/heads/") && git2::Reference::is_valid_name(name));
-    match (target, refs.head) {
-        (Some(name), _) => mirror.set_head(&Head::Branch(name.clone()))?,
-        (None, Some(id)) => {
-            // Old servers do not say where `HEAD` points; git guesses the same way.
-            let same = |name: &str| references.get(name) == Some(&id);
-            let guess = ["refs/heads/main", "refs/heads/master"]
-                .into_iter()
-                .find(|name| same(name));
-            let guess = guess.map(str::to_owned).or_else(|| {
-                let mut branches = references
-                    .iter()
-                    .filter(|(name, at)| name.starts_with("refs/heads/") && **at == id);
-                branches.next().map(|(name, _)| name.clone())
-            });
-            mirror.set_head(&guess.map_or(Head::Detached(id), Head::Branch))?;
-        }
-        (None, None) if matches!(attempt, Attempt::Everything(_)) => {
-            mirror.set_head(&Head::none())?;
-        }
-        (None, None) => {}
-    }
-    if matches!(attempt, Attempt::Everything(_)) {
-        mirror.set_full()
-    } else {
-        Ok(())
     }
 }

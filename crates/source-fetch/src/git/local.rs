@@ -1,16 +1,15 @@
 //! Repositories on this machine: objects are linked into the mirror, not sent through a transport.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use git2::{Oid, Repository};
+use git2::Repository;
 use tokio_util::sync::CancellationToken;
 
 use super::error::GitProblem;
-use super::mirror::{Head, Mirror, problem};
+use super::mirror::{Head, Mirror, References};
 use super::pack::io_problem;
 use super::session::ShallowUpdate;
 
@@ -35,11 +34,11 @@ pub(super) fn borrow(
         source
     };
     let repository =
-        Repository::open(found).map_err(|e| problem(shown, "open the repository", e))?;
+        Repository::open(found).map_err(|e| failed(shown, "open the repository", e))?;
     // A repack between the two steps can take objects away; the second try then sees the new packs.
     for last in [false, true] {
         let (references, head) =
-            read(&repository).map_err(|e| problem(shown, "read the references", e))?;
+            read(&repository).map_err(|e| failed(shown, "read the references", e))?;
         let unchanged = references == mirror.references()? && head == mirror.head()?;
         if !(unchanged && references.values().all(|id| mirror.has(*id))) {
             let shallow = super::checkout::read_shallow(repository.commondir())?;
@@ -63,17 +62,27 @@ pub(super) fn borrow(
     Ok(())
 }
 
-fn read(repository: &Repository) -> Result<(BTreeMap<String, Oid>, Head), git2::Error> {
-    let mut references = BTreeMap::new();
+/// What concerns the source and not the mirror, which has to stay then.
+fn failed(url: &str, action: &'static str, source: git2::Error) -> GitProblem {
+    GitProblem::Library {
+        url: url.to_owned(),
+        action,
+        source,
+    }
+}
+
+fn read(repository: &Repository) -> Result<(References, Head), git2::Error> {
+    let mut references = References::new();
     for reference in repository.references()? {
         let reference = reference?;
-        let (Ok(name), Ok(resolved)) = (reference.name(), reference.resolve()) else {
+        let Ok(resolved) = reference.resolve() else {
             continue;
         };
-        if (name.starts_with("refs/heads/") || name.starts_with("refs/tags/"))
+        let name = reference.name_bytes();
+        if (name.starts_with(b"refs/heads/") || name.starts_with(b"refs/tags/"))
             && let Some(id) = resolved.target()
         {
-            references.insert(name.to_owned(), id);
+            references.insert(name.to_vec(), id);
         }
     }
     let head = repository.find_reference("HEAD")?;

@@ -20,6 +20,9 @@ use crate::source::GitReference;
 /// Beyond this many commits nothing is offered as a common ancestor.
 const WALKED: usize = 4096;
 
+/// References by their full names, which need not be UTF-8.
+pub(super) type References = BTreeMap<Vec<u8>, Oid>;
+
 /// The exclusive right to a mirror; the system takes it back when the process dies.
 #[derive(Debug)]
 pub(super) struct Lock {
@@ -108,8 +111,11 @@ impl Mirror {
             .external_template(false)
             .mkpath(true)
             .initial_head("main");
-        Repository::init_opts(path, &options)
-            .map_err(|source| problem(url, "create the mirror", source))?;
+        Repository::init_opts(path, &options).map_err(|source| GitProblem::Library {
+            url: url.to_owned(),
+            action: "create the mirror",
+            source,
+        })?;
         Self::open(path, url)
     }
 
@@ -154,9 +160,9 @@ impl Mirror {
     }
 
     /// Every reference with its id; `HEAD` is not among them.
-    pub(super) fn references(&self) -> Result<BTreeMap<String, Oid>, GitProblem> {
+    pub(super) fn references(&self) -> Result<References, GitProblem> {
         let path = self.path.join("packed-refs");
-        let text = match fs::read_to_string(&path) {
+        let text = match fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(BTreeMap::new());
@@ -164,26 +170,21 @@ impl Mirror {
             Err(error) => return Err(io_problem("read", path)(error)),
         };
         Ok(text
-            .lines()
+            .split(|byte| *byte == b'\n')
             .filter_map(|line| {
-                let (id, name) = line.split_once(' ')?;
-                Some((name.to_owned(), id.parse().ok()?))
+                let space = line.iter().position(|byte| *byte == b' ')?;
+                let id = std::str::from_utf8(&line[..space]).ok()?;
+                Some((line[space + 1..].to_vec(), id.parse().ok()?))
             })
             .collect())
     }
 
     /// Replaces every reference at once.
-    pub(super) fn set_references(
-        &self,
-        references: &BTreeMap<String, Oid>,
-    ) -> Result<(), GitProblem> {
+    pub(super) fn set_references(&self, references: &References) -> Result<(), GitProblem> {
         if *references == self.references()? {
             return Ok(());
         }
-        replace(
-            &self.path.join("packed-refs"),
-            packed_refs(references).as_bytes(),
-        )
+        replace(&self.path.join("packed-refs"), &packed_refs(references))
     }
 
     /// What `HEAD` holds: the name of a branch, or an id.
@@ -294,14 +295,18 @@ impl Mirror {
         let id = match reference {
             GitReference::Default => match self.head()? {
                 Head::Detached(id) => Some(id),
-                Head::Branch(name) => self.references()?.get(&name).copied(),
+                Head::Branch(name) => self.references()?.get(name.as_bytes()).copied(),
             }
             .ok_or_else(|| GitProblem::Empty {
                 url: self.url.clone(),
             })?,
             GitReference::Branch(_) | GitReference::Tag(_) => {
                 let name = reference.full_name().ok_or_else(missing)?;
-                self.references()?.get(&name).copied().ok_or_else(missing)?
+                let references = self.references()?;
+                references
+                    .get(name.as_bytes())
+                    .copied()
+                    .ok_or_else(missing)?
             }
             GitReference::Commit(text) => match reference.object_id() {
                 Some(id) => id,
@@ -323,7 +328,13 @@ impl Mirror {
                 })?;
         let commit = object
             .peel_to_commit()
-            .map_err(|source| problem(&self.url, "find the commit", source))?;
+            .map_err(|source| match source.code() {
+                ErrorCode::NotFound => problem(&self.url, "find the commit", source),
+                _ => GitProblem::NotCommit {
+                    url: self.url.clone(),
+                    reference: InWords(reference).to_string(),
+                },
+            })?;
         if let (GitReference::Tag(wanted), Some(tag)) = (reference, object.as_tag()) {
             let found = String::from_utf8_lossy(tag.name_bytes());
             if found != wanted.as_str() {
@@ -339,6 +350,48 @@ impl Mirror {
             commit: commit.id(),
         })
     }
+}
+
+/// The name of a file that says a mirror cannot be read.
+const DAMAGED: &str = "damaged";
+
+/// Notes that the mirror at `path` cannot be read, so that the next fetch brings another. Until then it stays: without
+/// the server a part of it is better than nothing.
+pub(super) fn mark_damaged(path: &Path) -> Result<(), GitProblem> {
+    let mark = path.join(DAMAGED);
+    match fs::write(&mark, b"") {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        result => result.map_err(io_problem("write", mark)),
+    }
+}
+
+pub(super) fn is_damaged(path: &Path) -> bool {
+    path.join(DAMAGED).exists()
+}
+
+/// Puts a mirror aside while another is fetched. Needs the lock.
+pub(super) fn set_aside(path: &Path) -> Result<(), GitProblem> {
+    let aside = path.with_added_extension("aside");
+    discard(&aside)?;
+    match fs::rename(path, &aside) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        result => result.map_err(io_problem("put aside", path)),
+    }
+}
+
+/// Puts back what was put aside, if it still is: the fetch that did so failed, or was interrupted. Needs the lock.
+pub(super) fn put_back(path: &Path) -> Result<(), GitProblem> {
+    let aside = path.with_added_extension("aside");
+    if !aside.exists() {
+        return Ok(());
+    }
+    discard(path)?;
+    fs::rename(&aside, path).map_err(io_problem("put back", path))
+}
+
+/// Removes what was put aside. Needs the lock.
+pub(super) fn forget_aside(path: &Path) -> Result<(), GitProblem> {
+    discard(&path.with_added_extension("aside"))
 }
 
 /// What `HEAD` of a mirror holds.
@@ -368,11 +421,12 @@ pub(super) struct Resolved {
 
 /// The format is in gitrepository-layout(5); without the `peeled` trait git peels tags by itself, so nothing a
 /// server says about that is trusted.
-pub(super) fn packed_refs(references: &BTreeMap<String, Oid>) -> String {
-    use std::fmt::Write;
-    let mut text = String::from("# pack-refs with: sorted \n");
+pub(super) fn packed_refs(references: &References) -> Vec<u8> {
+    let mut text = b"# pack-refs with: sorted \n".to_vec();
     for (name, id) in references {
-        let _ = writeln!(text, "{id} {name}");
+        text.extend(format!("{id} ").as_bytes());
+        text.extend(name);
+        text.push(b'\n');
     }
     text
 }

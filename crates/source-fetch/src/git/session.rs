@@ -24,7 +24,8 @@ pub(super) const UNLIMITED: u32 = 0x7fff_ffff;
 /// A reference as the server announces it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RemoteRef {
-    pub(super) name: String,
+    /// In full; it need not be UTF-8.
+    pub(super) name: Vec<u8>,
     pub(super) id: Oid,
 }
 
@@ -148,13 +149,14 @@ impl Session {
             }
             // `shallow <id>` says what the server itself lacks; the fetch answer tells it again.
             if !reference.starts_with(b"shallow ") {
-                let line = text(reader, reference)?;
-                let (id, name) = line.split_once(' ').ok_or_else(|| invalid(reader, &line))?;
-                let id: Oid = id.parse().map_err(|_| invalid(reader, &line))?;
+                let mut words = reference.trim_ascii_end().splitn(2, |byte| *byte == b' ');
+                let id = words.next().and_then(object_id);
+                let (Some(id), Some(name)) = (id, words.next()) else {
+                    return Err(invalid(reader, reference));
+                };
                 match name {
-                    "HEAD" => self.announced.head = Some(id),
-                    "capabilities^{}" => {}
-                    name if name.ends_with("^{}") => {}
+                    b"HEAD" => self.announced.head = Some(id),
+                    name if name.ends_with(b"^{}") => {}
                     name => push(
                         reader,
                         &mut self.announced.refs,
@@ -233,11 +235,7 @@ impl Session {
     ) -> Result<RemoteRefs, GitProblem> {
         if !self.version_2 {
             let mut refs = std::mem::take(&mut self.announced);
-            refs.refs.retain(|r| {
-                prefixes
-                    .iter()
-                    .any(|prefix| r.name.starts_with(prefix.as_str()))
-            });
+            refs.refs.retain(|r| begins(&r.name, prefixes));
             return Ok(refs);
         }
         let mut body = Vec::new();
@@ -260,26 +258,21 @@ impl Session {
         let mut refs = RemoteRefs::default();
         loop {
             let line = match reader.message().await? {
-                Packet::Data(line) => text(reader, &line)?,
+                Packet::Data(line) => line,
                 Packet::Flush => break,
                 other => return Err(unexpected(reader, &other)),
             };
-            let mut words = line.split(' ');
-            let (id, name) = (
-                words.next().unwrap_or_default(),
-                words.next().unwrap_or_default(),
-            );
-            let target = words.find_map(|word| word.strip_prefix("symref-target:"));
-            if name == "HEAD" {
-                refs.head_target = target.map(str::to_owned);
-                refs.head = id.parse().ok();
+            let mut words = line.trim_ascii_end().split(|byte| *byte == b' ');
+            let id = words.next().and_then(object_id);
+            let name = words.next().unwrap_or_default();
+            if name == b"HEAD" {
+                let target = words.find_map(|word| word.strip_prefix(b"symref-target:"));
+                refs.head_target = target.and_then(|name| String::from_utf8(name.to_vec()).ok());
+                refs.head = id;
                 continue;
             }
-            let id = id.parse().map_err(|_| invalid(reader, &line))?;
-            if prefixes
-                .iter()
-                .any(|prefix| name.starts_with(prefix.as_str()))
-            {
+            let id = id.ok_or_else(|| invalid(reader, &line))?;
+            if begins(name, prefixes) {
                 push(reader, &mut refs.refs, name, id, max)?;
             }
         }
@@ -362,10 +355,16 @@ impl Session {
 
     fn fetch_body_0(&self, wanted: &Wanted) -> Vec<u8> {
         let mut body = Vec::new();
-        let offered = ["side-band-64k", "thin-pack", "ofs-delta", "no-progress"];
-        let mut capabilities: String = offered
-            .iter()
-            .filter(|name| self.has(name))
+        // Some servers answer nobody who lacks `multi_ack`.
+        let acknowledgements = ["multi_ack_detailed", "multi_ack"]
+            .into_iter()
+            .find(|name| self.has(name));
+        let offered = ["side-band-64k", "thin-pack", "ofs-delta", "no-progress"]
+            .into_iter()
+            .filter(|name| self.has(name));
+        let mut capabilities: String = acknowledgements
+            .into_iter()
+            .chain(offered)
             .flat_map(|name| [" ", name])
             .collect();
         if self.capability("agent").is_some() {
@@ -398,7 +397,7 @@ impl Session {
 fn push(
     reader: &PacketReader,
     refs: &mut Vec<RemoteRef>,
-    name: &str,
+    name: &[u8],
     id: Oid,
     max: u64,
 ) -> Result<(), GitProblem> {
@@ -409,14 +408,31 @@ fn push(
             limit: max,
         });
     }
-    if !name.starts_with("refs/") || !git2::Reference::is_valid_name(name) {
-        return Err(invalid(reader, name));
+    // git leaves out what it would not take for a name, and goes on.
+    if name.starts_with(b"refs/") && is_valid_name(name) {
+        refs.push(RemoteRef {
+            name: name.to_vec(),
+            id,
+        });
     }
-    refs.push(RemoteRef {
-        name: name.to_owned(),
-        id,
-    });
     Ok(())
+}
+
+/// Whether git takes this for the name of a reference; which bytes beyond ASCII are in it plays no part.
+pub(super) fn is_valid_name(name: &[u8]) -> bool {
+    git2::Reference::is_valid_name(&String::from_utf8_lossy(name))
+}
+
+fn begins(name: &[u8], prefixes: &[String]) -> bool {
+    prefixes
+        .iter()
+        .any(|prefix| name.starts_with(prefix.as_bytes()))
+}
+
+fn object_id(text: &[u8]) -> Option<Oid> {
+    // The beginning of an id would be taken too.
+    (text.len() == 40).then_some(())?;
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 pub(super) fn text(reader: &PacketReader, line: &[u8]) -> Result<String, GitProblem> {
@@ -425,8 +441,8 @@ pub(super) fn text(reader: &PacketReader, line: &[u8]) -> Result<String, GitProb
         .map_err(|_| reader.protocol(ProtocolError::Reference(printable(line))))
 }
 
-pub(super) fn invalid(reader: &PacketReader, line: &str) -> GitProblem {
-    reader.protocol(ProtocolError::Reference(printable(line.as_bytes())))
+pub(super) fn invalid(reader: &PacketReader, line: &[u8]) -> GitProblem {
+    reader.protocol(ProtocolError::Reference(printable(line)))
 }
 
 pub(super) fn unexpected(reader: &PacketReader, packet: &Packet) -> GitProblem {

@@ -6,7 +6,9 @@ mod git_support;
 
 mod checkout;
 mod clone;
+mod history;
 mod mirror;
+mod old_servers;
 mod reference;
 mod retry;
 

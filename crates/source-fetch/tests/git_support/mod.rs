@@ -229,6 +229,15 @@ pub(crate) fn commit(id: &str) -> GitReference {
     GitReference::Commit(id.to_owned())
 }
 
+/// Whether git refuses this.
+pub(crate) fn fails(directory: &Path, arguments: &[&str]) -> bool {
+    let output = isolated("git")
+        .args(arguments)
+        .current_dir(directory)
+        .output();
+    !output.unwrap().status.success()
+}
+
 /// Every file below `top` but `.git`: path, mode, and link target or content.
 pub(crate) fn listing(top: &Path) -> Vec<(PathBuf, u32, Vec<u8>)> {
     use std::os::unix::fs::PermissionsExt;
@@ -273,7 +282,18 @@ impl Drop for Running {
 /// What every checkout must be: clean, whole, and on its own.
 pub(crate) fn assert_sound(checkout: &Path) {
     assert_eq!(git(checkout, &["status", "--porcelain"]), "");
+    // Without history the checkout is as good as a shallow one, which git is not told.
+    let (cut, shallow) = (
+        checkout.join(".git/history-cut"),
+        checkout.join(".git/shallow"),
+    );
+    if cut.exists() {
+        fs::copy(&cut, &shallow).unwrap();
+    }
     git(checkout, &["fsck", "--strict"]);
+    if cut.exists() {
+        fs::remove_file(shallow).unwrap();
+    }
     assert!(!checkout.join(".git/objects/info/alternates").exists());
     for hook in fs::read_dir(checkout.join(".git/hooks"))
         .into_iter()

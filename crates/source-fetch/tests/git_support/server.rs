@@ -38,6 +38,10 @@ pub(crate) enum Action {
     Backend,
     /// The same without telling it about protocol version 2.
     Old,
+    /// The same, without the capabilities that begin so.
+    OldWithout(&'static str),
+    /// Its answer under another content type.
+    Typed(String),
     /// Its answer up to so many bytes of body, then the end of the connection.
     Cut(usize),
     /// Its answer up to so many bytes of body, then silence until the server is dropped.
@@ -178,6 +182,35 @@ fn serve(shared: &Shared, mut stream: TcpStream) -> std::io::Result<()> {
         }
         Action::Backend => backend(shared, &seen, &mut stream, true, usize::MAX, Then::End),
         Action::Old => backend(shared, &seen, &mut stream, false, usize::MAX, Then::End),
+        Action::OldWithout(capability) => {
+            let mut answer = Vec::new();
+            backend(shared, &seen, &mut answer, false, usize::MAX, Then::End)?;
+            // As long as before, so that the lengths of the packets hold.
+            for at in 0..answer.len() {
+                if answer[at..].starts_with(capability.as_bytes()) {
+                    answer[at] = b'x';
+                }
+            }
+            stream.write_all(&answer)
+        }
+        Action::Typed(content_type) => {
+            let mut answer = Vec::new();
+            backend(shared, &seen, &mut answer, true, usize::MAX, Then::End)?;
+            let end = answer
+                .windows(4)
+                .position(|part| part == b"\r\n\r\n")
+                .unwrap();
+            let head = String::from_utf8(answer[..end].to_vec()).unwrap();
+            for line in head.lines() {
+                let line = if line.starts_with("Content-Type:") {
+                    format!("Content-Type: {content_type}")
+                } else {
+                    line.to_owned()
+                };
+                stream.write_all(format!("{line}\r\n").as_bytes())?;
+            }
+            stream.write_all(&answer[end + 2..])
+        }
         Action::Cut(at) => backend(shared, &seen, &mut stream, true, at, Then::End),
         Action::Stall(at) => backend(shared, &seen, &mut stream, true, at, Then::Silence),
         Action::Trickle(at) => backend(shared, &seen, &mut stream, true, at, Then::Trickle),
@@ -195,7 +228,7 @@ enum Then {
 fn backend(
     shared: &Shared,
     seen: &Seen,
-    stream: &mut TcpStream,
+    stream: &mut impl Write,
     new: bool,
     limit: usize,
     then: Then,

@@ -30,7 +30,7 @@ impl Run {
         workspace: &Workspace,
     ) -> Result<Sources, ProvisionError> {
         let config = &self.shared.config;
-        let requests = package.source_requests(&self.request.worker_id)?;
+        let requests = package.source_requests(&self.request.worker_id, &config.history)?;
         let directories = plan::directories(config, workspace);
         let policy = plan::fetch_policy(
             config,

@@ -71,7 +71,7 @@ impl HttpTransport {
             }
             let response = checked(
                 response,
-                "application/x-git-upload-pack-advertisement",
+                Some("application/x-git-upload-pack-advertisement"),
                 shown,
             )?;
             return Ok(Self {
@@ -123,11 +123,7 @@ impl HttpTransport {
                 reason: "git follows redirects only on its first request",
             });
         }
-        let response = checked(
-            response,
-            "application/x-git-upload-pack-result",
-            &self.shown,
-        )?;
+        let response = checked(response, None, &self.shown)?;
         self.reader = PacketReader::new(Body::Http(response), &self.shown, &self.options);
         Ok(())
     }
@@ -237,7 +233,12 @@ fn learn(turn: Option<&Turn>, response: &Response) {
     }
 }
 
-fn checked(response: Response, expected: &str, shown: &str) -> Result<Response, GitProblem> {
+/// `expected` is the content type; git takes any for the answer to a fetch.
+fn checked(
+    response: Response,
+    expected: Option<&str>,
+    shown: &str,
+) -> Result<Response, GitProblem> {
     match response.status() {
         status if status == StatusCode::OK => {}
         StatusCode::UNAUTHORIZED => {
@@ -257,7 +258,10 @@ fn checked(response: Response, expected: &str, shown: &str) -> Result<Response, 
         .headers()
         .get(CONTENT_TYPE)
         .map_or(b"" as &[u8], HeaderValue::as_bytes);
-    if found != expected.as_bytes() {
+    // What follows a semicolon, such as a character set, is not compared: git takes it too.
+    let found = found.split(|byte| *byte == b';').next().unwrap_or_default();
+    let is_other = |expected: &str| !found.trim_ascii().eq_ignore_ascii_case(expected.as_bytes());
+    if expected.is_some_and(is_other) {
         return Err(GitProblem::Protocol {
             url: shown.to_owned(),
             source: ProtocolError::ContentType(printable(found)),
