@@ -199,14 +199,14 @@ pub enum FetchError {
         problem: ExtractProblem,
     },
     /// A file system is full, or would be.
-    #[error("file system `{filesystem}` is full: `{path}` needs {needed} bytes, {available} are free", path = path.display())]
+    #[error("file system `{filesystem}` is full: `{path}` needs {}{available} bytes are free; make room there", needed_text(*needed), path = path.display())]
     NoSpace {
         /// The mount point.
         filesystem: PathBuf,
         /// What was being written.
         path: PathBuf,
-        /// Bytes needed, as far as known.
-        needed: u64,
+        /// Bytes needed, where that is known.
+        needed: Option<u64>,
         /// Bytes free.
         available: u64,
     },
@@ -261,6 +261,13 @@ fn credentials(status: u16) -> &'static str {
              `--netrc-file FILE` and `--allow-source-host HOST`"
         }
         _ => "",
+    }
+}
+
+fn needed_text(needed: Option<u64>) -> String {
+    match needed {
+        Some(needed) => format!("{needed} bytes, "),
+        None => "more room than there is, ".to_owned(),
     }
 }
 

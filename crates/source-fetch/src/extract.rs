@@ -3,10 +3,14 @@
 mod alongside;
 mod ar;
 mod attributes;
+mod compress;
+mod cpio;
 mod follow;
 mod format;
+mod members;
 mod path;
 mod plain;
+mod sevenzip;
 mod tar;
 mod tree;
 mod zip;
@@ -22,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{ExtractProblem, FetchError};
 use crate::policy::ExtractLimits;
 pub(crate) use alongside::Alongside;
-pub(crate) use attributes::{set_times, umask};
+pub(crate) use attributes::{UMASK, has_other_umask, open_directory, set_times};
 pub(crate) use follow::Arrived;
 use format::Container;
 pub(crate) use format::Packing;
@@ -173,7 +177,13 @@ fn whole(job: &Job, mut file: File) -> Result<Outcome, Stop> {
     let head = read_head(&mut file).map_err(Stop::read)?;
     file.seek(SeekFrom::Start(0)).map_err(Stop::read)?;
     let size = file.metadata().map_err(Stop::read)?.len();
-    let container = format::detect(&head);
+    let mut container = format::detect(&head);
+    if container == Container::Plain(Packing::None)
+        && !is_stream(&head)
+        && zip::is_behind(&mut file).map_err(Stop::read)?
+    {
+        container = Container::Zip;
+    }
     if let Container::Plain(packing) = container {
         let count = Arc::new(AtomicU64::new(0));
         let input = Counted {
@@ -188,9 +198,7 @@ fn whole(job: &Job, mut file: File) -> Result<Outcome, Stop> {
     match container {
         Container::Zip => zip::extract(file, &mut tree)?,
         Container::Ar => ar::extract(&mut BufReader::new(file), &mut tree)?,
-        Container::SevenZip => {
-            return Err(Stop::archive(ExtractProblem::Unsupported { format: "7z" }));
-        }
+        Container::SevenZip => sevenzip::extract(file, &mut tree)?,
         Container::Unsupported(format) => {
             return Err(Stop::archive(ExtractProblem::Unsupported { format }));
         }
@@ -207,6 +215,7 @@ fn from_stream(job: &Job, input: impl Read) -> Result<Option<Outcome>, Stop> {
 fn stream(job: &Job, mut input: impl Read) -> Result<Option<Outcome>, Stop> {
     let head = read_head(&mut input).map_err(Stop::read)?;
     let container = format::detect(&head);
+    let is_plain_stream = is_stream(&head);
     let count = Arc::new(AtomicU64::new(0));
     let mut input = Counted {
         inner: BufReader::with_capacity(256 * 1024, Cursor::new(head).chain(input)),
@@ -214,14 +223,15 @@ fn stream(job: &Job, mut input: impl Read) -> Result<Option<Outcome>, Stop> {
         token: job.token.clone(),
     };
     match container {
+        // It may be a program with a zip behind it.
+        Container::Plain(Packing::None) if !is_plain_stream => Ok(None),
         Container::Plain(packing) => unpack_stream(job, packing, input, count).map(Some),
         Container::Ar => {
             let mut tree = Tree::new(&job.root, &job.limits, &job.token, count)?;
             ar::extract(&mut input, &mut tree)?;
             tree.finish().map(|done| Some(Outcome::Extracted(done)))
         }
-        Container::Zip => Ok(None),
-        Container::SevenZip => Err(Stop::archive(ExtractProblem::Unsupported { format: "7z" })),
+        Container::Zip | Container::SevenZip => Ok(None),
         Container::Unsupported(format) => {
             Err(Stop::archive(ExtractProblem::Unsupported { format }))
         }
@@ -241,10 +251,15 @@ fn unpack_stream(
         Err(_) if !format::has_extension(packing, &job.name) => return Ok(Outcome::Kept),
         Err(error) => return Err(Stop::read(error)),
     };
-    if tar::is_tar(&head) {
+    if is_stream(&head) {
+        let is_tar = tar::is_tar(&head);
         let mut tree = Tree::new(&job.root, &job.limits, &job.token, count)?;
         let mut content = Cursor::new(head).chain(content);
-        tar::extract(&mut content, &mut tree)?;
+        if is_tar {
+            tar::extract(&mut content, &mut tree)?;
+        } else {
+            cpio::extract(&mut content, &mut tree)?;
+        }
         drain(&mut content, packing, &mut tree)?;
         return tree.finish().map(Outcome::Extracted);
     }
@@ -267,6 +282,11 @@ fn unpack_stream(
     tree.finish().map(Outcome::Extracted)
 }
 
+/// Whether an archive begins so that is read from front to end.
+fn is_stream(head: &[u8]) -> bool {
+    tar::is_tar(head) || cpio::is_cpio(head)
+}
+
 /// Reads what follows the archive, so that the stream's own checksum is compared.
 fn drain(content: &mut dyn Read, packing: Packing, tree: &mut Tree<'_>) -> Result<(), Stop> {
     if packing == Packing::None {
@@ -278,8 +298,6 @@ fn drain(content: &mut dyn Read, packing: Packing, tree: &mut Tree<'_>) -> Resul
             Ok(0) => return Ok(()),
             Ok(count) => tree.charge(b"", count as u64)?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // gzip(1) and bzip2(1) ignore what is no further stream; padded archives are common.
-            Err(error) if format::is_trailing_garbage(packing, &error) => return Ok(()),
             Err(error) => return Err(Stop::read(error)),
         }
     }

@@ -69,7 +69,7 @@ pub struct GitSource {
 pub enum GitReference {
     /// What the remote's `HEAD` names.
     Default,
-    /// `#tag=`.
+    /// `#tag=`; makepkg takes a commit id there too.
     Tag(String),
     /// `#branch=`.
     Branch(String),
@@ -85,7 +85,7 @@ impl GitReference {
     /// Such an id is looked up as an id alone, never as the name of a branch or tag. The beginning
     /// of an id pins nothing: another commit that begins so is made in minutes.
     pub fn is_full_commit(&self) -> bool {
-        matches!(self, Self::Commit(id) if is_object_id(id))
+        matches!(self, Self::Commit(id) | Self::Tag(id) if is_object_id(id))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Room on file systems.
 
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::FetchError;
@@ -9,7 +9,7 @@ use crate::error::FetchError;
 /// Turns an I/O error on `path` into ours, naming the file system when it is full.
 pub(crate) fn io_error(action: &'static str, path: PathBuf, problem: io::Error) -> FetchError {
     if is_full(&problem) {
-        return no_space(path, 0);
+        return no_space(path);
     }
     FetchError::Io {
         action,
@@ -26,13 +26,12 @@ pub(crate) fn is_full(problem: &io::Error) -> bool {
     )
 }
 
-/// Makes the error for a full file system below `path`; `needed` is in bytes, 0 if unknown.
-pub(crate) fn no_space(path: PathBuf, needed: u64) -> FetchError {
-    let available = available(&path).unwrap_or(0);
+/// Makes the error for a file system below `path` that a write has found full.
+pub(crate) fn no_space(path: PathBuf) -> FetchError {
     FetchError::NoSpace {
         filesystem: mount_point(&path),
-        needed: needed.max(available + 1),
-        available,
+        needed: None,
+        available: available(&path).unwrap_or(0),
         path,
     }
 }
@@ -46,7 +45,7 @@ pub(crate) fn require(path: &Path, needed: u64) -> Result<(), FetchError> {
         Some(free) if free < needed => Err(FetchError::NoSpace {
             filesystem: mount_point(path),
             path: path.to_owned(),
-            needed,
+            needed: Some(needed),
             available: free,
         }),
         _ => Ok(()),
@@ -68,14 +67,28 @@ fn existing(path: &Path) -> &Path {
 fn mount_point(path: &Path) -> PathBuf {
     let existing = existing(path);
     let path = existing.canonicalize().unwrap_or_else(|_| existing.into());
-    let table = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
-    table
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
-        .map(|field| PathBuf::from(std::ffi::OsStr::from_bytes(&unescape(field))))
+    mount_points()
         .filter(|mount| path.starts_with(mount))
         .max_by_key(|mount| mount.components().count())
         .unwrap_or_else(|| "/".into())
+}
+
+/// Whether something is mounted at `path`, also if it is another part of the same file system.
+pub(crate) fn is_mount_point(path: &Path) -> bool {
+    mount_points().any(|mount| mount == path)
+}
+
+fn mount_points() -> impl Iterator<Item = PathBuf> {
+    let table = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+    let field = |line: &[u8]| {
+        let field = line.split(|byte| *byte == b' ').nth(4)?;
+        Some(PathBuf::from(std::ffi::OsString::from_vec(unescape(field))))
+    };
+    let mounts: Vec<PathBuf> = table
+        .split(|byte| *byte == b'\n')
+        .filter_map(field)
+        .collect();
+    mounts.into_iter()
 }
 
 /// Undoes the octal escapes of proc(5), "mountinfo".

@@ -3,13 +3,13 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::error::FetchError;
-use crate::extract::{Extraction, check_links, set_times};
+use crate::extract::{Extraction, check_links, open_directory, set_times};
 
 /// Beside `srcdir`, so that a rename moves it there; removed on drop.
 ///
@@ -18,6 +18,8 @@ use crate::extract::{Extraction, check_links, set_times};
 pub(crate) struct Staging {
     root: PathBuf,
     srcdir: PathBuf,
+    /// It is in `srcdir` and not beside it.
+    is_inside: bool,
     gone: CancellationToken,
     _lock: File,
 }
@@ -39,12 +41,19 @@ impl Staging {
     /// # Errors
     /// [`FetchError::SrcdirNotEmpty`] or [`FetchError::Io`].
     pub(crate) fn create(srcdir: &Path, gone: CancellationToken) -> Result<Self, FetchError> {
-        require_empty(srcdir)?;
-        let srcdir = std::path::absolute(srcdir).map_err(FetchError::io("resolve", srcdir))?;
-        let parent = srcdir.parent().unwrap_or(Path::new("/")).to_owned();
-        fs::create_dir_all(&parent).map_err(FetchError::io("create", &parent))?;
+        // A link to a directory stands for that.
+        let srcdir = match fs::canonicalize(srcdir) {
+            Ok(found) => found,
+            Err(_) => std::path::absolute(srcdir).map_err(FetchError::io("resolve", srcdir))?,
+        };
+        let beside = srcdir.parent().unwrap_or(Path::new("/")).to_owned();
+        fs::create_dir_all(&beside).map_err(FetchError::io("create", &beside))?;
         let prefix = prefix(&srcdir);
+        // Nothing is moved into a file system of its own, so the directory is made in there.
+        let is_inside = is_mount_point(&srcdir, &beside);
+        let parent = if is_inside { srcdir.clone() } else { beside };
         sweep(&parent, &prefix);
+        require_empty(&srcdir)?;
         loop {
             let mut name = prefix.clone();
             name.push(format!("{:016x}", fastrand::u64(..)));
@@ -65,11 +74,14 @@ impl Staging {
             let staging = Self {
                 root,
                 srcdir,
+                is_inside,
                 gone,
                 _lock: lock,
             };
             for directory in [staging.tree(), staging.root.join("file")] {
                 fs::create_dir(&directory).map_err(FetchError::io("create", &directory))?;
+                open_directory(&directory)
+                    .map_err(FetchError::io("change the mode of", &directory))?;
             }
             return Ok(staging);
         }
@@ -134,11 +146,15 @@ impl Staging {
         Ok(())
     }
 
-    /// Makes the tree `srcdir`, in one step that does not block for long.
+    /// Makes the tree `srcdir`, in one step that does not block for long. Where that is a mount point its entries appear one
+    /// after the other, and all of them or none.
     ///
     /// # Errors
     /// [`FetchError::SrcdirNotEmpty`] when something has appeared there meanwhile.
     pub(crate) fn publish(&self) -> Result<(), FetchError> {
+        if self.is_inside {
+            return self.move_entries();
+        }
         fs::rename(self.tree(), &self.srcdir).map_err(|error| match error.kind() {
             io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory => {
                 FetchError::SrcdirNotEmpty {
@@ -147,6 +163,35 @@ impl Staging {
             }
             _ => FetchError::io("create", &self.srcdir)(error),
         })
+    }
+}
+
+impl Staging {
+    fn move_entries(&self) -> Result<(), FetchError> {
+        let tree = self.tree();
+        let mut moved = Vec::new();
+        let mut all = || -> Result<(), FetchError> {
+            for entry in fs::read_dir(&tree).map_err(FetchError::io("list", &tree))? {
+                let entry = entry.map_err(FetchError::io("list", &tree))?;
+                let target = self.srcdir.join(entry.file_name());
+                if fs::symlink_metadata(&target).is_ok() {
+                    return Err(FetchError::SrcdirNotEmpty {
+                        path: self.srcdir.clone(),
+                    });
+                }
+                fs::rename(entry.path(), &target).map_err(FetchError::io("create", &target))?;
+                moved.push(entry.file_name());
+            }
+            Ok(())
+        };
+        let result = all();
+        if result.is_err() {
+            for name in moved {
+                // What cannot be put back stays, as with any rename that the system lost.
+                let _ = fs::rename(self.srcdir.join(&name), tree.join(&name));
+            }
+        }
+        result
     }
 }
 
@@ -172,7 +217,12 @@ fn require_empty(srcdir: &Path) -> Result<(), FetchError> {
         path: srcdir.to_owned(),
     };
     match fs::read_dir(srcdir) {
-        Ok(mut entries) => match entries.next() {
+        // The file system's own, at the top of one that is mounted.
+        Ok(mut entries) => match entries.find(|entry| {
+            !entry
+                .as_ref()
+                .is_ok_and(|entry| entry.file_name() == "lost+found")
+        }) {
             None => Ok(()),
             Some(_) => Err(not_empty()),
         },
@@ -180,6 +230,16 @@ fn require_empty(srcdir: &Path) -> Result<(), FetchError> {
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(not_empty()),
         Err(error) => Err(FetchError::io("list", srcdir)(error)),
     }
+}
+
+/// Whether another file system begins at `srcdir`. One that is mounted from the same device is found too, since nothing can be
+/// put in the place of a mount point.
+fn is_mount_point(srcdir: &Path, beside: &Path) -> bool {
+    let Ok(inside) = fs::metadata(srcdir) else {
+        return false;
+    };
+    let is_other = fs::metadata(beside).is_ok_and(|beside| beside.dev() != inside.dev());
+    is_other || crate::space::is_mount_point(srcdir)
 }
 
 fn prefix(srcdir: &Path) -> OsString {
@@ -220,11 +280,15 @@ fn merge(from: &Path, to: &Path, token: &CancellationToken) -> Result<(), FetchE
         for entry in fs::read_dir(&from).map_err(FetchError::io("list", &from))? {
             let entry = entry.map_err(FetchError::io("list", &from))?;
             let target = to.join(entry.file_name());
-            let both_directories = entry.file_type().is_ok_and(|kind| kind.is_dir())
-                && fs::symlink_metadata(&target).is_ok_and(|meta| meta.is_dir());
-            if both_directories {
+            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let there = fs::symlink_metadata(&target);
+            if is_directory && there.as_ref().is_ok_and(fs::Metadata::is_dir) {
                 pending.push((entry.path(), target));
             } else {
+                // An archive may be called as the directory that it holds, which then takes its place: bsdtar(1).
+                if is_directory && there.is_ok() {
+                    fs::remove_file(&target).map_err(FetchError::io("replace", &target))?;
+                }
                 fs::rename(entry.path(), &target).map_err(FetchError::io("create", &target))?;
             }
         }

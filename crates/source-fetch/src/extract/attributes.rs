@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
@@ -15,8 +16,10 @@ pub(crate) struct Mtime {
 
 /// The time in the form that the system calls take.
 pub(super) fn stamps(mtime: Mtime) -> Timestamps {
+    // The kernel itself goes to the nearest time that the file system can hold, from where it can calculate.
+    const MOST: i64 = 1 << 40;
     let time = Timespec {
-        tv_sec: mtime.seconds,
+        tv_sec: mtime.seconds.clamp(-MOST, MOST),
         tv_nsec: mtime.nanoseconds.into(),
     };
     Timestamps {
@@ -31,15 +34,23 @@ pub(crate) fn set_times(path: &Path, mtime: Mtime) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads the process's file mode mask; an ordinary user's `bsdtar -x` applies it too.
-pub(crate) fn umask() -> u32 {
-    fs::read_to_string("/proc/self/status")
+/// The file mode mask that makepkg sets, whatever its caller's is: what is built must not depend on that.
+pub(crate) const UMASK: u32 = 0o022;
+
+/// Whether the process's own mask is another, so that what it creates needs its mode set.
+pub(crate) fn has_other_umask() -> bool {
+    let mask = fs::read_to_string("/proc/self/status")
         .ok()
         .and_then(|status| {
             let line = status
                 .lines()
                 .find_map(|line| line.strip_prefix("Umask:"))?;
             u32::from_str_radix(line.trim(), 8).ok()
-        })
-        .unwrap_or(0o022)
+        });
+    mask != Some(UMASK)
+}
+
+/// Gives a directory that was just made the mode that it has under makepkg's mask.
+pub(crate) fn open_directory(path: &Path) -> io::Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o777 & !UMASK))
 }

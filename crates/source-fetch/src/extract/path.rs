@@ -118,6 +118,21 @@ pub(super) fn climbs_out(link: &Path, target: &[u8]) -> bool {
     false
 }
 
+/// A name without the letter of a drive, and the slashes behind that: bsdtar's `strip_absolute_path`. A path that is absolute
+/// without a drive is none of Windows, and stays.
+fn without_drive(name: &[u8]) -> &[u8] {
+    let mut rest = name;
+    while let [letter, b':', behind @ ..] = rest
+        && letter.is_ascii_alphabetic()
+    {
+        let slashes = behind
+            .iter()
+            .take_while(|byte| matches!(byte, b'/' | b'\\'));
+        rest = &behind[slashes.count()..];
+    }
+    rest
+}
+
 /// Turns a member's name into a path below the root; empty is the root itself.
 ///
 /// # Errors
@@ -127,7 +142,7 @@ pub(super) fn relative(name: &[u8]) -> Result<PathBuf, ExtractProblem> {
         return Err(ExtractProblem::BadPath);
     }
     let mut path = PathBuf::new();
-    for part in Path::new(OsStr::from_bytes(name)).components() {
+    for part in Path::new(OsStr::from_bytes(without_drive(name))).components() {
         match part {
             Component::Normal(part) => path.push(part),
             Component::CurDir => {}

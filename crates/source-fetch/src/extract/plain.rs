@@ -48,11 +48,7 @@ struct Unpacked {
 
 impl Read for Unpacked {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = match self.inner.read(buffer) {
-            // gzip(1) and bzip2(1) ignore what is no further stream.
-            Err(error) if format::is_trailing_garbage(self.packing, &error) && self.bytes > 0 => 0,
-            other => other?,
-        };
+        let count = self.inner.read(buffer)?;
         self.bytes += count as u64;
         let packed = self.packed.load(Ordering::Relaxed).max(1);
         let limits = &self.limits;

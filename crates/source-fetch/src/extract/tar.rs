@@ -5,7 +5,7 @@
 
 use std::io::{self, Read};
 
-use tar::{GnuExtSparseHeader, Header, PaxExtensions};
+use tar::{GnuExtSparseHeader, Header};
 
 use super::attributes::Mtime;
 use super::tree::Tree;
@@ -73,7 +73,8 @@ pub(super) fn extract(input: &mut dyn Read, tree: &mut Tree<'_>) -> Result<(), S
             b'x' | b'X' => pax(&read_whole(input, tree, header, MAX_PAX)?, &mut extra)?,
             // Global records and volume labels describe the archive, not a member.
             b'g' => drop(read_whole(input, tree, header, MAX_PAX)?),
-            b'V' => tree.skip(input, padded(size_of(header)?))?,
+            // A label may have no size at all.
+            b'V' => tree.skip(input, padded(size_of(header).unwrap_or(0)))?,
             _ => member(input, tree, header, std::mem::take(&mut extra))?,
         }
     }
@@ -300,10 +301,12 @@ fn read_map(input: &mut dyn Read, limit: u64) -> Result<Map, Option<io::Error>> 
 }
 
 fn pax(records: &[u8], extra: &mut Extra) -> Result<(), Stop> {
-    for record in PaxExtensions::new(records) {
-        let record = record.map_err(|_| Stop::archive(damaged("a pax record is malformed")))?;
-        let value = record.value_bytes();
-        match record.key_bytes() {
+    let mut rest = records;
+    while !rest.is_empty() {
+        let malformed = || Stop::archive(damaged("a pax record is malformed"));
+        let (key, value, after) = pax_record(rest).ok_or_else(malformed)?;
+        rest = after;
+        match key {
             b"path" => extra.name = Some(value.to_owned()),
             b"linkpath" => extra.link = Some(value.to_owned()),
             b"size" => extra.size = Some(number(value)?),
@@ -316,6 +319,17 @@ fn pax(records: &[u8], extra: &mut Extra) -> Result<(), Stop> {
         }
     }
     Ok(())
+}
+
+/// The first of several records, `LENGTH KEY=VALUE` and a line break, and what follows: POSIX, "pax Extended Header". A value
+/// may hold line breaks of its own.
+fn pax_record(records: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let space = records.iter().take(20).position(|byte| *byte == b' ')?;
+    let length: usize = std::str::from_utf8(&records[..space]).ok()?.parse().ok()?;
+    let (record, after) = records.split_at_checked(length)?;
+    let text = record.get(space + 1..)?.strip_suffix(b"\n")?;
+    let equals = text.iter().position(|byte| *byte == b'=')?;
+    Some((&text[..equals], &text[equals + 1..], after))
 }
 
 fn pax_sparse_record(key: &[u8], value: &[u8], sparse: &mut PaxSparse) -> Result<(), Stop> {
@@ -375,15 +389,24 @@ fn parse_time(text: &[u8]) -> Option<Mtime> {
 
 fn header_mtime(header: &Header) -> Mtime {
     Mtime {
-        seconds: header
-            .mtime()
-            .ok()
-            .and_then(|seconds| i64::try_from(seconds).ok())
-            // The kernel refuses what no file system stores; such a time is not worth a failure.
-            .filter(|seconds| *seconds < 1 << 40)
-            .unwrap_or(0),
+        seconds: time_field(&header.as_bytes()[136..148]).unwrap_or(0),
         nanoseconds: 0,
     }
+}
+
+/// A time of a header: octal digits, or GNU's binary form, which may be negative.
+fn time_field(field: &[u8]) -> Option<i64> {
+    let (first, rest) = field.split_first()?;
+    if first & 0x80 == 0 {
+        let text = field.split(|byte| *byte == 0).next()?.trim_ascii();
+        return i64::from_str_radix(std::str::from_utf8(text).ok()?, 8).ok();
+    }
+    // Seven bits, of which the first is the sign.
+    let start = i128::from(first & 0x3f) - i128::from(first & 0x40);
+    let value = rest.iter().fold(start, |value, byte| {
+        value.saturating_mul(256).saturating_add((*byte).into())
+    });
+    Some(i64::try_from(value).unwrap_or(if value < 0 { i64::MIN } else { i64::MAX }))
 }
 
 /// Returns the header when its checksum, over bytes taken as unsigned or signed, is right.

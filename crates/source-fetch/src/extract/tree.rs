@@ -12,7 +12,7 @@ use rustix::fs::Mode;
 use tokio_util::sync::CancellationToken;
 
 use super::Stop;
-use super::attributes::{Mtime, stamps, umask};
+use super::attributes::{Mtime, UMASK, has_other_umask, open_directory, stamps};
 use super::path::{check_links, relative};
 use crate::error::ExtractProblem;
 use crate::policy::ExtractLimits;
@@ -54,7 +54,8 @@ pub(crate) struct Tree<'a> {
     token: &'a CancellationToken,
     /// Packed bytes consumed so far.
     packed: Arc<AtomicU64>,
-    mask: u32,
+    /// The process creates with another mode than makepkg would.
+    mask_differs: bool,
     known: HashSet<PathBuf>,
     folded: Option<HashMap<String, PathBuf>>,
     directories: BTreeMap<PathBuf, (Option<u32>, Mtime)>,
@@ -83,7 +84,7 @@ impl<'a> Tree<'a> {
             limits,
             token,
             packed,
-            mask: umask(),
+            mask_differs: has_other_umask(),
             known: HashSet::new(),
             folded: folds.then(HashMap::new),
             directories: BTreeMap::new(),
@@ -211,7 +212,7 @@ impl<'a> Tree<'a> {
         if !self.directories.contains_key(path) {
             self.keep(path)?;
         }
-        let mode = mode & 0o777 & !self.mask;
+        let mode = mode & 0o777 & !UMASK;
         self.directories
             .insert(path.to_owned(), (Some(mode), mtime));
         Ok(())
@@ -362,7 +363,7 @@ impl<'a> Tree<'a> {
         mtime: Mtime,
     ) -> Result<(), Stop> {
         // Only the nine permission bits: setuid, setgid and sticky are dropped.
-        let mode = Mode::from_raw_mode(mode & 0o777 & !self.mask);
+        let mode = Mode::from_raw_mode(mode & 0o777 & !UMASK);
         rustix::fs::fchmod(file, mode)
             .and_then(|()| rustix::fs::futimens(file, &stamps(mtime)))
             .map_err(|error| self.stop(name, path, error.into()))
@@ -405,6 +406,9 @@ impl<'a> Tree<'a> {
         self.keep(path)?;
         let full = self.root.join(path);
         match fs::create_dir(&full) {
+            Ok(()) if self.mask_differs => {
+                open_directory(&full).map_err(|error| self.stop(name, path, error))?;
+            }
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let meta =
@@ -454,7 +458,7 @@ impl<'a> Tree<'a> {
 
     fn stop(&self, name: &[u8], path: &Path, error: io::Error) -> Stop {
         if space::is_full(&error) {
-            return Stop::Space(Box::new(space::no_space(self.root.join(path), 0)));
+            return Stop::Space(Box::new(space::no_space(self.root.join(path))));
         }
         if self.token.is_cancelled() {
             return Stop::Cancelled;

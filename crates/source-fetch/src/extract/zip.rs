@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
 use zip::result::ZipError;
-use zip::{ExtraField, ZipArchive};
+use zip::{CompressionMethod, ExtraField, ZipArchive};
+
+mod lzma;
 
 use super::attributes::Mtime;
 use super::tree::Tree;
@@ -19,6 +21,35 @@ const MAX_TARGET: u64 = 4096;
 /// with names of 100 bytes.
 const MAX_DIRECTORY: u64 = 256 << 20;
 const TYPE_MASK: u32 = 0o170_000;
+
+/// Whether a file that begins otherwise ends as a zip does: behind a program or a script. As in libarchive, the end record
+/// is in the last 16 KiB, has no disk number and names a directory that is before it.
+pub(super) fn is_behind(file: &mut File) -> std::io::Result<bool> {
+    let size = file.seek(SeekFrom::End(0))?;
+    let start = size.saturating_sub(16 << 10);
+    file.seek(SeekFrom::Start(start))?;
+    let mut tail = Vec::new();
+    file.by_ref().take(16 << 10).read_to_end(&mut tail)?;
+    file.seek(SeekFrom::Start(0))?;
+    let found = tail.windows(22).enumerate().rev().find(|(at, record)| {
+        let short = |at: usize| u16::from_le_bytes([record[at], record[at + 1]]);
+        let long = |at: usize| {
+            u64::from(u32::from_le_bytes([
+                record[at],
+                record[at + 1],
+                record[at + 2],
+                record[at + 3],
+            ]))
+        };
+        record.starts_with(b"PK\x05\x06")
+            && short(4) == 0
+            && short(6) == 0
+            && short(8) == short(10)
+            && short(8) > 0
+            && long(12) + long(16) <= start + *at as u64
+    });
+    Ok(found.is_some())
+}
 
 pub(super) fn extract(mut file: File, tree: &mut Tree<'_>) -> Result<(), Stop> {
     let limit = tree.max_entries();
@@ -35,10 +66,13 @@ pub(super) fn extract(mut file: File, tree: &mut Tree<'_>) -> Result<(), Stop> {
     let mut archive = ZipArchive::new(reader).map_err(|error| refuse(None, error))?;
     left.store(u64::MAX, Ordering::Relaxed);
     for index in 0..archive.len() {
-        let mut member = archive
-            .by_index(index)
-            .map_err(|error| refuse(None, error))?;
-        let name = member.name_raw().to_vec();
+        let method = packing(&mut archive, index)?;
+        let opened = match method {
+            None => archive.by_index(index),
+            Some(_) => archive.by_index_raw(index),
+        };
+        let mut member = opened.map_err(|error| refuse(None, error))?;
+        let name = name_of(&member);
         let mode = member.unix_mode().unwrap_or(0);
         let mtime = mtime(&member);
         let Some(path) = tree.enter(&name)? else {
@@ -74,9 +108,48 @@ pub(super) fn extract(mut file: File, tree: &mut Tree<'_>) -> Result<(), Stop> {
             continue;
         }
         let mode = with_default(mode, 0o644);
-        tree.file_until_end(&name, &path, (mode, mtime), &mut member)?;
+        match method {
+            None => tree.file_until_end(&name, &path, (mode, mtime), &mut member)?,
+            Some(method) => {
+                let (size, crc) = (member.size(), member.crc32());
+                let streamed = lzma::decoder(method, member)
+                    .map_err(|error| Stop::member(&name, ExtractProblem::Io(error)))?;
+                let mut content = lzma::Checked::new(streamed, size, crc);
+                tree.file_until_end(&name, &path, (mode, mtime), &mut content)?;
+            }
+        }
     }
     Ok(())
+}
+
+/// How a member is compressed, if that is one of the ways which the zip crate leaves to us.
+fn packing<R: Read + Seek>(
+    archive: &mut ZipArchive<R>,
+    index: usize,
+) -> Result<Option<lzma::Method>, Stop> {
+    let member = archive
+        .by_index_raw(index)
+        .map_err(|error| refuse(None, error))?;
+    Ok(match member.compression() {
+        CompressionMethod::LZMA if !member.encrypted() => Some(lzma::Method::Lzma),
+        CompressionMethod::XZ if !member.encrypted() => Some(lzma::Method::Xz),
+        _ => None,
+    })
+}
+
+/// The name of a member. Archivers of Windows write backslashes for slashes: libarchive,
+/// `archive_read_support_format_zip.c`, which does not tell them from others, as it looks for the system in a byte that is
+/// always zero.
+fn name_of<R: Read>(member: &zip::read::ZipFile<'_, R>) -> Vec<u8> {
+    let mut name = member.name_raw().to_vec();
+    if !name.contains(&b'/') {
+        for byte in &mut name {
+            if *byte == b'\\' {
+                *byte = b'/';
+            }
+        }
+    }
+    name
 }
 
 /// A file of which no more is read than is left, and nothing once the token is cancelled.

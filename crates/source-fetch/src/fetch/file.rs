@@ -363,7 +363,7 @@ async fn place(
 /// system can do that, and never an inode: a build owns what it is given, and could exchange the
 /// bytes that another fetch has just verified.
 fn put(cached: &File, target: &Path, token: &CancellationToken) -> Result<(), FetchError> {
-    let mode = 0o666 & !extract::umask();
+    let mode = 0o666 & !extract::UMASK;
     untrusted_tree::copy_open_file(cached, target, mode, &|| token.is_cancelled()).map_err(
         |error| match error {
             TreeError::Cancelled => FetchError::Cancelled,

@@ -183,7 +183,7 @@ fn copy_one(from: &Path, to: &Path, token: &CancellationToken) -> Result<(), Fet
     };
     let meta = fs::symlink_metadata(from).map_err(FetchError::io("read", from))?;
     if !meta.is_dir() {
-        let mode = 0o666 & !extract::umask();
+        let mode = 0o666 & !extract::UMASK;
         return untrusted_tree::copy_file(from, to, mode, &cancelled)
             .map(drop)
             .map_err(failed);

@@ -48,14 +48,14 @@ const ALL_REFERENCES: Attempt = Attempt::Everything(&["refs/"]);
 impl Attempt {
     fn in_order(reference: &GitReference, history: History) -> Vec<Self> {
         match (reference, reference.object_id(), history) {
-            (GitReference::Commit(_), Some(id), History::Shallow) => {
+            (_, Some(id), History::Shallow) => {
                 vec![
                     Self::Commit { id, shallow: true },
                     BRANCHES_AND_TAGS,
                     ALL_REFERENCES,
                 ]
             }
-            (GitReference::Commit(_), Some(id), History::Full) => {
+            (_, Some(id), History::Full) => {
                 vec![ALL_REFERENCES, Self::Commit { id, shallow: false }]
             }
             (GitReference::Commit(_), None, _) | (_, _, History::Full) => vec![ALL_REFERENCES],

@@ -300,6 +300,9 @@ impl Mirror {
             .ok_or_else(|| GitProblem::Empty {
                 url: self.url.clone(),
             })?,
+            GitReference::Tag(_) if reference.is_full_commit() => {
+                reference.object_id().ok_or_else(missing)?
+            }
             GitReference::Branch(_) | GitReference::Tag(_) => {
                 let name = reference.full_name().ok_or_else(missing)?;
                 let references = self.references()?;

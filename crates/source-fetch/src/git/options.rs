@@ -11,6 +11,7 @@ use reqwest::header::HeaderValue;
 use url::Url;
 
 use super::error::GitProblem;
+use super::pack::io_problem;
 use crate::pace::LowestSpeed;
 
 /// Gives credentials for HTTP hosts; asked anew for each place a redirect leads to.
@@ -140,6 +141,15 @@ impl UrlRewrites {
     /// # Errors
     /// [`GitProblem::Git`] when a file is not valid git configuration.
     pub fn from_user_configuration() -> Result<Self, GitProblem> {
+        // libgit2 says of a file that may not be read that there is none.
+        let files = [
+            git2::Config::find_system(),
+            git2::Config::find_xdg(),
+            git2::Config::find_global(),
+        ];
+        for path in files.into_iter().flatten() {
+            std::fs::File::open(&path).map_err(io_problem("read the git configuration", path))?;
+        }
         git2::Config::open_default()
             .and_then(|config| Self::read(&config))
             .map_err(|source| GitProblem::Git {

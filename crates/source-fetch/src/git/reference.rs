@@ -8,7 +8,7 @@ impl GitReference {
     /// The object id, when the reference is a full one.
     pub(super) fn object_id(&self) -> Option<git2::Oid> {
         match self {
-            Self::Commit(id) if id.len() == 40 => id.parse().ok(),
+            Self::Commit(id) | Self::Tag(id) if id.len() == 40 => id.parse().ok(),
             _ => None,
         }
     }
@@ -18,6 +18,7 @@ impl GitReference {
         match self {
             Self::Default | Self::Commit(_) => None,
             Self::Branch(name) => Some(format!("refs/heads/{name}")),
+            Self::Tag(_) if self.is_full_commit() => None,
             Self::Tag(name) => Some(format!("refs/tags/{name}")),
         }
     }

@@ -147,6 +147,10 @@ pub struct ZipMember<'a> {
     pub flags: u16,
     pub content: &'a [u8],
     pub crc: Option<u32>,
+    /// Where it was made: 0 is DOS and Windows, 3 Unix.
+    pub system: u8,
+    /// How `content` is packed, and what it is then.
+    pub packed: Option<(u16, &'a [u8])>,
 }
 
 impl<'a> ZipMember<'a> {
@@ -157,6 +161,8 @@ impl<'a> ZipMember<'a> {
             flags: 0,
             content,
             crc: None,
+            system: 3,
+            packed: None,
         }
     }
 }
@@ -167,10 +173,12 @@ pub fn zip(members: &[ZipMember<'_>]) -> Vec<u8> {
     for member in members {
         let offset = u32::try_from(bytes.len()).unwrap();
         let size = u32::try_from(member.content.len()).unwrap();
+        let (method, stored) = member.packed.unwrap_or((0, member.content));
+        let stored_size = u32::try_from(stored.len()).unwrap();
         let mut common = Vec::new();
         common.extend(20_u16.to_le_bytes());
         common.extend(member.flags.to_le_bytes());
-        common.extend(0_u16.to_le_bytes());
+        common.extend(method.to_le_bytes());
         common.extend([0, 0, 0x21, 0x50]);
         common.extend(
             member
@@ -178,16 +186,16 @@ pub fn zip(members: &[ZipMember<'_>]) -> Vec<u8> {
                 .unwrap_or_else(|| crc32.checksum(member.content))
                 .to_le_bytes(),
         );
-        common.extend(size.to_le_bytes());
+        common.extend(stored_size.to_le_bytes());
         common.extend(size.to_le_bytes());
         common.extend(u16::try_from(member.name.len()).unwrap().to_le_bytes());
         common.extend(0_u16.to_le_bytes());
         bytes.extend(b"PK\x03\x04");
         bytes.extend(&common);
         bytes.extend(member.name.as_bytes());
-        bytes.extend(member.content);
+        bytes.extend(stored);
         central.extend(b"PK\x01\x02");
-        central.extend([20, 3]);
+        central.extend([20, member.system]);
         central.extend(&common);
         central.extend([0; 6]);
         central.extend((member.mode << 16).to_le_bytes());

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 pub mod archive;
+pub mod described;
 pub mod gpg;
 
 use std::fs;

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{OpenOptionsExt, symlink};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Plan;
 use super::index::{self, Row};
+use crate::extract::{UMASK, has_other_umask, open_directory};
 use crate::git::attributed::Attributes;
 use crate::git::blobs::Blobs;
 use crate::git::convert::{Conversion, Purpose};
@@ -84,10 +85,20 @@ pub(super) fn write(plan: &Plan<'_>, top: &Path, entries: &[Entry]) -> Result<u6
         next: AtomicUsize::new(0),
         written: AtomicU64::new(0),
         done: Mutex::new(Vec::with_capacity(entries.len())),
+        mask_differs: has_other_umask(),
     };
+    let opened = |path: &Path| {
+        if writer.mask_differs {
+            return open_directory(path).map_err(io_problem("change the mode of", path));
+        }
+        Ok(())
+    };
+    opened(top)?;
     for entry in entries {
         if matches!(entry.kind, Kind::Directory | Kind::Submodule) {
-            fs::create_dir(writer.place(entry)).map_err(|error| writer.collision(entry, error))?;
+            let place = writer.place(entry);
+            fs::create_dir(&place).map_err(|error| writer.collision(entry, error))?;
+            opened(&place)?;
         }
     }
     threads::run(|| writer.work())?;
@@ -124,6 +135,8 @@ struct Writer<'a> {
     next: AtomicUsize,
     written: AtomicU64,
     done: Mutex<Vec<Row<'a>>>,
+    /// The process creates with another mode than makepkg would.
+    mask_differs: bool,
 }
 
 impl<'a> Writer<'a> {
@@ -236,15 +249,19 @@ impl Target<'_, '_> {
                 return symlink(OsStr::from_bytes(target), self.path)
                     .map_err(|error| writer.collision(self.entry, error));
             }
-            // The umask takes its part, as with git.
             let mode = match self.entry.kind {
                 Kind::Executable => 0o777,
                 _ => 0o666,
-            };
+            } & !UMASK;
             let mut options = OpenOptions::new();
             options.write(true).create_new(true).mode(mode);
             let file = options.open(self.path);
-            self.file = Some(file.map_err(|error| writer.collision(self.entry, error))?);
+            let file = file.map_err(|error| writer.collision(self.entry, error))?;
+            if writer.mask_differs {
+                file.set_permissions(fs::Permissions::from_mode(mode))
+                    .map_err(io_problem("change the mode of", self.path))?;
+            }
+            self.file = Some(file);
         }
         match &mut self.file {
             Some(file) => file
