@@ -92,6 +92,29 @@ pub fn with_tar_checksums(archive: &mut [u8]) {
     }
 }
 
+/// Gives the headers of a 7z file the checksums that they should have, since chance finds none.
+pub fn with_7z_checksums(archive: &mut [u8]) {
+    const START: std::ops::Range<usize> = 12..32;
+    let crc32 = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
+    let Some(start) = archive.get(START) else {
+        return;
+    };
+    let number = |at: usize| {
+        let bytes = start
+            .get(at..at + 8)
+            .and_then(|bytes| bytes.try_into().ok());
+        usize::try_from(bytes.map_or(0, u64::from_le_bytes)).unwrap_or(usize::MAX)
+    };
+    let begin = number(0).saturating_add(START.end);
+    let end = begin.saturating_add(number(8));
+    if let Some(header) = archive.get(begin..end) {
+        let sum = crc32.checksum(header).to_le_bytes();
+        archive[28..32].copy_from_slice(&sum);
+    }
+    let sum = crc32.checksum(&archive[START]).to_le_bytes();
+    archive[8..12].copy_from_slice(&sum);
+}
+
 #[cfg(test)]
 #[allow(
     dead_code,
@@ -109,11 +132,37 @@ mod tests {
 
     use super::*;
 
-    use super::archive::{Tar, ZipMember, ar, bzip2, gzip, zip, zstd};
+    use super::archive::{Tar, ZipMember, ar, bzip2, compress, cpio, gzip, lzma, zip, zstd};
 
     fn tar() -> Vec<u8> {
         let tar = Tar::new().file("a/file", b"content").file("a/other", b"");
         tar.file("b", b"x").symlink("link", "a/file").end()
+    }
+
+    /// `7z a -mhc=off -m0=LZMA x.7z a b`, with two files.
+    const SEVEN_ZIP: &[&str] = &[
+        "377abcaf271c000472e82e250e000000000000008a000000000000004b7bb2ca00319bca19daeda4",
+        "e97354b9a0000104060001090e00070b01000123030101055d001000000c0900080d0209080a01ef",
+        "d8239d8316dc8c000005030e0180190b00000000000000000000001117006100000061002f006600",
+        "69006c006500000062000000190400000000141a010002f4ad2b2a7fdd0102f4ad2b2a7fdd0102f4",
+        "ad2b2a7fdd01150e01001080ed412080a4812080a4810000",
+    ];
+
+    #[test]
+    fn the_seeds_are_archives() {
+        let packed = hex::decode(SEVEN_ZIP.concat()).unwrap();
+        for (name, bytes, found) in [
+            ("x.7z", packed, "a/file"),
+            ("x.tar.Z", compress(&tar()), "a/file"),
+            ("x.tar.lzma", lzma(&tar()), "a/file"),
+            ("x.cpio", cpio(&[("a/file", b"content")]), "a/file"),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&bytes).unwrap();
+            unpack(name, root.path(), file);
+            assert!(root.path().join(found).is_file(), "{name}");
+        }
     }
 
     /// The fuzz targets' work for a moment: every seed, and each damaged in many ways.
@@ -121,7 +170,7 @@ mod tests {
     fn damaged_archives_do_no_harm() {
         let tar = tar();
         let members = ["a/file", "b"].map(|name| ZipMember::new(name, 0o100_644, b"content"));
-        let seeds: [(&str, Vec<u8>); 6] = [
+        let seeds: [(&str, Vec<u8>); 11] = [
             ("x.tar", tar.clone()),
             ("x.zip", zip(&members)),
             (
@@ -131,6 +180,11 @@ mod tests {
             ("x.tar.gz", gzip(&tar)),
             ("x.tar.bz2", bzip2(&tar)),
             ("x.tar.zst", zstd(&tar)),
+            ("x.tar.lzma", lzma(&tar)),
+            ("x.tar.Z", compress(&tar)),
+            ("x.cpio", cpio(&[("a/file", b"content"), ("b", b"x")])),
+            ("x.7z", hex::decode(SEVEN_ZIP.concat()).unwrap()),
+            ("x.pyz", [&b"#!x\n"[..], &zip(&members)].concat()),
         ];
         let mut random = fastrand::Rng::with_seed(7);
         for (name, seed) in &seeds {
@@ -144,8 +198,10 @@ mod tests {
                 if random.bool() {
                     bytes.truncate(random.usize(1..=bytes.len()));
                 }
-                if *name == "x.tar" {
-                    with_tar_checksums(&mut bytes);
+                match *name {
+                    "x.tar" => with_tar_checksums(&mut bytes),
+                    "x.7z" => with_7z_checksums(&mut bytes),
+                    _ => {}
                 }
                 extract(name, &bytes);
             }

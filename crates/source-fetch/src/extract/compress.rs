@@ -15,6 +15,8 @@ pub(super) struct Compress<R> {
     has_reset: bool,
     most_bits: u32,
     bits: u32,
+    /// With more entries than this the next code has one bit more.
+    end: usize,
     /// What each code ends in, and the code for what precedes that.
     table: Vec<(u16, u8)>,
     previous: Option<u32>,
@@ -36,6 +38,7 @@ impl<R: BufRead> Compress<R> {
             has_reset: false,
             most_bits: 0,
             bits: 9,
+            end: 511,
             table: Vec::new(),
             previous: None,
             first: 0,
@@ -77,7 +80,7 @@ impl<R: BufRead> Compress<R> {
         if self.has_reset {
             self.table.push((0, 0));
         }
-        self.bits = 9;
+        (self.bits, self.end) = (9, 511);
         self.previous = None;
     }
 
@@ -144,9 +147,11 @@ impl<R: BufRead> Compress<R> {
             let previous = u16::try_from(previous).map_err(|_| malformed())?;
             self.table.push((previous, self.first));
         }
-        if self.table.len() > (1 << self.bits) - 1 && self.bits < self.most_bits {
+        if self.table.len() > self.end {
             self.align()?;
             self.bits += 1;
+            let is_last = usize::from(self.bits == self.most_bits);
+            self.end = (1 << self.bits) - 1 + is_last;
         }
         self.previous = Some(code);
         Ok(())

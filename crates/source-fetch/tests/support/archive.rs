@@ -238,3 +238,71 @@ pub fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
     }
     bytes
 }
+
+/// The format before xz.
+pub fn lzma(bytes: &[u8]) -> Vec<u8> {
+    let options = liblzma::stream::LzmaOptions::new_preset(1).unwrap();
+    let stream = liblzma::stream::Stream::new_lzma_encoder(&options).unwrap();
+    let mut encoder = liblzma::write::XzEncoder::new_stream(Vec::new(), stream);
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// As compress(1) might: each byte is a code of its own, and the table is emptied before codes grow.
+pub fn compress(bytes: &[u8]) -> Vec<u8> {
+    const RESET: u16 = 256;
+    let mut packed = vec![0x1f, 0x9d, 0x90];
+    for chunk in bytes.chunks(199) {
+        let mut codes: Vec<u16> = chunk.iter().map(|byte| u16::from(*byte)).collect();
+        codes.push(RESET);
+        // Eight codes go together.
+        codes.resize(codes.len().next_multiple_of(8), 0);
+        let (mut held, mut bits) = (0_u32, 0);
+        for code in codes {
+            held |= u32::from(code) << bits;
+            bits += 9;
+            while bits >= 8 {
+                packed.push(held.to_le_bytes()[0]);
+                held >>= 8;
+                bits -= 8;
+            }
+        }
+    }
+    packed
+}
+
+/// cpio in the form `newc`.
+pub fn cpio(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut add = |name: &str, content: &[u8]| {
+        let fields = [
+            1,
+            0o100_644,
+            0,
+            0,
+            1,
+            0,
+            content.len(),
+            0,
+            0,
+            0,
+            0,
+            name.len() + 1,
+            0,
+        ];
+        bytes.extend(b"070701");
+        for field in fields {
+            bytes.extend(format!("{field:08x}").into_bytes());
+        }
+        bytes.extend(name.as_bytes());
+        bytes.push(0);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes.extend(content);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+    };
+    for (name, content) in files {
+        add(name, content);
+    }
+    add("TRAILER!!!", b"");
+    bytes
+}
