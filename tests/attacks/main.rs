@@ -22,6 +22,7 @@ mod catalog;
 mod evaluation;
 mod git;
 mod harness;
+mod hostile_server;
 mod installing;
 mod local_user;
 mod network;
@@ -45,6 +46,7 @@ fn attacks() -> Vec<Attack> {
         git::attacks(),
         verification::attacks(),
         network::attacks(),
+        hostile_server::attacks(),
         catalog::attacks(),
         installing::attacks(),
         terminal::attacks(),

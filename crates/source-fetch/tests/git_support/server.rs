@@ -46,7 +46,7 @@ pub(crate) enum Action {
     Cut(usize),
     /// Its answer up to so many bytes of body, then silence until the server is dropped.
     Stall(usize),
-    /// Its answer up to so many bytes of body, and then a byte now and then.
+    /// Its answer up to so many bytes of body, then a byte now and then for some seconds, then the rest.
     Trickle(usize),
     /// A made-up answer.
     Answer {
@@ -280,10 +280,13 @@ fn backend(
         .write_all(format!("HTTP/1.1 {status}\r\nConnection: close\r\n{head}\r\n").as_bytes())
         .and_then(|()| std::io::copy(&mut output.by_ref().take(limit as u64), stream));
     if then == Then::Trickle {
-        for byte in output.by_ref().bytes() {
+        for byte in output.by_ref().bytes().take(300) {
             stream.write_all(&[byte?])?;
-            std::thread::sleep(std::time::Duration::from_millis(1));
+            std::thread::sleep(std::time::Duration::from_millis(10));
         }
+    }
+    if then == Then::Trickle {
+        std::io::copy(&mut output, stream)?;
     }
     if then == Then::Silence {
         *shared.stalled.lock().unwrap() += 1;
