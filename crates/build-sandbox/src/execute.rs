@@ -15,7 +15,7 @@ use crate::judge::{enforcement, failed};
 use crate::limits::Limits;
 use crate::log::LogFile;
 use crate::outcome::{Credentials, Ownership, RunReport};
-use crate::prepare::{self, Directories, Identity, Request};
+use crate::prepare::{self, Directories, Identity, Offer, Request};
 use crate::progress::{Event, Reporter};
 use crate::run::{self, Ended, Job};
 use crate::sandbox::Sandbox;
@@ -90,6 +90,7 @@ impl Sandbox {
         let (tier, abi) = self.tier(spec, reporter).await?;
         let (mut owned, config) = (spec.clone(), self.config.clone());
         let (users, systems) = (Arc::clone(&self.users), Arc::clone(&self.systems));
+        let prepared = Arc::clone(&self.roots);
         let cancelled = token.clone();
         let Call {
             what,
@@ -134,13 +135,31 @@ impl Sandbox {
                 rights,
                 root,
                 result,
-                recipe,
-                group: group.as_ref().map(ControlGroup::files).transpose()?,
+                recipe: recipe.map(Arc::new),
+                group: group
+                    .as_ref()
+                    .map(|group| group.files().map(Arc::new))
+                    .transpose()?,
                 system: systems.get(&config, &owned.path),
             };
-            let plan = prepare::plan(&owned, tier, abi, &directories, &identity, request)?;
-            let running =
-                sys::spawn(&plan).map_err(|(step, source)| SandboxError::Start { step, source })?;
+            let offer = Offer {
+                roots: &prepared,
+                config: &config,
+                cancelled: &|| cancelled.is_cancelled(),
+            };
+            let start = |request, offer| {
+                let plan =
+                    prepare::plan(&owned, tier, abi, &directories, &identity, request, offer)?;
+                sys::spawn(&plan).map_err(|(step, source)| SandboxError::Start { step, source })
+            };
+            let running = match start(request.clone(), Some(offer)) {
+                // Nothing has begun. What stands in the way is told by a run that needs no copy.
+                Err(SandboxError::Start { step, source }) if step == sys::COPY => {
+                    tracing::debug!(%source, "this run makes a root of its own");
+                    start(request, None)?
+                }
+                started => started?,
+            };
             Ok::<_, SandboxError>((running, directories, identity, warnings, group))
         });
         let prepared = spawned.await.unwrap_or_else(|join| {

@@ -19,14 +19,16 @@ use crate::spec::{Access, BuildSpec, Network, Rights, invalid};
 use crate::users::{self, Lease, Users};
 
 mod plan;
+mod roots;
 mod system;
 mod view;
 
 pub(crate) use plan::{plan, probe};
+pub(crate) use roots::{Offer, Roots};
 pub(crate) use system::{System, Systems};
 
 /// What is to run, and how.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) arguments: Vec<Vec<u8>>,
     pub(crate) directory: PathBuf,
@@ -35,8 +37,8 @@ pub(crate) struct Request {
     /// Whether the process should see itself as root.
     pub(crate) root: bool,
     pub(crate) result: bool,
-    pub(crate) recipe: Option<OwnedFd>,
-    pub(crate) group: Option<GroupFiles>,
+    pub(crate) recipe: Option<Arc<OwnedFd>>,
+    pub(crate) group: Option<Arc<GroupFiles>>,
     pub(crate) system: Arc<System>,
 }
 
@@ -155,15 +157,19 @@ fn directory(
         if missing(&real) {
             return Ok(base_real.join(below));
         }
-        if create {
-            match fs::create_dir(&real) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(io_error("create directory", &real)(error));
+        real = match check_directory(real) {
+            Err(SandboxError::Io { path, source, .. })
+                if create && source.kind() == io::ErrorKind::NotFound =>
+            {
+                match fs::create_dir(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                        return Err(io_error("create directory", &path)(error));
+                    }
+                    _ => check_directory(path)?,
                 }
-                _ => {}
             }
-        }
-        real = check_directory(real)?;
+            checked => checked?,
+        };
     }
     Ok(real)
 }
@@ -191,11 +197,14 @@ pub(crate) fn identity(
     if !Uid::effective().is_root() {
         return Ok((Identity::Caller, Vec::new()));
     }
-    if users::any(config).is_none() {
-        let alone = alone(config, tier);
-        return alone.map(|()| (Identity::Caller, Vec::new()));
-    }
-    let lease = users.lease(config, &directories.startdir)?;
+    let lease = match users.held(&directories.startdir) {
+        Some(lease) => lease,
+        None if users::any(config).is_none() => {
+            let alone = alone(config, tier);
+            return alone.map(|()| (Identity::Caller, Vec::new()));
+        }
+        None => users.lease(config, &directories.startdir)?,
+    };
     if spec.startdir_is_enclosed
         && let Some(parent) = directories.startdir.parent()
     {

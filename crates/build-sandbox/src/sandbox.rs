@@ -15,7 +15,7 @@ use crate::judge::{judge, printed_version};
 use crate::limits::Limits;
 use crate::outcome::{CommandOutcome, PhaseOutcome, PhaseStatus};
 use crate::phase::Phase;
-use crate::prepare::Systems;
+use crate::prepare::{Roots, Systems};
 use crate::progress::{Event, Reporter};
 use crate::recipe::recipe_text;
 use crate::spec::{BuildSpec, CheckPolicy, Network, Rights, Writable, check_name, invalid};
@@ -32,6 +32,7 @@ pub struct Sandbox {
     pub(crate) config: Config,
     pub(crate) users: Arc<Users>,
     pub(crate) systems: Arc<Systems>,
+    pub(crate) roots: Arc<Roots>,
     capabilities: OnceCell<Capabilities>,
 }
 
@@ -42,6 +43,7 @@ impl Sandbox {
             config,
             users: Arc::default(),
             systems: Arc::default(),
+            roots: Arc::default(),
             capabilities: OnceCell::new(),
         }
     }
@@ -50,8 +52,8 @@ impl Sandbox {
     pub async fn probe(&self) -> &Capabilities {
         self.capabilities
             .get_or_init(|| async {
-                let config = self.config.clone();
-                spawn_blocking(move || probe::capabilities(&config))
+                let (config, roots) = (self.config.clone(), Arc::clone(&self.roots));
+                spawn_blocking(move || probe::capabilities(&config, &roots))
                     .await
                     .unwrap_or_else(|_| Capabilities {
                         tiers: Vec::new(),
@@ -274,5 +276,41 @@ impl Sandbox {
             script,
             b"makepkg".to_vec(),
         ]
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::print_stderr)]
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::isolation::{Isolation, IsolationChoice};
+    use crate::progress::Silent;
+
+    #[tokio::test]
+    async fn a_run_that_cannot_have_a_copy_of_the_prepared_root_makes_its_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let readable = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(directory.path(), readable).unwrap();
+        let mut spec = BuildSpec::new(directory.path(), "demo");
+        std::fs::write(&spec.recipe, "").unwrap();
+        spec.isolation = IsolationChoice::Exactly(Isolation::Namespaces);
+        let sandbox = Sandbox::new(Config::default());
+        if !sandbox.probe().await.status(Isolation::Namespaces).works() {
+            eprintln!("skipped: no namespaces here");
+            return;
+        }
+        let echo = ["/bin/echo", "ran"].map(str::to_owned);
+        let token = CancellationToken::new();
+        for spoilt in [false, true] {
+            if spoilt && !sandbox.roots.spoil() {
+                eprintln!("skipped: no root can be prepared here");
+                return;
+            }
+            let (network, writable) = (Network::None, Writable::Build);
+            let run = sandbox.run_command(&spec, &echo, network, writable, &token, &Silent);
+            assert_eq!(run.await.unwrap().stdout, "ran\n", "spoilt: {spoilt}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The seccomp deny list: what no build needs and an attack would.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use nix::libc;
 use seccompiler::{
@@ -10,12 +11,15 @@ use seccompiler::{
 
 use crate::sys::plan::{Filter, Instruction};
 
+/// Programs that many plans share.
+pub(crate) type Programs = Arc<Vec<Vec<Instruction>>>;
+
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 /// Conditions that must all hold.
 type Case<'a> = &'a [(u8, Op, u64)];
 
 /// Which sockets a build may open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Sockets {
     /// Unix, IPv4, IPv6 and netlink.
     Usual,
@@ -97,7 +101,7 @@ const ATTRIBUTES: &[i64] = &[
 ];
 
 /// What a deny list depends on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Choice {
     pub(crate) sockets: Sockets,
     /// Make `chown` succeed without effect, for the packaging phase.
@@ -125,8 +129,17 @@ const SHARED_MEMORY: &[i64] = &[
     libc::SYS_mq_unlink,
 ];
 
-/// Compiles the programs, in the order in which they are applied.
-pub(crate) fn compile(choice: Choice) -> Vec<Vec<Instruction>> {
+/// The programs, in the order in which they are applied. Each choice is compiled once.
+pub(crate) fn programs(choice: Choice) -> Programs {
+    static COMPILED: LazyLock<Mutex<HashMap<Choice, Programs>>> = LazyLock::new(Mutex::default);
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    let programs = compiled
+        .entry(choice)
+        .or_insert_with(|| Arc::new(compile(choice)));
+    Arc::clone(programs)
+}
+
+fn compile(choice: Choice) -> Vec<Vec<Instruction>> {
     let mut programs = Vec::new();
     #[cfg(target_arch = "x86_64")]
     programs.push(refuse_x32());

@@ -123,6 +123,12 @@ pub(crate) struct Users {
 }
 
 impl Users {
+    /// The user that the build in `startdir` has already.
+    pub(crate) fn held(&self, startdir: &Path) -> Option<Arc<Lease>> {
+        let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        leases.get(startdir).map(Arc::clone)
+    }
+
     /// The user of the build in `startdir`. Blocks.
     pub(crate) fn lease(
         &self,
@@ -179,7 +185,7 @@ fn choose(config: &Config) -> Result<Lease, SandboxError> {
 }
 
 /// The ranges to choose from, as far as this user namespace has them.
-fn ranges(config: &Config) -> Vec<RangeInclusive<u32>> {
+pub(crate) fn ranges(config: &Config) -> Vec<RangeInclusive<u32>> {
     let wanted = match &config.build_users {
         Some(range) => vec![range.clone()],
         None => UNUSED.to_vec(),

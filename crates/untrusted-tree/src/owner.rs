@@ -3,7 +3,7 @@
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, Stat, Uid, chownat, fstat, openat};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Stat, Uid, chownat, fstat, openat, statat};
 use rustix::io::Errno;
 
 use crate::cursor::{Entry, Kind, Visit};
@@ -94,6 +94,10 @@ impl Change {
 
     #[cfg(target_os = "linux")]
     fn apply(self, parent: BorrowedFd<'_>, entry: &Entry) -> Result<(), Errno> {
+        // Most are somebody else's already, and a look that opens nothing says so.
+        if statat(parent, &*entry.name, AtFlags::SYMLINK_NOFOLLOW)?.st_uid != self.from {
+            return Ok(());
+        }
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = openat(parent, &*entry.name, flags, Mode::empty())?;
         self.apply_to(&fstat(&fd)?, || {
@@ -110,7 +114,7 @@ impl Change {
     #[cfg(not(target_os = "linux"))]
     fn apply(self, parent: BorrowedFd<'_>, entry: &Entry) -> Result<(), Errno> {
         let flags = AtFlags::SYMLINK_NOFOLLOW;
-        let stat = rustix::fs::statat(parent, &*entry.name, flags)?;
+        let stat = statat(parent, &*entry.name, flags)?;
         self.apply_to(&stat, || {
             chownat(
                 parent,

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use nix::unistd::Uid;
 
+use super::roots::Offer;
 use super::view::view;
-use super::{Directories, Identity, Request, System, path_text, text};
+use super::{Directories, Identity, Request, System, io_error, path_text, text};
 use crate::config::Config;
 use crate::environment;
 use crate::error::SandboxError;
@@ -32,6 +33,7 @@ pub(crate) fn plan(
     directories: &Directories,
     identity: &Identity,
     request: Request,
+    offer: Option<Offer<'_>>,
 ) -> Result<Plan, SandboxError> {
     let environment = environment::recipe_environment(spec)?
         .into_iter()
@@ -48,7 +50,7 @@ pub(crate) fn plan(
     let writable = writable(spec, directories, request.rights);
     let private_network = request.network == Network::None;
     let namespaces = (tier == Isolation::Namespaces)
-        .then(|| view(spec, directories, &writable, identity, &request))
+        .then(|| view(spec, directories, &writable, identity, &request, offer))
         .transpose()?;
     if namespaces.is_none()
         && let Some(mount) = spec
@@ -157,17 +159,17 @@ fn resources(limits: &Limits, inside: bool) -> Vec<(i32, u64)> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn filters(_: Isolation, _: bool, _: bool) -> Vec<Vec<Instruction>> {
-    Vec::new()
+fn filters(_: Isolation, _: bool, _: bool) -> Arc<Vec<Vec<Instruction>>> {
+    Arc::default()
 }
 
 #[cfg(target_os = "linux")]
-fn filters(tier: Isolation, private_network: bool, root: bool) -> Vec<Vec<Instruction>> {
+fn filters(tier: Isolation, private_network: bool, root: bool) -> Arc<Vec<Vec<Instruction>>> {
     // The weakest tier has to run where the kernel lacks seccomp; a warning says so.
     if tier == Isolation::Group && !crate::sys::seccomp_works() {
-        return Vec::new();
+        return Arc::default();
     }
-    seccomp::compile(Choice {
+    seccomp::programs(Choice {
         sockets: match tier {
             Isolation::Landlock | Isolation::Group if private_network => Sockets::None,
             Isolation::Landlock => Sockets::NoUnix,
@@ -195,10 +197,9 @@ fn rules(
         paths.push(read(Path::new("/")));
         paths.extend(["/tmp", "/dev", "/proc"].map(|path| (path.into(), Right::Write)));
     } else {
-        let system = system.allowed().into_iter();
-        paths.extend(system.map(|(path, names)| {
-            let right = if names { Right::List } else { Right::Read };
-            (path, right)
+        paths.extend(system.allowed().iter().map(|(path, names)| {
+            let right = if *names { Right::List } else { Right::Read };
+            (path.clone(), right)
         }));
         for path in ["/proc", "/dev/random", "/dev/urandom"] {
             paths.push(read(Path::new(path)));
@@ -206,9 +207,7 @@ fn rules(
         for path in ["/dev/null", "/dev/zero", "/dev/full", "/dev/tty"] {
             paths.push((path.into(), Right::Write));
         }
-        if let Ok(resolver) = fs::canonicalize("/etc/resolv.conf") {
-            paths.push(read(&resolver));
-        }
+        paths.extend(system.resolver.as_deref().map(read));
         let recipe = fs::canonicalize(&spec.recipe);
         paths.push(read(recipe.as_deref().unwrap_or(&spec.recipe)));
     }
@@ -240,16 +239,19 @@ pub(crate) fn probe(
     config: &Config,
     tier: Isolation,
     landlock_abi: u32,
+    offer: Option<Offer<'_>>,
 ) -> Result<Plan, SandboxError> {
+    // Of a prepared root the system directories are taken.
+    let shown = if offer.is_some() { "/tmp" } else { "/usr" };
+    let startdir = fs::canonicalize(shown).map_err(io_error("find directory", Path::new(shown)))?;
     let spec = BuildSpec {
-        startdir: "/usr".into(),
-        recipe: "/usr".into(),
+        recipe: startdir.clone(),
         startdir_access: Access::ReadOnly,
-        ..BuildSpec::new("/usr", "probe")
+        ..BuildSpec::new(&startdir, "probe")
     };
     let directories = Directories {
-        startdir: "/usr".into(),
-        own: ["/usr/.src", "/usr/.pkg", "/usr/.home"].map(PathBuf::from),
+        own: [".src", ".pkg", ".home"].map(|name| startdir.join(name)),
+        startdir,
         private: None,
     };
     let identity = match users::any(config) {
@@ -270,7 +272,15 @@ pub(crate) fn probe(
         group: None,
         system: Arc::new(System::read(config, &[])),
     };
-    let mut plan = plan(&spec, tier, landlock_abi, &directories, &identity, request)?;
+    let mut plan = plan(
+        &spec,
+        tier,
+        landlock_abi,
+        &directories,
+        &identity,
+        request,
+        offer,
+    )?;
     plan.probe = true;
     Ok(plan)
 }
@@ -287,8 +297,11 @@ fn hard_limit(resource: i32) -> u64 {
 }
 
 pub(super) fn physical_memory() -> u64 {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-    kib.map_or(0, |kib| kib * 1024)
+    static BYTES: OnceLock<u64> = OnceLock::new();
+    *BYTES.get_or_init(|| {
+        let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+        let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+        kib.map_or(0, |kib| kib * 1024)
+    })
 }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::unistd::Uid;
@@ -128,6 +128,9 @@ pub(crate) struct System {
     pub(super) files: Vec<(PathBuf, Vec<u8>)>,
     /// Private entries below `shown`.
     pub(super) masked: Vec<PathBuf>,
+    /// Where `/etc/resolv.conf` leads, often into `/run`.
+    pub(super) resolver: Option<PathBuf>,
+    allowed: OnceLock<Vec<(PathBuf, bool)>>,
     looked_at: usize,
 }
 
@@ -207,6 +210,7 @@ impl System {
                 system.shown.push((real, named));
             }
         }
+        system.resolver = fs::canonicalize("/etc/resolv.conf").ok();
         if !Uid::effective().is_root() {
             // A build of root has a user that owns nothing; another caller's has the caller's.
             for index in 0..system.shown.len() {
@@ -280,7 +284,11 @@ impl System {
 
     /// The paths that a tier without a view of its own allows, and whether only names may be read
     /// there, since something below is private.
-    pub(super) fn allowed(&self) -> Vec<(PathBuf, bool)> {
+    pub(super) fn allowed(&self) -> &[(PathBuf, bool)] {
+        self.allowed.get_or_init(|| self.find_allowed())
+    }
+
+    fn find_allowed(&self) -> Vec<(PathBuf, bool)> {
         let mut allowed: Vec<(PathBuf, bool)> = self
             .files
             .iter()

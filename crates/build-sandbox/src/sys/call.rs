@@ -8,7 +8,7 @@ use nix::libc::{self, c_int, c_long};
 
 pub(super) type Result<T> = std::result::Result<T, i32>;
 
-fn errno() -> i32 {
+pub(super) fn errno() -> i32 {
     // SAFETY: the address of the calling thread's error number is always valid.
     unsafe { *libc::__errno_location() }
 }
@@ -152,6 +152,31 @@ pub(super) fn reap() -> Result<Option<(i32, i32)>> {
     Ok((pid != 0).then_some((pid as i32, status)))
 }
 
+/// Waits for a child of this thread's process, whatever signal it was to send.
+pub(super) fn take(pid: i32) {
+    let mut status = 0;
+    loop {
+        let taken = check(raw!(
+            libc::SYS_wait4,
+            pid,
+            &raw mut status,
+            libc::__WALL,
+            0usize
+        ));
+        if taken != Err(libc::EINTR) {
+            return;
+        }
+    }
+}
+
+pub(super) fn unshare(flags: c_int) -> Result<()> {
+    check(raw!(libc::SYS_unshare, flags)).map(drop)
+}
+
+pub(super) fn enter_namespace(fd: c_int, kind: c_int) -> Result<()> {
+    check(raw!(libc::SYS_setns, fd, kind)).map(drop)
+}
+
 pub(super) fn control(option: c_int, argument: u64) -> Result<()> {
     check(raw!(
         libc::SYS_prctl,
@@ -286,6 +311,16 @@ pub(super) fn map(bytes: usize) -> Result<*mut u8> {
         0usize
     ))
     .map(|address| address as *mut u8)
+}
+
+/// Forbids every access to the first `bytes` of a mapping.
+pub(super) fn protect(address: *mut u8, bytes: usize) -> Result<()> {
+    check(raw!(libc::SYS_mprotect, address, bytes, libc::PROT_NONE)).map(drop)
+}
+
+/// Gives back a mapping that nothing refers to any more.
+pub(super) fn unmap(address: *mut u8, bytes: usize) {
+    raw!(libc::SYS_munmap, address, bytes);
 }
 
 /// Milliseconds of a clock that only goes forward.

@@ -78,7 +78,7 @@ pub(super) fn run(plan: &Plan, fds: &Descriptors) -> ! {
     if let Some(landlock) = &plan.landlock {
         attempt(super::landlock::restrict(landlock), Step::Landlock);
     }
-    for filter in &plan.filters {
+    for filter in plan.filters.iter() {
         let program = Program {
             length: u16::try_from(filter.len()).unwrap_or(u16::MAX),
             filter: filter.as_ptr(),

@@ -32,9 +32,13 @@ mod host;
 #[cfg(target_os = "linux")]
 mod landlock;
 #[cfg(target_os = "linux")]
+mod launch;
+#[cfg(target_os = "linux")]
 mod namespaces;
 #[cfg(not(target_os = "linux"))]
 mod portable;
+#[cfg(target_os = "linux")]
+mod root;
 #[cfg(target_os = "linux")]
 mod spawn;
 #[cfg(target_os = "linux")]
@@ -54,7 +58,9 @@ pub(crate) use host::Running;
 #[cfg(target_os = "linux")]
 pub(crate) use landlock::abi as landlock_abi;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use portable::{Supervisor, landlock_abi, memory_file, seccomp_works, spawn};
+pub(crate) use portable::{Root, Supervisor, landlock_abi, memory_file, seccomp_works, spawn};
+#[cfg(target_os = "linux")]
+pub(crate) use root::Root;
 #[cfg(target_os = "linux")]
 pub(crate) use spawn::{Supervisor, memory_file, spawn};
-pub(crate) use status::EXECUTE;
+pub(crate) use status::{COPY, EXECUTE};

@@ -10,6 +10,8 @@ use crate::control_group::GroupFiles;
 use crate::private::Private;
 use crate::users::Lease;
 
+use super::Root;
+
 /// Instructions for one child, as plain owned memory that is only read after the fork.
 #[derive(Debug)]
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
@@ -29,7 +31,7 @@ pub(crate) struct Plan {
     /// File, network and signal rules.
     pub(crate) landlock: Option<LandlockPlan>,
     /// seccomp programs, applied in order.
-    pub(crate) filters: Vec<Vec<Instruction>>,
+    pub(crate) filters: Arc<Vec<Vec<Instruction>>>,
     /// `RLIMIT_*` and its value, soft and hard.
     pub(crate) limits: Vec<(i32, u64)>,
     /// User and group to become; inside the user namespace if there is one.
@@ -45,9 +47,9 @@ pub(crate) struct Plan {
     /// Sampled limits.
     pub(crate) watch: Watch,
     /// Open descriptor of a recipe with replaced version lines.
-    pub(crate) recipe: Option<OwnedFd>,
+    pub(crate) recipe: Option<Arc<OwnedFd>>,
     /// Open files of the build's control group.
-    pub(crate) group: Option<GroupFiles>,
+    pub(crate) group: Option<Arc<GroupFiles>>,
     /// Whether descriptor 3 leads to the host.
     pub(crate) result: bool,
 }
@@ -79,15 +81,47 @@ pub(crate) struct Watch {
 pub(crate) struct NamespacePlan {
     /// Whether the network is a new, empty one.
     pub(crate) private_network: bool,
-    /// Inside and outside user id.
-    pub(crate) uid: (u32, u32),
-    /// Inside and outside group id.
-    pub(crate) gid: (u32, u32),
+    /// User and group inside.
+    pub(crate) inside: (u32, u32),
+    /// Text of `uid_map` and of `gid_map`.
+    pub(crate) maps: [CString; 2],
     /// Whether supplementary groups can be given up: only with privileges on the host.
     pub(crate) drop_groups: bool,
     /// Options of the file systems at `/tmp` and `/dev/shm`, such as `mode=1777`.
     pub(crate) temporary: CString,
-    /// Directories to make in the new root, outer before inner.
+    /// The whole root, or with `prepared` what that lacks.
+    pub(crate) tree: Tree,
+    /// A root to begin with.
+    pub(crate) prepared: Option<Prepared>,
+}
+
+/// The copy of a prepared root that one run gets.
+#[derive(Debug)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+pub(crate) struct Prepared {
+    pub(crate) root: Arc<Root>,
+    /// Empty directories of it, directly below `/`, to cover with one that has room for mount points.
+    pub(crate) covers: Vec<CString>,
+}
+
+/// How a root is prepared.
+#[derive(Debug)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+pub(crate) struct RootPlan {
+    /// User and group that make it.
+    pub(crate) identity: (u32, u32),
+    /// Text of `uid_map` and of `gid_map`.
+    pub(crate) maps: [CString; 2],
+    /// Whether `setgroups` has to be given up first, as who is not privileged must.
+    pub(crate) deny_groups: bool,
+    pub(crate) tree: Tree,
+}
+
+/// What a root is made of.
+#[derive(Debug, Default)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+pub(crate) struct Tree {
+    /// Directories to make, outer before inner.
     pub(crate) directories: Vec<CString>,
     /// Symbolic links to make there: what they hold, and where.
     pub(crate) links: Vec<(CString, CString)>,

@@ -13,12 +13,22 @@ use nix::libc;
 use nix::unistd::pipe;
 
 use super::host::{Control, GO, Running, StartError, pointers};
-use super::plan::Plan;
+use super::plan::{Plan, RootPlan};
 use super::status::{Message, Step};
 use crate::private::Private;
 use crate::users::Lease;
 
 const LOOK_EVERY_MS: i32 = 20;
+
+/// No system but Linux has one.
+#[derive(Debug)]
+pub(crate) enum Root {}
+
+impl Root {
+    pub(crate) fn prepare(_: &RootPlan, _: &dyn Fn() -> bool) -> Result<Self, StartError> {
+        Err(("prepare a root", io::ErrorKind::Unsupported.into()))
+    }
+}
 
 /// Holds the control pipe and the supervisor's process id. Dropping it ends the build.
 #[derive(Debug)]

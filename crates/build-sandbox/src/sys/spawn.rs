@@ -11,8 +11,9 @@ use nix::unistd::{Gid, Uid, fchown, pipe2};
 
 use super::host::{Control, Running, StartError, pointers};
 use super::plan::{NamespacePlan, Plan};
+use super::status::COPY;
 use super::supervise::Descriptors;
-use super::{call, supervise};
+use super::{call, launch, supervise};
 use crate::private::Private;
 use crate::users::Lease;
 
@@ -98,7 +99,7 @@ impl Drop for Supervisor {
     }
 }
 
-fn wait(process: &OwnedFd) {
+pub(super) fn wait(process: &OwnedFd) {
     loop {
         let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::uninit();
         // SAFETY: `info` is writable and the descriptor stays open during the call.
@@ -166,7 +167,7 @@ pub(crate) fn spawn(plan: &Plan) -> Result<Running, StartError> {
         let copy = fd.try_clone();
         high(copy.map_err(|error| ("copy a descriptor", error))?)
     };
-    let recipe = plan.recipe.as_ref().map(copy).transpose()?;
+    let recipe = plan.recipe.as_deref().map(copy).transpose()?;
     let group = plan.group.as_ref();
     let group_join = group.map(|group| copy(&group.join)).transpose()?;
     let group_kill = group.and_then(|group| group.kill.as_ref());
@@ -189,16 +190,33 @@ pub(crate) fn spawn(plan: &Plan) -> Result<Running, StartError> {
         arguments: arguments.as_ptr(),
         environment: environment.as_ptr(),
     };
-    let (pid, process) = fork(plan, &fds).map_err(|error| ("fork the supervisor", error))?;
-    let supervisor = Supervisor {
+    let supervisor = |process| Supervisor {
         control: Control::new(control),
         process: Some(process),
         namespaced: plan.namespaces.is_some(),
         held: (plan.lease.clone(), plan.private.clone()),
     };
-    if let Some(namespaces) = &plan.namespaces {
-        map_identity(pid, namespaces).map_err(|error| ("map the user of the namespace", error))?;
-    }
+    let supervisor = match &plan.namespaces {
+        Some(
+            view @ NamespacePlan {
+                prepared: Some(prepared),
+                ..
+            },
+        ) => {
+            let started = launch::start(plan, view, prepared, &fds);
+            supervisor(started.map_err(|error| (COPY, error))?)
+        }
+        view => {
+            let forked = fork(plan, &fds);
+            let (pid, process) = forked.map_err(|error| ("fork the supervisor", error))?;
+            let supervisor = supervisor(process);
+            if let Some(view) = view {
+                map_identity(pid, view)
+                    .map_err(|error| ("map the user of the namespace", error))?;
+            }
+            supervisor
+        }
+    };
     supervisor.control.go()?;
     Ok(Running {
         supervisor,
@@ -241,32 +259,49 @@ fn fork(plan: &Plan, fds: &Descriptors) -> io::Result<(i32, OwnedFd)> {
             flags |= libc::CLONE_NEWNET.cast_unsigned();
         }
     }
-    let mut before = SigSet::empty();
-    pthread_sigmask(
-        SigmaskHow::SIG_SETMASK,
-        Some(&SigSet::all()),
-        Some(&mut before),
-    )?;
+    let blocked = Blocked::all()?;
     let mut pidfd = -1;
     // No signal is sent when it ends, so that no other part of the host program waits for it.
     let forked = call::clone(u64::from(flags), &mut pidfd);
     if forked == Ok(0) {
         supervise::run(plan, fds);
     }
-    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
+    drop(blocked);
     let pid = forked.map_err(io::Error::from_raw_os_error)?;
     // SAFETY: the call returned a new descriptor that nothing else owns.
     Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) }))
 }
 
+/// Blocks all signals of this thread until it is dropped, so that a child begins with all blocked.
+pub(super) struct Blocked(SigSet);
+
+impl Blocked {
+    pub(super) fn all() -> io::Result<Self> {
+        let mut before = SigSet::empty();
+        pthread_sigmask(
+            SigmaskHow::SIG_SETMASK,
+            Some(&SigSet::all()),
+            Some(&mut before),
+        )?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&self.0), None);
+    }
+}
+
 /// Writes the id maps of the child, which waits for it. Source: `user_namespaces(7)`.
 fn map_identity(pid: i32, plan: &NamespacePlan) -> io::Result<()> {
-    let write = |file: &str, text: String| std::fs::write(format!("/proc/{pid}/{file}"), text);
+    let write = |file: &str, text: &[u8]| std::fs::write(format!("/proc/{pid}/{file}"), text);
     if !plan.drop_groups {
-        write("setgroups", "deny".to_owned())?;
+        write("setgroups", b"deny")?;
     }
-    write("gid_map", format!("{} {} 1\n", plan.gid.0, plan.gid.1))?;
-    write("uid_map", format!("{} {} 1\n", plan.uid.0, plan.uid.1))
+    let [users, groups] = &plan.maps;
+    write("gid_map", groups.to_bytes())?;
+    write("uid_map", users.to_bytes())
 }
 
 /// A file without a name that holds `text`, to be read from its start.

@@ -26,6 +26,7 @@ pub(crate) const STEPS: &[&str] = &[
     "execute the program",
     "watch for ended children",
     "join the control group",
+    "copy a prepared root",
 ];
 
 /// Index of a step in [`STEPS`].
@@ -54,10 +55,14 @@ pub(crate) enum Step {
     Execute,
     Watch,
     ControlGroup,
+    Copy,
 }
 
 /// The step that fails when the program itself cannot be started.
 pub(crate) const EXECUTE: &str = STEPS[Step::Execute as usize];
+
+/// The step that fails when a run cannot have a copy of a prepared root.
+pub(crate) const COPY: &str = STEPS[Step::Copy as usize];
 
 /// A limit that the supervisor samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

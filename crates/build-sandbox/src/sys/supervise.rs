@@ -1,11 +1,12 @@
 //! The supervisor: it outlives the build, knows every process of it and ends them all.
 
-use std::ffi::c_char;
+use std::ffi::{CString, c_char};
 
 use nix::libc;
 
 use super::call;
 use super::host::{GO, TERMINATE};
+use super::namespaces::Held;
 use super::plan::Plan;
 use super::status::{Message, SIZE, Step, Watched};
 use super::walk::Walk;
@@ -36,13 +37,26 @@ pub(super) fn fail(status: i32, step: Step, errno: i32, index: usize) -> ! {
     call::exit(111)
 }
 
-fn tell(status: i32, kind: i64, fields: [i64; 3]) {
+pub(super) fn tell(status: i32, kind: i64, fields: [i64; 3]) {
     let _ = call::write(status, &Message::encode(kind, fields));
 }
 
 /// Runs the supervisor. Called in the child right after the fork; never returns.
 pub(super) fn run(plan: &Plan, fds: &Descriptors) -> ! {
-    close_foreign(fds);
+    close_foreign(fds, [-1, -1]);
+    begin(plan, fds, None)
+}
+
+/// What a supervisor in a copy of a prepared root has from who started it.
+pub(super) struct Inherited<'a> {
+    /// The host's `/proc`.
+    pub(super) proc: i32,
+    pub(super) held: Held,
+    pub(super) covers: &'a [CString],
+}
+
+/// Goes on where only the supervisor's own descriptors are open. Never returns.
+pub(super) fn begin(plan: &Plan, fds: &Descriptors, inherited: Option<&Inherited<'_>>) -> ! {
     let mut byte = [0u8];
     // Ended already: the host was killed or has changed its mind.
     if call::read(fds.control, &mut byte) != Ok(1) || byte != [GO] {
@@ -50,11 +64,21 @@ pub(super) fn run(plan: &Plan, fds: &Descriptors) -> ! {
     }
     forget_arguments(fds);
     // Before it becomes another user, and loses access to its own files in `/proc` with that.
-    let expendable = Expendable::mark();
+    let proc = inherited.map(|inherited| inherited.proc);
+    let expendable = Expendable::mark(proc);
     let namespaced = plan.namespaces.is_some();
     call::new_session();
     if let Some(view) = &plan.namespaces {
-        if let Err((step, errno, index)) = namespaces::enter(view) {
+        let entered = match inherited {
+            Some(Inherited {
+                proc, held, covers, ..
+            }) => {
+                call::close(*proc);
+                namespaces::complete(view, covers, held)
+            }
+            None => namespaces::enter(view),
+        };
+        if let Err((step, errno, index)) = entered {
             fail(fds.status, step, errno, index);
         }
     } else if let Err(errno) = call::control(libc::PR_SET_CHILD_SUBREAPER, 1) {
@@ -120,11 +144,14 @@ fn forget_arguments(fds: &Descriptors) {
     }
 }
 
-fn close_foreign(fds: &Descriptors) {
+/// Closes what is neither the supervisor's nor in `besides`.
+pub(super) fn close_foreign(fds: &Descriptors, besides: [i32; 2]) {
     for standard in 0..3 {
         let _ = call::duplicate(fds.null, standard);
     }
-    let mut kept = [
+    close_all_but(&mut [
+        besides[0],
+        besides[1],
         fds.control,
         fds.status,
         fds.stdout,
@@ -134,11 +161,15 @@ fn close_foreign(fds: &Descriptors) {
         fds.null,
         fds.group_join,
         fds.group_kill,
-    ];
+    ]);
+}
+
+/// Closes all descriptors above 2 but these; a negative one stands for none.
+pub(super) fn close_all_but(kept: &mut [i32]) {
     kept.sort_unstable();
     let mut next = 3u32;
-    for fd in kept {
-        if let Ok(fd) = u32::try_from(fd) {
+    for fd in kept.iter() {
+        if let Ok(fd) = u32::try_from(*fd) {
             call::close_range(next, fd.saturating_sub(1), false);
             next = fd + 1;
         }
@@ -251,6 +282,10 @@ impl Tree<'_> {
     fn end(&mut self, children: i32) -> bool {
         let mut pause = 0;
         loop {
+            // Most builds leave nothing; then there is nothing to look for either.
+            if reap_all() {
+                return true;
+            }
             self.signal(libc::SIGKILL);
             let mut ready = [libc::pollfd {
                 fd: children,
@@ -260,16 +295,23 @@ impl Tree<'_> {
             call::poll(&mut ready, pause);
             pause = 2;
             drain(children);
-            loop {
-                match call::reap() {
-                    Ok(Some(_)) => {}
-                    Ok(None) => break,
-                    Err(_) => return true,
-                }
+            if reap_all() {
+                return true;
             }
             if !self.namespaced && self.walk.is_none() {
                 return false;
             }
+        }
+    }
+}
+
+/// Takes all children that have ended; returns whether none is left.
+fn reap_all() -> bool {
+    loop {
+        match call::reap() {
+            Ok(Some(_)) => {}
+            Ok(None) => return false,
+            Err(_) => return true,
         }
     }
 }
@@ -319,10 +361,14 @@ struct Expendable {
 
 impl Expendable {
     /// Marks this process, and so those that it starts.
-    fn mark() -> Self {
-        let flags = libc::O_RDWR;
-        let path = c"/proc/self/oom_score_adj";
-        let file = call::open_at(libc::AT_FDCWD, path, flags, 0).unwrap_or(-1);
+    ///
+    /// `proc` is the host's `/proc`, where another one is at that path.
+    fn mark(proc: Option<i32>) -> Self {
+        let (at, path) = match proc {
+            Some(proc) => (proc, c"self/oom_score_adj"),
+            None => (libc::AT_FDCWD, c"/proc/self/oom_score_adj"),
+        };
+        let file = call::open_at(at, path, libc::O_RDWR, 0).unwrap_or(-1);
         let mut before = [0; 8];
         let length = call::read(file, &mut before).unwrap_or(0);
         let _ = call::write(file, b"1000");

@@ -406,7 +406,7 @@ fn wide_number(text: &[u8]) -> Option<u64> {
 }
 
 /// Writes `<pid>/<name>` into `buffer`.
-fn proc_path<'a>(pid: i32, name: &[u8], buffer: &'a mut [u8; 32]) -> Option<&'a CStr> {
+pub(super) fn proc_path<'a>(pid: i32, name: &[u8], buffer: &'a mut [u8; 32]) -> Option<&'a CStr> {
     let mut digits = [0u8; 10];
     let mut left = u32::try_from(pid).ok()?;
     let mut first = digits.len();
