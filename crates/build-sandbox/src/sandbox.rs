@@ -303,7 +303,8 @@ mod tests {
         }
         let echo = ["/bin/echo", "ran"].map(str::to_owned);
         let token = CancellationToken::new();
-        for spoilt in [false, true] {
+        let mut first = None;
+        for spoilt in [false, false, true] {
             if spoilt && !sandbox.roots.spoil() {
                 eprintln!("skipped: no root can be prepared here");
                 return;
@@ -311,6 +312,12 @@ mod tests {
             let (network, writable) = (Network::None, Writable::Build);
             let run = sandbox.run_command(&spec, &echo, network, writable, &token, &Silent);
             assert_eq!(run.await.unwrap().stdout, "ran\n", "spoilt: {spoilt}");
+            let root = sandbox.roots.at_hand();
+            if let (Some(first), Some(root)) = (&first, &root) {
+                let same = std::sync::Arc::ptr_eq(first, root);
+                assert_ne!(same, spoilt, "it is made once");
+            }
+            first = first.or(root);
         }
     }
 }

@@ -1,50 +1,147 @@
-//! Start-up of a command against bwrap.
+//! Starting a command, against bwrap and against bash alone, and the phases of one build.
 
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use build_sandbox::{BuildSpec, Network, Sandbox, Silent, Writable};
+use build_sandbox::{BuildSpec, Isolation, IsolationChoice, Network, Sandbox, Silent, Writable};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-use super::median;
+use super::{median, processor_time};
 
 const ROUNDS: usize = 60;
+/// Builds of each kind.
+const BUILDS: usize = 20;
+const PHASES: usize = 5;
 
-pub(crate) async fn run(sandbox: &Sandbox, spec: &BuildSpec) {
-    let token = CancellationToken::new();
-    let command = ["/bin/bash", "-c", "true"].map(str::to_owned);
-    let (mut ours, mut peer) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        let started = Instant::now();
-        sandbox
-            .run_command(
-                spec,
-                &command,
-                Network::None,
-                Writable::Build,
-                &token,
-                &Silent,
-            )
-            .await
-            .unwrap();
-        ours.push(started.elapsed());
-        let started = Instant::now();
-        match bwrap(&spec.startdir).status().await {
-            Ok(status) => assert!(status.success()),
-            Err(error) => {
-                println!("start-up skipped: bwrap: {error}");
-                return;
+/// One way to start `bash -c true`.
+enum Starter {
+    Ours(Isolation),
+    Bash,
+    Bwrap,
+}
+
+#[derive(Default)]
+struct Samples {
+    wall: Vec<Duration>,
+    processor: Vec<Duration>,
+}
+
+impl Samples {
+    fn wall(&mut self) -> f64 {
+        median(&mut self.wall) * 1e3
+    }
+
+    fn processor(&mut self) -> f64 {
+        median(&mut self.processor) * 1e3
+    }
+}
+
+pub(crate) async fn run(sandbox: &Sandbox, spec: &BuildSpec, tiers: &[Isolation]) {
+    let mut starters: Vec<Starter> = tiers.iter().copied().map(Starter::Ours).collect();
+    starters.push(Starter::Bash);
+    if bwrap(&spec.startdir)
+        .status()
+        .await
+        .is_ok_and(|status| status.success())
+    {
+        starters.push(Starter::Bwrap);
+    } else {
+        println!("start-up: bwrap does not run here");
+    }
+    let mut samples: Vec<Samples> = starters.iter().map(|_| Samples::default()).collect();
+    for round in 0..ROUNDS {
+        for turn in 0..starters.len() {
+            let index = (turn + round) % starters.len();
+            let (before, started) = (processor_time(), Instant::now());
+            start(sandbox, spec, &starters[index]).await;
+            samples[index].wall.push(started.elapsed());
+            samples[index].processor.push(processor_time() - before);
+        }
+    }
+    let bash = starters
+        .iter()
+        .position(|starter| matches!(starter, Starter::Bash));
+    let bash = bash.map(|index| (samples[index].wall(), samples[index].processor()));
+    let bwrap = starters
+        .iter()
+        .position(|starter| matches!(starter, Starter::Bwrap));
+    let bwrap = bwrap.map(|index| (samples[index].wall(), samples[index].processor()));
+    for (starter, samples) in starters.iter().zip(&mut samples) {
+        let name = match starter {
+            Starter::Ours(tier) => tier.name(),
+            Starter::Bash => "bash alone",
+            Starter::Bwrap => "bwrap",
+        };
+        let own = (samples.wall(), samples.processor());
+        print!(
+            "start-up: {name} {:.2} ms, {:.2} ms of a processor",
+            own.0, own.1
+        );
+        for (peer, peers) in [("bash", bash), ("bwrap", bwrap)] {
+            if let Some(peers) = peers {
+                print!(
+                    "; {:.2} and {:.2} of {peer}",
+                    own.0 / peers.0,
+                    own.1 / peers.1
+                );
             }
         }
-        peer.push(started.elapsed());
+        println!();
     }
-    let (ours, peer) = (median(&mut ours) * 1e3, median(&mut peer) * 1e3);
-    println!(
-        "start-up: {ours:.1} ms, bwrap {peer:.1} ms, ratio {:.2} (at most 1.0)",
-        ours / peer
-    );
+    phases(sandbox, tiers).await;
+}
+
+async fn start(sandbox: &Sandbox, spec: &BuildSpec, starter: &Starter) {
+    let command = ["/bin/bash", "-c", "true"].map(str::to_owned);
+    let status = match starter {
+        Starter::Ours(tier) => {
+            let mut spec = spec.clone();
+            spec.isolation = IsolationChoice::Exactly(*tier);
+            let (network, writable) = (Network::None, Writable::Build);
+            let token = CancellationToken::new();
+            let run = sandbox.run_command(&spec, &command, network, writable, &token, &Silent);
+            run.await.unwrap();
+            return;
+        }
+        Starter::Bash => quiet(Command::new(&command[0]).args(&command[1..])).status(),
+        Starter::Bwrap => bwrap(&spec.startdir).status(),
+    };
+    assert!(status.await.unwrap().success());
+}
+
+/// A whole build of one command, and one of five, each in new directories.
+async fn phases(sandbox: &Sandbox, tiers: &[Isolation]) {
+    for tier in tiers {
+        let mut wall = [Vec::new(), Vec::new()];
+        for build in 0..BUILDS {
+            for turn in 0..2 {
+                let which = (turn + build) % 2;
+                let directory = tempfile::tempdir().unwrap();
+                super::open_to_all(directory.path());
+                let spec = BuildSpec::new(directory.path(), "demo");
+                std::fs::write(&spec.recipe, "").unwrap();
+                let started = Instant::now();
+                for _ in 0..[1, PHASES][which] {
+                    start(sandbox, &spec, &Starter::Ours(*tier)).await;
+                }
+                wall[which].push(started.elapsed());
+            }
+        }
+        let [one, five] = wall.map(|mut wall| median(&mut wall) * 1e3);
+        println!(
+            "start-up: {tier}, a build of {PHASES} commands {five:.2} ms, of one {one:.2} ms, ratio {:.2}",
+            five / one
+        );
+    }
+}
+
+fn quiet(command: &mut Command) -> &mut Command {
+    command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .stdin(Stdio::null())
 }
 
 /// The same namespaces over a read-only root with the same directories covered; without the allow
@@ -73,9 +170,6 @@ fn bwrap(directory: &Path) -> Command {
         .arg("--chdir")
         .arg(directory)
         .args(["/bin/bash", "-c", "true"]);
-    command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .stdin(Stdio::null());
+    quiet(&mut command);
     command
 }

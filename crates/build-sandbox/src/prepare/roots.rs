@@ -39,6 +39,8 @@ struct Made {
     taken: Taken,
     /// Directories in which nothing is shown.
     empty: BTreeSet<PathBuf>,
+    /// Whether one was tried to make with them.
+    tried: bool,
     /// Absent where the host refused it.
     root: Option<Arc<Root>>,
 }
@@ -59,6 +61,13 @@ impl Roots {
     /// Says whether a trial run in a copy of a prepared root went well; before that none is made.
     pub(crate) fn allow(&self, allowed: bool) {
         self.allowed.store(allowed, Ordering::Relaxed);
+    }
+
+    /// The root that is at hand.
+    #[cfg(all(test, target_os = "linux"))]
+    pub(crate) fn at_hand(&self) -> Option<Arc<Root>> {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.as_ref().and_then(|made| made.root.clone())
     }
 
     /// Puts descriptors of something else in the place of the root that was made.
@@ -88,13 +97,15 @@ impl Offer<'_> {
                 system: Arc::clone(system),
                 taken: Taken::by(system),
                 empty: BTreeSet::new(),
+                tried: false,
                 root: None,
             });
         let points = made.taken.points(own);
         if let Some(points) = &points
-            && (made.empty.is_empty() || !points.is_subset(&made.empty))
+            && (!made.tried || !points.is_subset(&made.empty))
         {
             made.empty.extend(points.iter().cloned());
+            made.tried = true;
             made.root = self.make(&made);
         }
         let made = last.insert(made);
