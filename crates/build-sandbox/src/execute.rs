@@ -90,7 +90,7 @@ impl Sandbox {
         let (tier, abi) = self.tier(spec, reporter).await?;
         let (mut owned, config) = (spec.clone(), self.config.clone());
         let (users, systems) = (Arc::clone(&self.users), Arc::clone(&self.systems));
-        let prepared = Arc::clone(&self.roots);
+        let (prepared, networks) = (Arc::clone(&self.roots), Arc::clone(&self.networks));
         let cancelled = token.clone();
         let Call {
             what,
@@ -132,6 +132,9 @@ impl Sandbox {
                 arguments,
                 directory,
                 network,
+                empty: (network == Network::None)
+                    .then(|| networks.take(&directories.startdir))
+                    .flatten(),
                 rights,
                 root,
                 result,
@@ -177,7 +180,8 @@ impl Sandbox {
             },
             other => other,
         })?;
-        let (running, directories, identity, warnings, group) = prepared;
+        let (mut running, directories, identity, warnings, group) = prepared;
+        let network = running.network.take();
         reporter.report(Event::Started {
             what: what.as_str().into(),
             isolation: tier,
@@ -203,6 +207,9 @@ impl Sandbox {
             let _ = spawn_blocking(move || drop(private)).await;
         }
         settle(&mut ended, &what, tier, reporter)?;
+        if let Some(network) = network.filter(|_| ended.proven) {
+            self.networks.keep(&directories.startdir, network);
+        }
         if failed(&ended) && ended.cause.is_none() {
             ended.cause = group.as_ref().and_then(ControlGroup::breach);
         }

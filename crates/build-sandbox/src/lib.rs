@@ -11,6 +11,7 @@ mod isolation;
 mod judge;
 mod limits;
 mod log;
+mod networks;
 mod outcome;
 mod output;
 mod phase;

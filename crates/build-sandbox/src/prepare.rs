@@ -33,6 +33,8 @@ pub(crate) struct Request {
     pub(crate) arguments: Vec<Vec<u8>>,
     pub(crate) directory: PathBuf,
     pub(crate) network: Network,
+    /// An empty network that the build had before.
+    pub(crate) empty: Option<Arc<OwnedFd>>,
     pub(crate) rights: Rights,
     /// Whether the process should see itself as root.
     pub(crate) root: bool,

@@ -113,6 +113,7 @@ pub(crate) async fn run(
         stdout,
         stderr,
         result,
+        network: _,
     } = running;
     let output = |fd: OwnedFd, stream| -> Result<Output, SandboxError> {
         Ok(Output {

@@ -13,6 +13,7 @@ use crate::execute::Call;
 use crate::isolation::Capabilities;
 use crate::judge::{judge, printed_version};
 use crate::limits::Limits;
+use crate::networks::Networks;
 use crate::outcome::{CommandOutcome, PhaseOutcome, PhaseStatus};
 use crate::phase::Phase;
 use crate::prepare::{Roots, Systems};
@@ -33,6 +34,7 @@ pub struct Sandbox {
     pub(crate) users: Arc<Users>,
     pub(crate) systems: Arc<Systems>,
     pub(crate) roots: Arc<Roots>,
+    pub(crate) networks: Arc<Networks>,
     capabilities: OnceCell<Capabilities>,
 }
 
@@ -44,6 +46,7 @@ impl Sandbox {
             users: Arc::default(),
             systems: Arc::default(),
             roots: Arc::default(),
+            networks: Arc::default(),
             capabilities: OnceCell::new(),
         }
     }

@@ -11,8 +11,8 @@ use seccompiler::{
 
 use crate::sys::plan::{Filter, Instruction};
 
-/// Programs that many plans share.
-pub(crate) type Programs = Arc<Vec<Vec<Instruction>>>;
+/// A program that many plans share.
+pub(crate) type Program = Arc<Vec<Instruction>>;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 /// Conditions that must all hold.
@@ -129,38 +129,100 @@ const SHARED_MEMORY: &[i64] = &[
     libc::SYS_mq_unlink,
 ];
 
-/// The programs, in the order in which they are applied. Each choice is compiled once.
-pub(crate) fn programs(choice: Choice) -> Programs {
-    static COMPILED: LazyLock<Mutex<HashMap<Choice, Programs>>> = LazyLock::new(Mutex::default);
+/// The program of a choice; each is compiled once. Nothing on an architecture that is not known.
+pub(crate) fn program(choice: Choice) -> Program {
+    static COMPILED: LazyLock<Mutex<HashMap<Choice, Program>>> = LazyLock::new(Mutex::default);
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
-    let programs = compiled
+    let program = compiled
         .entry(choice)
-        .or_insert_with(|| Arc::new(compile(choice)));
-    Arc::clone(programs)
+        .or_insert_with(|| Arc::new(compile(choice).unwrap_or_default()));
+    Arc::clone(program)
 }
 
-fn compile(choice: Choice) -> Vec<Vec<Instruction>> {
-    let mut programs = Vec::new();
-    #[cfg(target_arch = "x86_64")]
-    programs.push(refuse_x32());
-    let mut add = |rules: Rules, errno: i32| {
-        if let Some(program) = program(rules, errno) {
-            programs.push(program);
-        }
-    };
+/// The calls that are refused, and with which error. No call is in two of the lists.
+fn lists(choice: Choice) -> Vec<(i32, Rules)> {
     let whole = |calls: &[i64]| -> Rules { calls.iter().map(|call| (*call, Vec::new())).collect() };
+    let mut lists = vec![
+        (libc::ENOSYS, whole(UNKNOWN)),
+        (libc::EPERM, denied(choice.sockets, choice.shared_host)),
+    ];
     if choice.plain_ownership {
-        add(ownership_calls(), 0);
+        lists.push((0, ownership_calls()));
     }
     if choice.refuse_attributes {
-        add(whole(ATTRIBUTES), libc::EOPNOTSUPP);
+        lists.push((libc::EOPNOTSUPP, whole(ATTRIBUTES)));
     }
-    add(whole(UNKNOWN), libc::ENOSYS);
     if choice.shared_host {
-        add(whole(SHARED_MEMORY), libc::EPERM);
+        lists.push((libc::EPERM, whole(SHARED_MEMORY)));
     }
-    add(denied(choice.sockets, choice.shared_host), libc::EPERM);
-    programs
+    lists
+}
+
+/// One program for all lists. The kernel reads and runs it for each call number when it is applied,
+/// so calls are found by bisection and not one after the other.
+fn compile(choice: Choice) -> Option<Vec<Instruction>> {
+    let mut calls = BTreeMap::new();
+    let mut opening = None;
+    for (errno, rules) in lists(choice) {
+        for (call, rules) in rules {
+            let compiled = alone(call, rules, errno)?;
+            let (start, code) = compiled.split_at_checked(OPENING)?;
+            opening.get_or_insert_with(|| start.to_vec());
+            calls.insert(u32::try_from(call).ok()?, code.to_vec());
+        }
+    }
+    let mut program = opening?;
+    if cfg!(target_arch = "x86_64") {
+        // The x32 variants share the architecture's mark but have numbers of their own, which a
+        // deny list by number would let through.
+        program.extend([
+            instruction(JUMP_IF_AT_LEAST, 0, 1, 0x4000_0000),
+            instruction(RETURN, 0, 0, ERRNO | libc::ENOSYS.cast_unsigned()),
+        ]);
+    }
+    let calls: Vec<(u32, Vec<Instruction>)> = calls.into_iter().collect();
+    program.extend(bisect(&calls)?);
+    Some(program)
+}
+
+/// Instructions that tell the architecture and load the number of the call.
+const OPENING: usize = 4;
+const JUMP: u16 = 0x05;
+const JUMP_IF_AT_LEAST: u16 = 0x35;
+const RETURN: u16 = 0x06;
+const ERRNO: u32 = 0x0005_0000;
+
+fn instruction(code: u16, jt: u8, jf: u8, k: u32) -> Instruction {
+    Filter { code, jt, jf, k }
+}
+
+/// Leads each number to the code of its call, which allows every other number.
+fn bisect(calls: &[(u32, Vec<Instruction>)]) -> Option<Vec<Instruction>> {
+    if let [(_, code)] = calls {
+        return Some(code.clone());
+    }
+    let (low, high) = calls.split_at(calls.len() / 2);
+    let (below, from) = (bisect(low)?, bisect(high)?);
+    let (first, _) = high.first()?;
+    // A conditional jump reaches 255 instructions at most, the other any.
+    let mut code = vec![
+        instruction(JUMP_IF_AT_LEAST, 0, 1, *first),
+        instruction(JUMP, 0, 0, u32::try_from(below.len()).ok()?),
+    ];
+    code.extend(below);
+    code.extend(from);
+    Some(code)
+}
+
+/// The program that refuses one call, as its rules say.
+fn alone(call: i64, rules: Vec<SeccompRule>, errno: i32) -> Option<Vec<Instruction>> {
+    let arch = std::env::consts::ARCH.try_into().ok()?;
+    let action = SeccompAction::Errno(errno.cast_unsigned());
+    let rules = Rules::from([(call, rules)]);
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, action, arch).ok()?;
+    let program: BpfProgram = filter.try_into().ok()?;
+    let copy = |i: &seccompiler::sock_filter| instruction(i.code, i.jt, i.jf, i.k);
+    Some(program.iter().map(copy).collect())
 }
 
 fn ownership_calls() -> Rules {
@@ -173,57 +235,6 @@ fn ownership_calls() -> Rules {
         libc::SYS_fchownat,
     ];
     chown.into_iter().map(|call| (call, Vec::new())).collect()
-}
-
-fn program(rules: Rules, errno: i32) -> Option<Vec<Instruction>> {
-    let arch = std::env::consts::ARCH.try_into().ok()?;
-    let action = SeccompAction::Errno(errno.cast_unsigned());
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, action, arch).ok()?;
-    let program: BpfProgram = filter.try_into().ok()?;
-    Some(
-        program
-            .iter()
-            .map(|i| Filter {
-                code: i.code,
-                jt: i.jt,
-                jf: i.jf,
-                k: i.k,
-            })
-            .collect(),
-    )
-}
-
-/// The x32 variants share the architecture's mark but have numbers of their own, which a deny list
-/// by number would let through.
-#[cfg(target_arch = "x86_64")]
-fn refuse_x32() -> Vec<Instruction> {
-    const LOAD_NUMBER: u16 = 0x20;
-    const JUMP_IF_GREATER_OR_EQUAL: u16 = 0x35;
-    const RETURN: u16 = 0x06;
-    const ERRNO: u32 = 0x0005_0000;
-    const ALLOW: u32 = 0x7fff_0000;
-    let return_ = |k| Filter {
-        code: RETURN,
-        jt: 0,
-        jf: 0,
-        k,
-    };
-    vec![
-        Filter {
-            code: LOAD_NUMBER,
-            jt: 0,
-            jf: 0,
-            k: 0,
-        },
-        Filter {
-            code: JUMP_IF_GREATER_OR_EQUAL,
-            jt: 0,
-            jf: 1,
-            k: 0x4000_0000,
-        },
-        return_(ERRNO | libc::ENOSYS.cast_unsigned()),
-        return_(ALLOW),
-    ]
 }
 
 fn rule(conditions: &[(u8, Op, u64)]) -> Option<SeccompRule> {
@@ -372,21 +383,4 @@ const SETXATTRAT: i64 = 463;
 const REMOVEXATTRAT: i64 = 466;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_program_compiles() {
-        let programs = if cfg!(target_arch = "x86_64") { 6 } else { 5 };
-        for sockets in [Sockets::Usual, Sockets::NoUnix, Sockets::None] {
-            let compiled = compile(Choice {
-                sockets,
-                plain_ownership: true,
-                refuse_attributes: true,
-                shared_host: true,
-            });
-            assert_eq!(compiled.len(), programs);
-            assert!(compiled.iter().all(|program| program.len() < 4096));
-        }
-    }
-}
+mod tests;

@@ -75,7 +75,7 @@ pub(crate) fn plan(
             })
         })
         .transpose()?;
-    let filters = filters(tier, private_network, request.root);
+    let filter = filter(tier, private_network, request.root);
     let (strip, keep) = match (inside, request.root) {
         (true, true) => (true, PACKAGING_CAPABILITIES),
         (true, false) => (true, 0),
@@ -91,7 +91,7 @@ pub(crate) fn plan(
         probe: false,
         namespaces,
         landlock,
-        filters,
+        filter,
         limits: resources(limits, inside),
         identity: identity.dropped().map(|id| (id, id)),
         private: directories.private.clone(),
@@ -159,17 +159,17 @@ fn resources(limits: &Limits, inside: bool) -> Vec<(i32, u64)> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn filters(_: Isolation, _: bool, _: bool) -> Arc<Vec<Vec<Instruction>>> {
+fn filter(_: Isolation, _: bool, _: bool) -> Arc<Vec<Instruction>> {
     Arc::default()
 }
 
 #[cfg(target_os = "linux")]
-fn filters(tier: Isolation, private_network: bool, root: bool) -> Arc<Vec<Vec<Instruction>>> {
+fn filter(tier: Isolation, private_network: bool, root: bool) -> Arc<Vec<Instruction>> {
     // The weakest tier has to run where the kernel lacks seccomp; a warning says so.
     if tier == Isolation::Group && !crate::sys::seccomp_works() {
         return Arc::default();
     }
-    seccomp::programs(Choice {
+    seccomp::program(Choice {
         sockets: match tier {
             Isolation::Landlock | Isolation::Group if private_network => Sockets::None,
             Isolation::Landlock => Sockets::NoUnix,
@@ -265,6 +265,7 @@ pub(crate) fn probe(
         arguments: vec![b"/".to_vec()],
         directory: "/".into(),
         network: Network::None,
+        empty: None,
         rights: Rights::Nothing,
         root: false,
         result: false,

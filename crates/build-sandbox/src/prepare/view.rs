@@ -35,6 +35,7 @@ pub(super) fn view(
     };
     Ok(NamespacePlan {
         private_network: request.network == Network::None,
+        network: request.empty.clone().filter(|_| prepared.is_some()),
         inside,
         maps: [map(inside.0, outside.0)?, map(inside.1, outside.1)?],
         drop_groups: matches!(identity, Identity::Dropped(_)),

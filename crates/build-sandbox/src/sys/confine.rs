@@ -1,7 +1,10 @@
 //! The phase process between fork and exec.
 
+use std::ffi::c_void;
+
 use nix::libc;
 
+use super::beside;
 use super::call::{self, raw};
 use super::plan::Plan;
 use super::status::Step;
@@ -28,8 +31,36 @@ pub(crate) fn seccomp_works() -> bool {
     ) == 0
 }
 
+/// Starts the phase process.
+///
+/// In `namespaces` the supervisor waits until the program is executed: if a file system does not
+/// answer the phase process by then, the host ends the supervisor, and the kernel with it all of its
+/// namespace. In the other tiers the supervisor is the only one who can end it.
+pub(super) fn start(plan: &Plan, fds: &Descriptors) -> call::Result<i32> {
+    if plan.namespaces.is_some() {
+        let mut phase = Phase { plan, fds };
+        // SAFETY: the child follows the rules of `sys`, and its memory is this process's.
+        return unsafe { beside::start(libc::SIGCHLD, enter, (&raw mut phase).cast()) };
+    }
+    match call::clone(libc::SIGCHLD as u64, &mut 0) {
+        Ok(0) => run(plan, fds),
+        other => other,
+    }
+}
+
+struct Phase<'a> {
+    plan: &'a Plan,
+    fds: &'a Descriptors,
+}
+
+extern "C" fn enter(phase: *mut c_void) -> i32 {
+    // SAFETY: `start` passes a `Phase` that outlives the call.
+    let phase = unsafe { &*phase.cast::<Phase<'_>>() };
+    run(phase.plan, phase.fds)
+}
+
 /// Confines this process and executes the program. Never returns.
-pub(super) fn run(plan: &Plan, fds: &Descriptors) -> ! {
+fn run(plan: &Plan, fds: &Descriptors) -> ! {
     let attempt = |result: call::Result<()>, step: Step| {
         if let Err(errno) = result {
             fail(fds.status, step, errno, 0);
@@ -78,7 +109,8 @@ pub(super) fn run(plan: &Plan, fds: &Descriptors) -> ! {
     if let Some(landlock) = &plan.landlock {
         attempt(super::landlock::restrict(landlock), Step::Landlock);
     }
-    for filter in plan.filters.iter() {
+    let filter = &plan.filter;
+    if !filter.is_empty() {
         let program = Program {
             length: u16::try_from(filter.len()).unwrap_or(u16::MAX),
             filter: filter.as_ptr(),

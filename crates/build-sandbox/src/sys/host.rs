@@ -3,6 +3,7 @@
 use std::ffi::{CString, c_char};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use super::Supervisor;
 
@@ -22,6 +23,8 @@ pub(crate) struct Running {
     pub(crate) stdout: OwnedFd,
     pub(crate) stderr: OwnedFd,
     pub(crate) result: Option<OwnedFd>,
+    /// The empty network of the build, for its next run.
+    pub(crate) network: Option<Arc<OwnedFd>>,
 }
 
 /// The only write end of a supervisor's control pipe; the build lives no longer than it.

@@ -1,8 +1,7 @@
 //! Starting a supervisor in a copy of a prepared root.
 //!
 //! A process with more than one thread may not enter a user namespace, so a process between does,
-//! for some microseconds: it runs on the memory of this one while the thread that started it waits
-//! (`CLONE_VM`, `CLONE_VFORK`), so that no page table is copied for it. It takes hold of the build's
+//! for some microseconds, see [`beside`]. It takes hold of the build's
 //! directories, enters the namespaces of the root and starts the supervisor as a sibling of its own
 //! (`CLONE_PARENT`), which therefore is this program's child as always.
 //!
@@ -15,16 +14,13 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use nix::libc;
 
+use super::beside;
 use super::call::{self, Result};
 use super::namespaces::{self, Held};
 use super::plan::{NamespacePlan, Plan, Prepared};
 use super::spawn::{Blocked, wait};
 use super::supervise::{self, Descriptors, Inherited};
 use super::walk::proc_path;
-
-const STACK: usize = 256 << 10;
-/// At its low end, so that an overflow ends this program instead of changing its memory.
-const GUARD: usize = 64 << 10;
 
 /// What the process between gets and answers.
 struct Launch<'a> {
@@ -45,8 +41,7 @@ pub(super) fn start(
     view: &NamespacePlan,
     prepared: &Prepared,
     fds: &Descriptors,
-) -> io::Result<OwnedFd> {
-    let stack = Stack::new().map_err(io::Error::from_raw_os_error)?;
+) -> io::Result<(i32, OwnedFd)> {
     let mut launch = Launch {
         plan,
         view,
@@ -56,23 +51,19 @@ pub(super) fn start(
         supervisor: 0,
         errno: 0,
     };
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK;
     let blocked = Blocked::all()?;
-    // SAFETY: the stack is the child's alone and outlives it, as does `launch`, which this thread
-    // does not touch before the child has ended; the child follows the rules of this module.
-    let between = unsafe { libc::clone(enter, stack.top(), flags, (&raw mut launch).cast()) };
-    let cloned = io::Error::last_os_error();
+    // SAFETY: the child follows the rules of this module, and this thread, which waits, does not
+    // touch `launch` before it has ended.
+    let between = unsafe { beside::start(0, enter, (&raw mut launch).cast()) };
     drop(blocked);
-    if between < 0 {
-        return Err(cloned);
-    }
+    let between = between.map_err(io::Error::from_raw_os_error)?;
     call::take(between);
     let supervisor = match launch.supervisor {
         0 => None,
         pid => Some(hold(pid)?),
     };
     match (launch.errno, supervisor) {
-        (0, Some(supervisor)) => Ok(supervisor),
+        (0, Some(supervisor)) => Ok((launch.supervisor, supervisor)),
         (errno, supervisor) => {
             if let Some(supervisor) = supervisor {
                 let _ = call::pidfd_send_signal(supervisor.as_raw_fd(), libc::SIGKILL);
@@ -109,7 +100,8 @@ impl Launch<'_> {
     fn run(&mut self) -> Result<()> {
         let root = &self.prepared.root;
         let (user, mounts) = (root.user.as_raw_fd(), root.mounts.as_raw_fd());
-        supervise::close_foreign(self.fds, [user, mounts]);
+        let network = self.view.network.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+        supervise::close_foreign(self.fds, [user, mounts, network]);
         // The copy of the root shows no process of the host.
         let flags = libc::O_PATH | libc::O_DIRECTORY;
         let proc = call::open_at(libc::AT_FDCWD, c"/proc", flags, 0)?;
@@ -124,7 +116,10 @@ impl Launch<'_> {
             | libc::CLONE_NEWIPC
             | libc::CLONE_NEWUTS
             | libc::CLONE_NEWCGROUP;
-        if self.view.private_network {
+        if network >= 0 {
+            call::enter_namespace(network, libc::CLONE_NEWNET)?;
+            call::close(network);
+        } else if self.view.private_network {
             flags |= libc::CLONE_NEWNET;
         }
         let pid = call::clone(u64::from(flags.cast_unsigned()), &mut 0)?;
@@ -175,27 +170,5 @@ impl Launch<'_> {
         let [users, groups] = &self.view.maps;
         write(b"gid_map", groups)?;
         write(b"uid_map", users)
-    }
-}
-
-/// Memory for the process between to run on.
-struct Stack(*mut u8);
-
-impl Stack {
-    fn new() -> Result<Self> {
-        let stack = Self(call::map(STACK)?);
-        call::protect(stack.0, GUARD)?;
-        Ok(stack)
-    }
-
-    /// Its end, from which it grows down; a multiple of the page size.
-    fn top(&self) -> *mut c_void {
-        self.0.wrapping_add(STACK).cast()
-    }
-}
-
-impl Drop for Stack {
-    fn drop(&mut self) {
-        call::unmap(self.0, STACK);
     }
 }

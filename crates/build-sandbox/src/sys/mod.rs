@@ -25,6 +25,8 @@
 //! forked, not the process, and is armed only after the fork.
 
 #[cfg(target_os = "linux")]
+mod beside;
+#[cfg(target_os = "linux")]
 mod call;
 #[cfg(target_os = "linux")]
 mod confine;

@@ -225,7 +225,7 @@ fn build(tree: &Tree, held: &Held, own: Option<&CStr>) -> Outcome {
 fn host_name_and_loopback(plan: &NamespacePlan) -> Outcome {
     let name = crate::environment::HOST_NAME;
     check(raw!(libc::SYS_sethostname, name.as_ptr(), name.len())).map_err(at(Step::HostName))?;
-    if plan.private_network {
+    if plan.private_network && plan.network.is_none() {
         loopback_up().map_err(at(Step::Loopback))?;
     }
     Ok(())

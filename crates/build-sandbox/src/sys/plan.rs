@@ -30,8 +30,8 @@ pub(crate) struct Plan {
     pub(crate) namespaces: Option<NamespacePlan>,
     /// File, network and signal rules.
     pub(crate) landlock: Option<LandlockPlan>,
-    /// seccomp programs, applied in order.
-    pub(crate) filters: Arc<Vec<Vec<Instruction>>>,
+    /// seccomp program; empty where there is none.
+    pub(crate) filter: Arc<Vec<Instruction>>,
     /// `RLIMIT_*` and its value, soft and hard.
     pub(crate) limits: Vec<(i32, u64)>,
     /// User and group to become; inside the user namespace if there is one.
@@ -79,8 +79,10 @@ pub(crate) struct Watch {
 #[derive(Debug)]
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 pub(crate) struct NamespacePlan {
-    /// Whether the network is a new, empty one.
+    /// Whether the network is an empty one.
     pub(crate) private_network: bool,
+    /// That of an earlier run of the build; otherwise it is new.
+    pub(crate) network: Option<Arc<OwnedFd>>,
     /// User and group inside.
     pub(crate) inside: (u32, u32),
     /// Text of `uid_map` and of `gid_map`.

@@ -161,6 +161,7 @@ pub(crate) fn spawn(plan: &Plan) -> Result<Running, StartError> {
         stdout,
         stderr,
         result: plan.result.then_some(result),
+        network: None,
     })
 }
 

@@ -190,12 +190,32 @@ pub(crate) fn spawn(plan: &Plan) -> Result<Running, StartError> {
         arguments: arguments.as_ptr(),
         environment: environment.as_ptr(),
     };
+    let (supervisor, network) = supervisor(plan, &fds, control)?;
+    supervisor.control.go()?;
+    Ok(Running {
+        supervisor,
+        status,
+        stdout,
+        stderr,
+        result,
+        network,
+    })
+}
+
+/// Starts a supervisor, which waits for its word to go on. With it comes the network of the build
+/// that its next run can have.
+fn supervisor(
+    plan: &Plan,
+    fds: &Descriptors,
+    control: OwnedFd,
+) -> Result<(Supervisor, Option<Arc<OwnedFd>>), StartError> {
     let supervisor = |process| Supervisor {
         control: Control::new(control),
         process: Some(process),
         namespaced: plan.namespaces.is_some(),
         held: (plan.lease.clone(), plan.private.clone()),
     };
+    let mut network = None;
     let supervisor = match &plan.namespaces {
         Some(
             view @ NamespacePlan {
@@ -203,11 +223,18 @@ pub(crate) fn spawn(plan: &Plan) -> Result<Running, StartError> {
                 ..
             },
         ) => {
-            let started = launch::start(plan, view, prepared, &fds);
-            supervisor(started.map_err(|error| (COPY, error))?)
+            let started = launch::start(plan, view, prepared, fds);
+            let (pid, process) = started.map_err(|error| (COPY, error))?;
+            network.clone_from(&view.network);
+            if view.private_network && network.is_none() {
+                // It waits, and is still one whose files may be opened.
+                let file = std::fs::File::open(format!("/proc/{pid}/ns/net"));
+                network = file.ok().map(|file| Arc::new(file.into()));
+            }
+            supervisor(process)
         }
         view => {
-            let forked = fork(plan, &fds);
+            let forked = fork(plan, fds);
             let (pid, process) = forked.map_err(|error| ("fork the supervisor", error))?;
             let supervisor = supervisor(process);
             if let Some(view) = view {
@@ -217,14 +244,7 @@ pub(crate) fn spawn(plan: &Plan) -> Result<Running, StartError> {
             supervisor
         }
     };
-    supervisor.control.go()?;
-    Ok(Running {
-        supervisor,
-        status,
-        stdout,
-        stderr,
-        result,
-    })
+    Ok((supervisor, network))
 }
 
 /// Where the arguments and the environment of this program begin, and their length together.

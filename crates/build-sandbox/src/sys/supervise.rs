@@ -43,7 +43,7 @@ pub(super) fn tell(status: i32, kind: i64, fields: [i64; 3]) {
 
 /// Runs the supervisor. Called in the child right after the fork; never returns.
 pub(super) fn run(plan: &Plan, fds: &Descriptors) -> ! {
-    close_foreign(fds, [-1, -1]);
+    close_foreign(fds, [-1; 3]);
     begin(plan, fds, None)
 }
 
@@ -91,8 +91,7 @@ pub(super) fn begin(plan: &Plan, fds: &Descriptors, inherited: Option<&Inherited
         Err(errno) => fail(fds.status, Step::Watch, errno, 0),
     };
     let mut walk = Walk::new();
-    let phase = match call::clone(libc::SIGCHLD as u64, &mut 0) {
-        Ok(0) => confine::run(plan, fds),
+    let phase = match confine::start(plan, fds) {
         Ok(pid) => pid,
         Err(errno) => fail(fds.status, Step::Fork, errno, 0),
     };
@@ -145,13 +144,14 @@ fn forget_arguments(fds: &Descriptors) {
 }
 
 /// Closes what is neither the supervisor's nor in `besides`.
-pub(super) fn close_foreign(fds: &Descriptors, besides: [i32; 2]) {
+pub(super) fn close_foreign(fds: &Descriptors, besides: [i32; 3]) {
     for standard in 0..3 {
         let _ = call::duplicate(fds.null, standard);
     }
     close_all_but(&mut [
         besides[0],
         besides[1],
+        besides[2],
         fds.control,
         fds.status,
         fds.stdout,
