@@ -132,7 +132,7 @@ impl Sandbox {
                 arguments,
                 directory,
                 network,
-                empty: (network == Network::None)
+                empty: (tier == Isolation::Namespaces && network == Network::None)
                     .then(|| networks.take(&directories.startdir))
                     .flatten(),
                 rights,

@@ -22,6 +22,8 @@ mod ending;
 mod reading;
 
 const READ_SIZE: usize = 64 << 10;
+/// Enough for what most runs print, which is little or nothing.
+const FIRST_READ_SIZE: usize = 1 << 10;
 /// After SIGKILL: when waiting is given up.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(20);
 /// How long output is read once nothing is left that could write any.
@@ -133,7 +135,7 @@ pub(crate) async fn run(
         result: result.map(receiver).transpose()?,
         status: Some(receiver(status)?),
         messages: Vec::new(),
-        buffer: vec![0; READ_SIZE],
+        buffer: vec![0; FIRST_READ_SIZE],
         tail: TailBuffer::default(),
         ended: Ended::default(),
         started,

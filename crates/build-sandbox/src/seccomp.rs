@@ -165,10 +165,22 @@ fn compile(choice: Choice) -> Option<Vec<Instruction>> {
     let mut opening = None;
     for (errno, rules) in lists(choice) {
         for (call, rules) in rules {
+            let number = u32::try_from(call).ok()?;
+            let always = rules.is_empty();
             let compiled = alone(call, rules, errno)?;
             let (start, code) = compiled.split_at_checked(OPENING)?;
             opening.get_or_insert_with(|| start.to_vec());
-            calls.insert(u32::try_from(call).ok()?, code.to_vec());
+            // Shorter than what the library makes of a call without rules.
+            let code = if always {
+                vec![
+                    instruction(JUMP_IF_EQUAL, 0, 1, number),
+                    instruction(RETURN, 0, 0, ERRNO | errno.cast_unsigned()),
+                    instruction(RETURN, 0, 0, ALLOW),
+                ]
+            } else {
+                code.to_vec()
+            };
+            calls.insert(number, code);
         }
     }
     let mut program = opening?;
@@ -188,9 +200,11 @@ fn compile(choice: Choice) -> Option<Vec<Instruction>> {
 /// Instructions that tell the architecture and load the number of the call.
 const OPENING: usize = 4;
 const JUMP: u16 = 0x05;
+const JUMP_IF_EQUAL: u16 = 0x15;
 const JUMP_IF_AT_LEAST: u16 = 0x35;
 const RETURN: u16 = 0x06;
 const ERRNO: u32 = 0x0005_0000;
+const ALLOW: u32 = 0x7fff_0000;
 
 fn instruction(code: u16, jt: u8, jf: u8, k: u32) -> Instruction {
     Filter { code, jt, jf, k }

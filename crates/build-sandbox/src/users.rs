@@ -157,7 +157,7 @@ fn choose(config: &Config) -> Result<Lease, SandboxError> {
         ));
     }
     let locks = lock_directory()?;
-    let taken = Taken::read();
+    let mut taken = Taken::read();
     let start = RandomState::new().build_hasher().finish();
     for range in ranges {
         let count = u64::from(range.end() - range.start()) + 1;
@@ -170,8 +170,9 @@ fn choose(config: &Config) -> Result<Lease, SandboxError> {
             let Some(lock) = try_lock(&locks, id)? else {
                 continue;
             };
-            // Again, now that nobody who asks for the lock can begin.
-            if processes().contains(&id) {
+            // Only now, that nobody who asks for the lock can begin.
+            taken.running = processes();
+            if taken.running.contains(&id) {
                 continue;
             }
             return Ok(Lease {
@@ -237,6 +238,7 @@ pub(crate) fn root_is_another_outside() -> bool {
 /// Ids that belong to somebody.
 struct Taken {
     subordinate: Vec<RangeInclusive<u32>>,
+    /// As far as they have been looked at.
     running: BTreeSet<u32>,
 }
 
@@ -253,7 +255,7 @@ impl Taken {
         }
         Self {
             subordinate,
-            running: processes(),
+            running: BTreeSet::new(),
         }
     }
 

@@ -211,16 +211,22 @@ fn rules(
         let recipe = fs::canonicalize(&spec.recipe);
         paths.push(read(recipe.as_deref().unwrap_or(&spec.recipe)));
     }
-    paths.push(read(&directories.startdir));
-    paths.extend(directories.own.iter().map(|path| read(path)));
+    let mut all = Vec::new();
+    all.push((&directories.startdir, Right::Read));
+    all.extend(directories.own.iter().map(|path| (path, Right::Read)));
     for mount in &spec.mounts {
         let right = if mount.access == Access::Writable && writable.mounts {
             Right::Write
         } else {
             Right::Read
         };
-        paths.push((mount.target.clone(), right));
+        all.push((&mount.target, right));
     }
+    // Where all of the root may be read, what is below it needs no word.
+    let all = all
+        .into_iter()
+        .filter(|(_, right)| !inside || *right != Right::Read);
+    paths.extend(all.map(|(path, right)| (path.clone(), right)));
     let writable = writable.paths.iter();
     paths.extend(writable.map(|path| (path.clone(), Right::Write)));
     paths

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Cause, Driver};
+use super::{Cause, Driver, READ_SIZE};
 use crate::sys::status::{self, Message, Watched};
 use tokio::time::Instant;
 
@@ -74,7 +74,12 @@ impl Driver<'_> {
             return false;
         };
         let count = match pipe.try_read(&mut self.buffer) {
-            Ok(count) if count > 0 => count,
+            Ok(count) if count > 0 => {
+                if count == self.buffer.len() && count < READ_SIZE {
+                    self.buffer.resize(READ_SIZE, 0);
+                }
+                count
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
             Ok(_) | Err(_) => {
                 output.pipe = None;
@@ -110,10 +115,14 @@ impl Driver<'_> {
         match pipe.try_read(&mut self.buffer) {
             Ok(0) => self.result = None,
             Ok(count) => {
+                let full = count == self.buffer.len();
                 let room = RESULT_MAX
                     .saturating_sub(self.ended.result.len())
                     .min(count);
                 self.ended.result.extend_from_slice(&self.buffer[..room]);
+                if full && count < READ_SIZE {
+                    self.buffer.resize(READ_SIZE, 0);
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => self.result = None,

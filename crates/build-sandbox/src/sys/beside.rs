@@ -17,21 +17,25 @@ const GUARD: usize = 64 << 10;
 /// `body` follows the rules of [`super`] and uses `argument` as what it is; nobody else does
 /// meanwhile.
 pub(super) unsafe fn start(
+    stack: &Stack,
     flags: i32,
     body: extern "C" fn(*mut c_void) -> i32,
     argument: *mut c_void,
 ) -> Result<i32> {
-    let stack = Stack::new()?;
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | flags;
     // SAFETY: the stack is the child's alone and outlives it; the rest is the caller's promise.
     let pid = unsafe { libc::clone(body, stack.top(), flags, argument) };
     if pid < 0 { Err(call::errno()) } else { Ok(pid) }
 }
 
-struct Stack(*mut u8);
+/// Memory for one child at a time.
+pub(super) struct Stack(*mut u8);
+
+// SAFETY: it is memory of its own, which no thread has a reference to.
+unsafe impl Send for Stack {}
 
 impl Stack {
-    fn new() -> Result<Self> {
+    pub(super) fn new() -> Result<Self> {
         let stack = Self(call::map(STACK)?);
         call::protect(stack.0, GUARD)?;
         Ok(stack)

@@ -4,7 +4,7 @@ use std::ffi::c_void;
 
 use nix::libc;
 
-use super::beside;
+use super::beside::{self, Stack};
 use super::call::{self, raw};
 use super::plan::Plan;
 use super::status::Step;
@@ -39,8 +39,10 @@ pub(crate) fn seccomp_works() -> bool {
 pub(super) fn start(plan: &Plan, fds: &Descriptors) -> call::Result<i32> {
     if plan.namespaces.is_some() {
         let mut phase = Phase { plan, fds };
+        let stack = Stack::new()?;
+        let phase = (&raw mut phase).cast();
         // SAFETY: the child follows the rules of `sys`, and its memory is this process's.
-        return unsafe { beside::start(libc::SIGCHLD, enter, (&raw mut phase).cast()) };
+        return unsafe { beside::start(&stack, libc::SIGCHLD, enter, phase) };
     }
     match call::clone(libc::SIGCHLD as u64, &mut 0) {
         Ok(0) => run(plan, fds),

@@ -11,16 +11,21 @@
 use std::ffi::{CStr, c_void};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
 
 use nix::libc;
 
-use super::beside;
+use super::beside::{self, Stack};
 use super::call::{self, Result};
 use super::namespaces::{self, Held};
 use super::plan::{NamespacePlan, Plan, Prepared};
 use super::spawn::{Blocked, wait};
 use super::supervise::{self, Descriptors, Inherited};
 use super::walk::proc_path;
+
+/// Stacks that are not in use.
+static STACKS: Mutex<Vec<Stack>> = Mutex::new(Vec::new());
+const STACKS_MAX: usize = 8;
 
 /// What the process between gets and answers.
 struct Launch<'a> {
@@ -51,11 +56,20 @@ pub(super) fn start(
         supervisor: 0,
         errno: 0,
     };
+    // To map and to take down memory stops all other threads of this program, so stacks are kept.
+    let kept = STACKS.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let stack = kept.map_or_else(Stack::new, Ok);
+    let stack = stack.map_err(io::Error::from_raw_os_error)?;
     let blocked = Blocked::all()?;
     // SAFETY: the child follows the rules of this module, and this thread, which waits, does not
     // touch `launch` before it has ended.
-    let between = unsafe { beside::start(0, enter, (&raw mut launch).cast()) };
+    let between = unsafe { beside::start(&stack, 0, enter, (&raw mut launch).cast()) };
     drop(blocked);
+    let mut stacks = STACKS.lock().unwrap_or_else(PoisonError::into_inner);
+    if stacks.len() < STACKS_MAX {
+        stacks.push(stack);
+    }
+    drop(stacks);
     let between = between.map_err(io::Error::from_raw_os_error)?;
     call::take(between);
     let supervisor = match launch.supervisor {
