@@ -28,13 +28,13 @@ struct Samples {
     processor: Vec<Duration>,
 }
 
-impl Samples {
-    fn wall(&mut self) -> f64 {
-        median(&mut self.wall) * 1e3
-    }
-
-    fn processor(&mut self) -> f64 {
-        median(&mut self.processor) * 1e3
+impl Starter {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Ours(tier) => tier.name(),
+            Self::Bash => "bash",
+            Self::Bwrap => "bwrap",
+        }
     }
 }
 
@@ -57,38 +57,29 @@ pub(crate) async fn run(sandbox: &Sandbox, spec: &BuildSpec, tiers: &[Isolation]
             let (before, started) = (processor_time(), Instant::now());
             start(sandbox, spec, &starters[index]).await;
             samples[index].wall.push(started.elapsed());
-            samples[index].processor.push(processor_time() - before);
+            samples[index]
+                .processor
+                .push(processor_time().saturating_sub(before));
         }
     }
-    let bash = starters
-        .iter()
-        .position(|starter| matches!(starter, Starter::Bash));
-    let bash = bash.map(|index| (samples[index].wall(), samples[index].processor()));
-    let bwrap = starters
-        .iter()
-        .position(|starter| matches!(starter, Starter::Bwrap));
-    let bwrap = bwrap.map(|index| (samples[index].wall(), samples[index].processor()));
+    let mut figures = Vec::new();
     for (starter, samples) in starters.iter().zip(&mut samples) {
-        let name = match starter {
-            Starter::Ours(tier) => tier.name(),
-            Starter::Bash => "bash alone",
-            Starter::Bwrap => "bwrap",
-        };
-        let own = (samples.wall(), samples.processor());
-        print!(
-            "start-up: {name} {:.2} ms, {:.2} ms of a processor",
-            own.0, own.1
-        );
-        for (peer, peers) in [("bash", bash), ("bwrap", bwrap)] {
-            if let Some(peers) = peers {
-                print!(
-                    "; {:.2} and {:.2} of {peer}",
-                    own.0 / peers.0,
-                    own.1 / peers.1
-                );
+        let [wall, processor] = [&mut samples.wall, &mut samples.processor];
+        figures.push((starter, median(wall) * 1e3, median(processor) * 1e3));
+    }
+    for (starter, wall, processor) in &figures {
+        print!("start-up: {} {wall:.2} ms", starter.name());
+        for (peer, peers, _) in &figures {
+            match peer {
+                Starter::Ours(_) => {}
+                _ => print!("; {:.2} of {}", wall / peers, peer.name()),
             }
         }
-        println!();
+        // What bwrap starts is not its child in the end, and so not counted.
+        match starter {
+            Starter::Bwrap => println!(),
+            _ => println!("; {processor:.2} ms of a processor"),
+        }
     }
     phases(sandbox, tiers).await;
 }
