@@ -11,6 +11,7 @@ mod hive;
 mod host;
 mod hostile_tree;
 mod installing;
+mod layouts;
 mod lifecycle;
 mod limits;
 mod mismatch;

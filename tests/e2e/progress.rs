@@ -51,6 +51,7 @@ fn every_step_of_a_source_build_is_told_in_order() {
             Phase::Package,
             Phase::Binary,
             Phase::Cleanup,
+            Phase::Trial,
             Phase::Install,
             Phase::Artifact,
         ];

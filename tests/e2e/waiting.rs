@@ -120,7 +120,7 @@ fn builds_beyond_the_configured_number_wait_for_a_place() {
                             assert_eq!(event.worker_id, "quick");
                             for entry in folder.read_dir().unwrap().flatten() {
                                 if entry.path().is_dir() {
-                                    File::create(entry.path().join("go")).unwrap();
+                                    File::create(entry.path().join("build/go")).unwrap();
                                 }
                             }
                         }

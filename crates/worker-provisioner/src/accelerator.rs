@@ -247,8 +247,7 @@ fn parse(file: &File, magic: [u8; 4]) -> io::Result<Parsed> {
         return Ok(parsed);
     }
     let length = file.metadata()?.len();
-    let left = MAX_HEADERS;
-    let reader = ReadCache::new(Capped { file, left });
+    let reader = ReadCache::new(Capped::new(file, MAX_HEADERS));
     if parsed.read_elf(&reader, length).is_none() {
         parsed.is_packed = true;
     }
@@ -364,7 +363,7 @@ fn texts(
 /// Where the next bytes are that are no hole: holes hold no text, and may be as large as a file system
 /// allows.
 #[cfg(target_os = "linux")]
-fn next_data(file: &File, offset: u64) -> u64 {
+pub(crate) fn next_data(file: &File, offset: u64) -> u64 {
     use nix::unistd::{Whence, lseek};
     let Ok(from) = i64::try_from(offset) else {
         return offset;
@@ -378,14 +377,21 @@ fn next_data(file: &File, offset: u64) -> u64 {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn next_data(_: &File, offset: u64) -> u64 {
+pub(crate) fn next_data(_: &File, offset: u64) -> u64 {
     offset
 }
 
 /// A file of which so much may be read and no more.
-struct Capped<'a> {
+#[derive(Debug)]
+pub(crate) struct Capped<'a> {
     file: &'a File,
     left: u64,
+}
+
+impl<'a> Capped<'a> {
+    pub(crate) fn new(file: &'a File, left: u64) -> Self {
+        Self { file, left }
+    }
 }
 
 impl Read for Capped<'_> {

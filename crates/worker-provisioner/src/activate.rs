@@ -11,7 +11,7 @@ use crate::artifact::WorkerBinary;
 use crate::binary;
 use crate::contract::Artifact as _;
 use crate::error::ProvisionError;
-use crate::install::{self, Content};
+use crate::install::{self, Content, Launcher};
 use crate::names::{self, Names, Place, Plain};
 use crate::receipt::Receipt;
 use crate::store::{self, Change, Store, Version, sha256_of};
@@ -51,14 +51,19 @@ pub(crate) fn activate(
     };
     let plain = place.judge()?;
     let before = store.installed(&worker_id, backend).ok();
-    let program = version.program();
     // Opened once: what is looked at is what is installed.
-    let path = &version.receipt.program;
-    let file = binary::open(&version.tree(), path)?;
-    let content = if binary::needs_its_tree(&version.tree(), path, &file) {
-        Content::Launcher(&program)
-    } else {
+    let path = version.receipt.program.clone();
+    let tree = version.tree();
+    let file = binary::open(&tree, &path)?;
+    let relocation = version.receipt.relocation.clone();
+    let content = if relocation.is_plain() && !binary::needs_its_tree(&tree, &path) {
         Content::Program(&file)
+    } else {
+        Content::Launcher(Launcher {
+            tree: &tree,
+            program: &path,
+            relocation: &relocation,
+        })
     };
     let is_ours = |digest: &str| place.is_ours(digest);
     let prepared = install::prepare(&content, target.bin_dir, &names.own, target.force, is_ours)?;

@@ -1,22 +1,32 @@
 //! Finds the worker's binary in a package tree and checks what it is.
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _};
+use std::io::Read as _;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use memchr::memmem;
 use object::elf::FileHeader64;
-use object::read::elf::{FileHeader as _, ProgramHeader as _, SectionHeader as _};
-use object::read::{Object as _, ReadCache};
+use object::read::Object as _;
+use object::read::elf::{FileHeader as _, ProgramHeader as _};
 use object::{BinaryFormat, Endianness, FileKind, ObjectKind};
 use untrusted_tree::{Kind, Limits, Tree, TreeError, Visit};
 
 use crate::error::{BinaryProblem, ProvisionError};
 
 /// Where a package puts programs, in the order of preference.
-const PROGRAM_FOLDERS: [&str; 3] = ["usr/local/bin", "usr/bin", "bin"];
+const PROGRAM_FOLDERS: [&str; 6] = [
+    "usr/local/bin",
+    "usr/bin",
+    "bin",
+    "usr/local/sbin",
+    "usr/sbin",
+    "sbin",
+];
+
+/// Where packages put what is not found by the search path: programs are in a directory of their own
+/// there, or in its `bin`.
+const OWN_FOLDERS: [&str; 4] = ["opt", "usr/lib", "usr/local/lib", "usr/libexec"];
 
 /// How many programs are named where there are several.
 const MAX_CANDIDATES: usize = 1000;
@@ -45,27 +55,39 @@ fn is_file_name(name: &str) -> bool {
 pub(crate) fn find(root: &Path, names: &[&str]) -> Result<PathBuf, ProvisionError> {
     let tree = Tree::open(root).map_err(|source| ProvisionError::tree("read", root, source))?;
     let mut real = Vec::new();
-    let mut directories = Vec::new();
-    for name in PROGRAM_FOLDERS {
-        if let Ok(resolved) = tree.resolve(name)
-            && !real.contains(&resolved)
-            && let Ok(directory) = tree.open_below(&resolved)
-        {
-            real.push(resolved);
-            directories.push((Path::new(name), directory));
+    let mut open = |paths: Vec<PathBuf>| {
+        let mut directories = Vec::new();
+        for path in paths {
+            if let Ok(resolved) = tree.resolve(&path)
+                && !real.contains(&resolved)
+                && let Ok(directory) = tree.open_below(&resolved)
+            {
+                real.push(resolved);
+                directories.push((path, directory));
+            }
         }
-    }
-    for name in names {
-        for (path, directory) in &directories {
-            if directory.contains(name) {
-                return Ok(path.join(name));
+        directories
+    };
+    let usual = open(PROGRAM_FOLDERS.map(PathBuf::from).to_vec());
+    let own = open(own_folders(&tree));
+    for directories in [&usual, &own] {
+        for name in names {
+            for (path, directory) in directories {
+                if directory.contains(name) && is_executable(&tree, &path.join(name)) {
+                    return Ok(path.join(name));
+                }
             }
         }
     }
     let mut candidates = Vec::new();
-    for (path, directory) in &directories {
-        executables(directory, path, &mut candidates)
-            .map_err(|source| ProvisionError::tree("read", &root.join(path), source))?;
+    for directories in [&usual, &own] {
+        for (path, directory) in directories {
+            executables(directory, path, &mut candidates)
+                .map_err(|source| ProvisionError::tree("read", &root.join(path), source))?;
+        }
+        if !candidates.is_empty() {
+            break;
+        }
     }
     if let [only] = &mut *candidates {
         return Ok(std::mem::take(only));
@@ -75,6 +97,44 @@ pub(crate) fn find(root: &Path, names: &[&str]) -> Result<PathBuf, ProvisionErro
         names: names.iter().map(|name| (*name).to_owned()).collect(),
         candidates,
     })
+}
+
+/// The directories of their own that packages have, and the `bin` of each.
+fn own_folders(tree: &Tree) -> Vec<PathBuf> {
+    let mut folders = Vec::new();
+    for above in OWN_FOLDERS {
+        let resolved = tree.resolve(above);
+        let Some(entries) = resolved
+            .ok()
+            .and_then(|below| std::fs::read_dir(tree.path().join(below)).ok())
+        else {
+            continue;
+        };
+        let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+        names.sort();
+        for name in names.into_iter().take(MAX_CANDIDATES) {
+            let folder = Path::new(above).join(name);
+            folders.push(folder.join("bin"));
+            folders.push(folder);
+        }
+    }
+    folders
+}
+
+/// Whether a name is one that could be started, or a link, which is judged when it is opened.
+fn is_executable(tree: &Tree, path: &Path) -> bool {
+    // Its own name decides among the usual directories, where a mistake is told for what it is.
+    let is_usual = path.parent().is_some_and(|parent| {
+        PROGRAM_FOLDERS
+            .iter()
+            .any(|usual| parent == Path::new(usual))
+    });
+    is_usual
+        || tree
+            .path()
+            .join(path)
+            .symlink_metadata()
+            .is_ok_and(|found| found.is_symlink() || found.is_file() && found.mode() & 0o111 != 0)
 }
 
 fn executables(directory: &Tree, path: &Path, found: &mut Vec<PathBuf>) -> Result<(), TreeError> {
@@ -158,53 +218,9 @@ pub(crate) fn interpreter(program: &Path) -> Option<String> {
     Some(String::from_utf8_lossy(name).into_owned())
 }
 
-/// Whether a program of a package tree works only beside the other files of the tree.
-///
-/// A program that looks for libraries relative to itself (ld.so(8), "$ORIGIN"; dyld(1),
-/// "@`loader_path`") does, and so may a script with files of its own beside it.
-pub(crate) fn needs_its_tree(root: &Path, program: &Path, file: &File) -> bool {
-    let mut magic = [0; 2];
-    if file.read_exact_at(&mut magic, 0).is_ok() && magic == *b"#!" {
-        return has_other_files(root, program);
-    }
-    if let Some(strings) = dynamic_strings(file) {
-        return memmem::find(&strings, b"$ORIGIN").is_some();
-    }
-    let mut head = Vec::new();
-    // Load commands of Mach-O stand at the beginning.
-    let mut file = file;
-    let read = file
-        .rewind()
-        .and_then(|()| file.take(256 << 10).read_to_end(&mut head));
-    read.is_ok()
-        && matches!(
-            FileKind::parse(&*head),
-            Ok(FileKind::MachO64 | FileKind::MachO32)
-        )
-        && memmem::find(&head, b"@loader_path").is_some()
-}
-
-/// The section `.dynstr` of an ELF program; a larger one, or a table of more sections, is none that
-/// a program has, and is not read.
-fn dynamic_strings(file: &File) -> Option<Vec<u8>> {
-    const MAX_SECTIONS: u32 = 100_000;
-    const MAX_STRINGS: u64 = 64 << 20;
-    let reader = ReadCache::new(file);
-    let elf = FileHeader64::<Endianness>::parse(&reader).ok()?;
-    let endian = elf.endian().ok()?;
-    if elf.shnum(endian, &reader).ok()? > MAX_SECTIONS {
-        return None;
-    }
-    let sections = elf.sections(endian, &reader).ok()?;
-    let (_, section) = sections.section_by_name(endian, b".dynstr")?;
-    let (offset, size) = section.file_range(endian)?;
-    let mut strings = vec![0; usize::try_from(size.min(MAX_STRINGS)).ok()?];
-    file.read_exact_at(&mut strings, offset).ok()?;
-    Some(strings)
-}
-
-/// Whether a tree has files beyond the program that are not there for people to read.
-fn has_other_files(root: &Path, program: &Path) -> bool {
+/// Whether a package tree has files beyond the program that are not there for people to read. The
+/// program may look for them beside itself.
+pub(crate) fn needs_its_tree(root: &Path, program: &Path) -> bool {
     find_other_file(root, program).unwrap_or(true)
 }
 
@@ -383,9 +399,6 @@ mod tests {
         let file = File::options().write(true).open(&path).unwrap();
         file.set_len(1 << 40).unwrap();
         check_header(&File::open(&path).unwrap()).unwrap();
-        let file = File::open(&path).unwrap();
-        assert!(!needs_its_tree(tree.path(), &path, &file));
-        assert_eq!(dynamic_strings(&File::open(&path).unwrap()), None);
     }
 
     #[test]
@@ -451,7 +464,7 @@ mod tests {
             ("usr/share/doc/w/README", b"x", 0o644),
         ]);
         let path = Path::new("usr/bin/w");
-        let needs = || needs_its_tree(tree.path(), path, &open(tree.path(), path).unwrap());
+        let needs = || needs_its_tree(tree.path(), path);
         assert!(!needs());
         fs::create_dir_all(tree.path().join("usr/lib")).unwrap();
         symlink("nowhere", tree.path().join("usr/lib/w")).unwrap();

@@ -26,7 +26,7 @@ pub enum Concession {
 
 impl Concession {
     /// Whether `config` makes it, to a recipe for which it matters.
-    fn is_made_by(self, config: &Config) -> bool {
+    pub(crate) fn is_made_by(self, config: &Config) -> bool {
         match self {
             Self::BuildNetwork => config.build_network,
             Self::CheckOptional => config.check != CheckPolicy::Run,
@@ -55,18 +55,21 @@ const ALL: [Concession; 5] = [
     Concession::SignaturesSkipped,
 ];
 
-/// What `config` concedes to a recipe.
+/// What `config` concedes to a recipe, whose program is still to be tried.
 pub(crate) fn made(config: &Config, package: &EvaluatedPackage) -> BTreeSet<Concession> {
     let made = ALL.into_iter();
     made.filter(|one| one.is_made_by(config) && one.matters_to(package))
+        .chain([Concession::Untried])
         .collect()
 }
 
-/// Whether `config` would make them all too. A receipt that does not record any is of a version
+/// Whether `config` would make them all too, but for a trial, which can be made at any time. A receipt that does not record any is of a version
 /// whose defaults gave builds the network.
 pub(crate) fn are_made_by(config: &Config, recorded: Option<&BTreeSet<Concession>>) -> bool {
     match recorded {
-        Some(recorded) => recorded.iter().all(|one| one.is_made_by(config)),
+        Some(recorded) => recorded
+            .iter()
+            .all(|one| *one == Concession::Untried || one.is_made_by(config)),
         None => Concession::BuildNetwork.is_made_by(config),
     }
 }
@@ -89,7 +92,12 @@ mod tests {
         for one in ALL {
             let recorded = BTreeSet::from([one]);
             assert!(are_made_by(&lax, Some(&recorded)), "{one:?}");
-            assert!(!are_made_by(&strict, Some(&recorded)), "{one:?}");
+            let is_made_good = one == Concession::Untried;
+            assert_eq!(
+                are_made_by(&strict, Some(&recorded)),
+                is_made_good,
+                "{one:?}"
+            );
         }
         assert!(are_made_by(&strict, Some(&BTreeSet::new())));
         assert!(!are_made_by(&strict, None));

@@ -428,7 +428,7 @@ pub enum ProvisionError {
     },
 
     /// The new binary does not run; what was installed before stays.
-    #[error("the new binary of `{id}` does not run: {problem}", id = shown(.id), problem = shown(.problem))]
+    #[error("the new binary of `{id}` does not run: {problem}; `--no-trial` installs it all the same", id = shown(.id), problem = shown(.problem))]
     Trial {
         /// The worker's id.
         id: String,
@@ -443,6 +443,15 @@ pub enum ProvisionError {
         id: String,
         /// The backend.
         backend: WorkerType,
+    },
+
+    /// What a package holds does not work anywhere but where it was built, or at `/`.
+    #[error("`{id}` would not work once it is installed: {}", shown(problems.join("; ")), id = shown(.id))]
+    NotRelocatable {
+        /// The worker's id.
+        id: String,
+        /// What would not work and what to do about it, each in a line.
+        problems: Vec<String>,
     },
 
     /// What the store holds of a worker was changed.

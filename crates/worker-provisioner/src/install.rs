@@ -1,5 +1,6 @@
 //! Puts a binary in place: whole or not at all, and never over a link.
 
+use std::ffi::OsString;
 use std::fs::{File, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,6 +10,7 @@ use tempfile::NamedTempFile;
 
 use crate::error::ProvisionError;
 use crate::places;
+use crate::relocation::Relocation;
 use crate::store::{sha256_of, sha256_of_open};
 use crate::temporary;
 
@@ -82,7 +84,46 @@ pub(crate) enum Content<'a> {
     /// The program itself, open so that it stays what was checked.
     Program(&'a File),
     /// A script that starts the program in its package tree, whose other files it needs.
-    Launcher(&'a Path),
+    Launcher(Launcher<'a>),
+}
+
+/// How a program is started where it is stored.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Launcher<'a> {
+    /// The root of the package tree.
+    pub(crate) tree: &'a Path,
+    /// The program, relative to it.
+    pub(crate) program: &'a Path,
+    pub(crate) relocation: &'a Relocation,
+}
+
+impl Launcher<'_> {
+    /// The script. The shell becomes the program, which gets all signals and whose status counts.
+    pub(crate) fn script(&self) -> Vec<u8> {
+        let quoted = |path: &Path| build_sandbox::quote(path.as_os_str().as_encoded_bytes());
+        let mut text = b"#!/bin/sh\n".to_vec();
+        for (variable, directories) in self.relocation.variables() {
+            if directories.is_empty() {
+                continue;
+            }
+            let mut list = OsString::new();
+            for (number, path) in directories.iter().enumerate() {
+                if number > 0 {
+                    list.push(":");
+                }
+                list.push(self.tree.join(path));
+            }
+            let line = format!("{variable}=");
+            text.extend(line.as_bytes());
+            text.extend(quoted(Path::new(&list)));
+            let line = format!("${{{variable}:+:\"${variable}\"}}\nexport {variable}\n");
+            text.extend(line.as_bytes());
+        }
+        text.extend(b"exec ");
+        text.extend(quoted(&self.tree.join(self.program)));
+        text.extend(b" \"$@\"\n");
+        text
+    }
 }
 
 impl Content<'_> {
@@ -93,12 +134,7 @@ impl Content<'_> {
                 untrusted_tree::copy_contents(program, target, path, &|| false)?;
                 Ok(())
             }
-            Self::Launcher(path) => {
-                let mut text = b"#!/bin/sh\nexec ".to_vec();
-                text.extend(build_sandbox::quote(path.as_os_str().as_encoded_bytes()));
-                text.extend(b" \"$@\"\n");
-                target.write_all(&text)
-            }
+            Self::Launcher(launcher) => target.write_all(&launcher.script()),
         }
     }
 }
@@ -250,7 +286,13 @@ mod tests {
         fs::set_permissions(&inner, Permissions::from_mode(0o755)).unwrap();
         let bin = folder.path().join("bin");
         fs::create_dir(&bin).unwrap();
-        prepare(&Content::Launcher(&inner), &bin, "w", false, |_| false)
+        let relocation = Relocation::default();
+        let launcher = Launcher {
+            tree: &tree,
+            program: Path::new("w"),
+            relocation: &relocation,
+        };
+        prepare(&Content::Launcher(launcher), &bin, "w", false, |_| false)
             .unwrap()
             .commit()
             .unwrap();

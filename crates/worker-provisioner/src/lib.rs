@@ -26,6 +26,7 @@ mod plan;
 mod progress;
 mod provisioner;
 mod receipt;
+mod relocation;
 mod steps;
 mod store;
 mod temporary;
@@ -58,6 +59,7 @@ pub use provisioner::{ProvisionRequest, Provisioned, WorkerProvisioner};
 pub use receipt::{
     FileContent, FileRecord, RECEIPT_VERSION, Receipt, SignatureState, SourceRecord, Verification,
 };
+pub use relocation::Relocation;
 pub use source_fetch::{Credential, CredentialError, CredentialProvider, Credentials, Secret};
 pub use store::{Collected, Store};
 pub use updates::{Offer, Update};

@@ -321,10 +321,21 @@ fn tool_mounts(config: &Config) -> Vec<Mount> {
     folders.map(Mount::read_only).collect()
 }
 
-/// The host as the finished program will meet it, without what stood in for recipes.
-pub(crate) fn unveil(spec: &mut BuildSpec, config: &Config) {
-    spec.path = search_path(config);
-    spec.mounts = tool_mounts(config);
+/// What trying a finished program needs: the host as it will meet it, and its tree.
+pub(crate) fn trial_spec(
+    config: &Config,
+    workspace: &Workspace,
+    choice: &Choice,
+    tree: PathBuf,
+) -> BuildSpec {
+    let mut spec = BuildSpec::new(workspace.startdir(), "trial");
+    spec.startdir_is_enclosed = true;
+    let view = HostView {
+        path: search_path(config),
+        covers: vec![Mount::read_only(tree)],
+    };
+    surroundings(&mut spec, config, choice, &view);
+    spec
 }
 
 /// What sourcing a recipe to learn its values needs.

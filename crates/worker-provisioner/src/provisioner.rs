@@ -28,6 +28,7 @@ use crate::progress::{Emitter, Jobs, ProvisionPhase, Reporter, Subscription};
 use crate::receipt::Receipt;
 use crate::steps::{Choice, Kept, Recipe, Run};
 use crate::store::{self, Store, Version};
+use crate::trial;
 
 /// What is wanted from one provision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -459,6 +460,12 @@ async fn provision(run: &Run) -> Result<Provisioned, ProvisionError> {
             (*version, bin_dir)
         }
         None => build(run, &recipe, &choice).await?,
+    };
+    let version = if trial::is_due(&run.shared.config, &version.receipt) {
+        let tried = run.try_out(version, &choice);
+        run.step(Phase::Trial, tried).await?
+    } else {
+        version
     };
     let install = run.install(version, &choice, entry, &bin_dir);
     let version = run.step(Phase::Install, install).await?;

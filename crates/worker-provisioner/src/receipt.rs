@@ -12,6 +12,7 @@ use source_fetch::Algorithm;
 use crate::artifact::WorkerBinary;
 use crate::concession::Concession;
 use crate::config::ExpiredSignatures;
+use crate::relocation::Relocation;
 
 /// The version of [`Receipt`]'s serialised form.
 pub const RECEIPT_VERSION: u32 = 1;
@@ -168,6 +169,14 @@ pub struct Receipt {
     pub isolation: String,
     /// The binary's path in the tree.
     pub program: PathBuf,
+    /// What was changed so that the tree works where it is stored, and what the program is started
+    /// with.
+    #[serde(default, skip_serializing_if = "Relocation::is_nothing")]
+    pub relocation: Relocation,
+    /// Whether the program answered when it was tried; absent where it was not, or by a version that
+    /// did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered: Option<bool>,
     /// What the catalog calls the program; what is installed is named after the backend too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binary_name: Option<String>,

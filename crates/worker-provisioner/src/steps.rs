@@ -5,6 +5,7 @@ mod keep;
 mod place;
 mod read;
 mod sources;
+mod tried;
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -29,9 +30,6 @@ use crate::progress::{Emitter, Happening, ProvisionPhase};
 use crate::provisioner::{ProvisionRequest, Provisioned, Shared};
 use crate::store::Version;
 use crate::workspace::Workspace;
-
-/// A program that has not answered by then is not going to.
-const TRIAL_LIMIT: Duration = Duration::from_secs(20);
 
 /// One provision under way.
 pub(crate) struct Run {
@@ -76,7 +74,6 @@ pub(crate) struct Recipe {
 pub(crate) struct Built {
     pub(crate) package: Arc<EvaluatedPackage>,
     pub(crate) isolation: Isolation,
-    spec: BuildSpec,
 }
 
 /// What an earlier provision has left.
@@ -285,11 +282,7 @@ impl Run {
                 spec.pkgrel = Some(package.pkgrel().to_owned());
             }
         }
-        Ok(Built {
-            package,
-            isolation,
-            spec,
-        })
+        Ok(Built { package, isolation })
     }
 
     async fn run_phase(

@@ -277,6 +277,26 @@ impl Store {
         Ok(Staged { staging, root })
     }
 
+    /// Where the version of `receipt` will be stored, whose date is settled by that.
+    pub(crate) fn place(&self, receipt: &mut Receipt) -> Result<PathBuf, ProvisionError> {
+        let folder = self.worker_folder(&receipt.worker_id, receipt.backend);
+        // The order of the versions must not turn round when the host's clock is set back.
+        if let Some(newest) = versions(&folder)?.first() {
+            let next = newest.receipt.stored_at.checked_add(1.nanosecond());
+            receipt.stored_at = receipt.stored_at.max(next.unwrap_or(receipt.stored_at));
+        }
+        let stamp = receipt.stored_at.as_nanosecond();
+        let name = format!("{}-{}-{stamp}", receipt.pkgver, receipt.pkgrel);
+        Ok(folder.join(name))
+    }
+
+    /// Removes a version that is not to be installed.
+    pub(crate) fn withdraw(&self, version: &Version) -> Result<(), ProvisionError> {
+        let receipt = &version.receipt;
+        let worker = self.key(&receipt.worker_id, receipt.backend);
+        self.discard(&worker, &version.folder)
+    }
+
     /// Writes the receipt and makes the staged tree a version; `files` of the receipt is filled in.
     ///
     /// The version is complete when this returns, and absent when it fails.
@@ -286,18 +306,12 @@ impl Store {
         mut receipt: Receipt,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Version, ProvisionError> {
+        let version = self.place(&mut receipt)?;
         let folder = self.worker_folder(&receipt.worker_id, receipt.backend);
-        // The order of the versions must not turn round when the host's clock is set back.
-        if let Some(newest) = versions(&folder)?.first() {
-            let next = newest.receipt.stored_at.checked_add(1.nanosecond());
-            receipt.stored_at = receipt.stored_at.max(next.unwrap_or(receipt.stored_at));
-        }
         let failed = |source| ProvisionError::io("store a package in", &folder, source);
         let Staged { staging, root } = staged;
         receipt.files = tree::record(&root, cancelled)?;
         self.write_receipt(staging.path(), &receipt)?;
-        let stamp = receipt.stored_at.as_nanosecond();
-        let version = folder.join(format!("{}-{}-{stamp}", receipt.pkgver, receipt.pkgrel));
         fs::create_dir_all(&folder).map_err(failed)?;
         fs::rename(staging.path(), &version).map_err(failed)?;
         sync_folder(&folder)
@@ -375,14 +389,6 @@ pub(crate) struct Package {
     pub(crate) name: String,
     /// Its `pkgdir`.
     pub(crate) tree: Tree,
-}
-
-impl Package {
-    /// Whether it has something at `path`.
-    pub(crate) fn has(&self, path: &Path) -> bool {
-        let above = self.tree.open_below(path.parent().unwrap_or(Path::new("")));
-        above.is_ok_and(|above| path.file_name().is_some_and(|name| above.contains(name)))
-    }
 }
 
 /// The tree of a version to be, out of the build's reach; it is removed when dropped.

@@ -7,8 +7,11 @@ use build_sandbox::{BuildSpec, Network, Sandbox, SandboxError, Silent, Writable}
 use tokio_util::sync::CancellationToken;
 
 use crate::binary;
+use crate::concession::Concession;
+use crate::config::Config;
 use crate::error::ProvisionError;
 use crate::progress::{Emitter, ProvisionPhase};
+use crate::receipt::Receipt;
 
 /// What a worker is asked; the second only when it does not know the first.
 const QUESTIONS: [&str; 2] = ["--version", "--help"];
@@ -17,60 +20,74 @@ const QUESTIONS: [&str; 2] = ["--version", "--help"];
 const CANNOT_EXECUTE: i32 = 126;
 const NOT_FOUND: i32 = 127;
 
-/// Runs `program` and says what it answered.
+/// What came of asking a program.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// It answered.
+    Given,
+    /// It did not.
+    Silent {
+        /// Why, with its last words.
+        problem: String,
+        /// Whether it cannot work at all.
+        is_final: bool,
+    },
+}
+
+/// Whether a stored program is still to be tried.
+pub(crate) fn is_due(config: &Config, receipt: &Receipt) -> bool {
+    let recorded = receipt.concessions.as_ref();
+    config.trial && recorded.is_some_and(|all| all.contains(&Concession::Untried))
+}
+
+/// Starts `program` by `launcher` and tells what it answered.
 ///
 /// # Errors
-/// [`ProvisionError::Trial`] with what is missing, [`ProvisionError::Cancelled`].
+/// [`ProvisionError::Cancelled`].
 pub(crate) async fn run(
     sandbox: &Sandbox,
     spec: &BuildSpec,
+    launcher: &Path,
     program: &Path,
-    id: &str,
     cancel: &CancellationToken,
     emitter: &Emitter,
-) -> Result<(), ProvisionError> {
+) -> Result<Answer, ProvisionError> {
     let mut refusal = None;
     for question in QUESTIONS {
-        let command = [program.to_string_lossy().into_owned(), question.to_owned()];
-        match sandbox
-            .run_command(
-                spec,
-                &command,
-                Network::None,
-                Writable::Private,
-                cancel,
-                &Silent,
-            )
-            .await
-        {
+        let command = [launcher.to_string_lossy().into_owned(), question.to_owned()];
+        let asked = sandbox.run_command(
+            spec,
+            &command,
+            Network::None,
+            Writable::Private,
+            cancel,
+            &Silent,
+        );
+        match asked.await {
             Ok(outcome) => {
                 let answer = outcome.stdout.lines().next().unwrap_or_default();
                 emitter.note(
-                    ProvisionPhase::Binary,
+                    ProvisionPhase::Trial,
                     format!("`{question}` answers `{answer}`"),
                 );
-                return Ok(());
+                return Ok(Answer::Given);
             }
             Err(SandboxError::Cancelled { .. }) => return Err(ProvisionError::Cancelled),
             Err(error) => {
+                let is_silent = matches!(error, SandboxError::TimedOut { .. });
                 let (problem, is_final) = diagnose(&error, program);
-                if is_final {
-                    return Err(ProvisionError::Trial {
-                        id: id.to_owned(),
-                        problem,
-                    });
+                if is_final || is_silent {
+                    return Ok(Answer::Silent { problem, is_final });
                 }
                 refusal.get_or_insert(problem);
             }
         }
     }
     // It starts, only it does not know the questions: that is for its users to judge.
-    let problem = refusal.unwrap_or_default();
-    emitter.warn(
-        ProvisionPhase::Binary,
-        format!("the new binary starts, but {problem}"),
-    );
-    Ok(())
+    Ok(Answer::Silent {
+        problem: refusal.unwrap_or_default(),
+        is_final: false,
+    })
 }
 
 /// What went wrong, for people, and whether the program cannot work at all.
@@ -88,12 +105,23 @@ fn diagnose(error: &SandboxError, program: &Path) -> (String, bool) {
         }
         SandboxError::Failed { status, tail, .. } => {
             let text = tail.text();
+            let words = last_words(text);
             match explain(text) {
                 Some(problem) => (problem, true),
-                None if [CANNOT_EXECUTE, NOT_FOUND].contains(status) => {
-                    (format!("it cannot be started (status {status})"), true)
-                }
-                None => (format!("it fails with status {status}"), false),
+                None if [CANNOT_EXECUTE, NOT_FOUND].contains(status) => (
+                    // A shell starts it, which says no more than that something is missing.
+                    binary::interpreter(program)
+                        .filter(|name| !Path::new(name).exists())
+                        .map_or_else(
+                            || format!("it cannot be started (status {status}){words}"),
+                            |name| format!("its interpreter is missing (`{name}`)"),
+                        ),
+                    true,
+                ),
+                None => (
+                    format!("it fails with status {status}{words}"),
+                    lacks_something(text),
+                ),
             }
         }
         SandboxError::Signalled { signal, .. } => (signalled(*signal), true),
@@ -103,6 +131,38 @@ fn diagnose(error: &SandboxError, program: &Path) -> (String, bool) {
         ),
         other => (other.to_string(), true),
     }
+}
+
+/// What a program says when a file or module of its own is not there.
+const LACKS: [&str; 5] = [
+    "Cannot find module",
+    "MODULE_NOT_FOUND",
+    "ModuleNotFoundError",
+    "ImportError",
+    "cannot open shared object file",
+];
+
+fn lacks_something(text: &str) -> bool {
+    // A program may well miss its own configuration, but not what its package brings.
+    let misses = |line: &str| {
+        line.contains("No such file or directory")
+            && ["/usr/", "/opt/"].iter().any(|place| line.contains(place))
+    };
+    LACKS.iter().any(|words| text.contains(words)) || text.lines().any(misses)
+}
+
+/// The end of what it has said, with a mark before it.
+fn last_words(text: &str) -> String {
+    const LINES: usize = 3;
+    let lines: Vec<_> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    let last = &lines[lines.len().saturating_sub(LINES)..];
+    if last.is_empty() {
+        return String::new();
+    }
+    format!(": {}", last.join(" / "))
 }
 
 fn signalled(signal: i32) -> String {

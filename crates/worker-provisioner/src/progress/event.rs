@@ -41,10 +41,12 @@ pub enum ProvisionPhase {
     Check,
     /// Running the recipe's `package()`.
     Package,
-    /// Finding, checking and trying the packaged binary.
+    /// Finding and checking the packaged binary, and storing its tree.
     Binary,
     /// Removing everything temporary.
     Cleanup,
+    /// Starting the new program where it is stored, to see whether it works.
+    Trial,
     /// Putting the binary in place.
     Install,
     /// Making the artifact.
@@ -71,6 +73,7 @@ impl ProvisionPhase {
             Self::Check => "check()",
             Self::Package => "package()",
             Self::Binary => "binary",
+            Self::Trial => "trial",
             Self::Install => "install",
             Self::Artifact => "artifact",
             Self::Cleanup => "clean-up",

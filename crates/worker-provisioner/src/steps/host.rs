@@ -122,7 +122,7 @@ impl Run {
     }
 
     /// The tier that builds run in, and why it is no stronger.
-    async fn tier(&self) -> (Isolation, String) {
+    pub(super) async fn tier(&self) -> (Isolation, String) {
         let config = &self.shared.config;
         let capabilities = self.shared.sandbox.probe().await;
         match config.isolation {

@@ -18,6 +18,7 @@ use crate::plan;
 use crate::progress::ProvisionPhase;
 use crate::provisioner::Provisioned;
 use crate::store;
+use crate::trial;
 use crate::workspace;
 
 impl Run {
@@ -142,7 +143,9 @@ impl Run {
                 .bin_dir
                 .as_deref()
                 .is_none_or(|bin_dir| stands.and_then(Path::parent) == Some(bin_dir));
-            let is_current = is_settled && is_where_asked && store.is_installed(&version);
+            let is_to_be_tried = trial::is_due(&shared.config, &version.receipt);
+            let is_current =
+                is_settled && is_where_asked && !is_to_be_tried && store.is_installed(&version);
             Ok(Some(match &version.receipt.artifact {
                 Some(binary) if is_current && activate::is_intact(&version) => {
                     Kept::Installed(Box::new(Provisioned {

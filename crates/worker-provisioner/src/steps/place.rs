@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use build_sandbox::BuildSpec;
 use catalog_client::WorkerEntry;
 use jiff::Timestamp;
 use source_fetch::Fetched;
 
-use super::{Built, Choice, Recipe, Run, TRIAL_LIMIT};
+use super::{Built, Choice, Recipe, Run};
 use crate::accelerator;
 use crate::activate::{self, Target};
 use crate::artifact::{WorkerBinary, artifact_id};
@@ -25,8 +24,8 @@ use crate::plan;
 use crate::progress::{Happening, ProvisionPhase};
 use crate::provisioner::Provisioned;
 use crate::receipt::{RECEIPT_VERSION, Receipt};
+use crate::relocation::{self, Relocation};
 use crate::store::{Change, Version};
-use crate::trial;
 use crate::version::FullVersion;
 use crate::workspace::{self, Workspace};
 
@@ -60,6 +59,8 @@ impl Run {
             concessions: Some(concession::made(config, &package)),
             isolation: built.isolation.name().to_owned(),
             program: PathBuf::new(),
+            relocation: Relocation::default(),
+            answered: None,
             binary_name: None,
             files: Vec::new(),
             stored_at: Timestamp::now(),
@@ -75,9 +76,8 @@ impl Run {
         let cancel = self.cancel.child_token();
         let _guard = cancel.clone().drop_guard();
         let token = cancel.clone();
-        // Nothing of the build is alive, and what is stored from here on is out of reach for what
-        // the trial starts.
-        let (staged, program, in_package) = blocking(move || {
+        // Nothing of the build is alive, and what is stored from here on is out of its reach.
+        let (staged, receipt, warnings) = blocking(move || {
             let cancelled = || token.is_cancelled();
             let packages = workspace::packages(&startdir, package.pkgnames())?;
             let staged = store.stage(&packages, &worker_id, backend, &cancelled)?;
@@ -90,6 +90,17 @@ impl Run {
                     .chain(package.provides()),
             );
             let program = binary::find(staged.tree(), &names)?;
+            let home = store.place(&mut receipt)?.join("tree");
+            let (relocation, warnings) = relocation::relocate(
+                relocation::Staged {
+                    id: &worker_id,
+                    root: staged.tree(),
+                    home: &home,
+                    program: &program,
+                    startdir: &startdir,
+                },
+                &cancelled,
+            )?;
             binary::check(&binary::open(staged.tree(), &program)?, &program)?;
             let packaged = program.file_name().and_then(|name| name.to_str());
             names::judge_name(
@@ -97,22 +108,18 @@ impl Run {
                 &worker_id,
                 binary_name.as_deref().or(packaged).unwrap_or_default(),
             )?;
-            let holder = packages
-                .iter()
-                .find(|package| package.has(&program))
-                .map(|package| package.tree.path().join(&program));
-            Ok((staged, program, holder))
+            receipt.relocation = relocation;
+            receipt.program = program;
+            Ok((staged, receipt, warnings))
         })
         .await?;
-        let root = staged.tree().to_owned();
-        self.judge_program(&built.package, choice, root.clone(), root.join(&program))
-            .await?;
-        receipt.program = program;
-        if config.trial
-            && let Some(path) = in_package
-        {
-            self.try_out(&built.spec, &path).await?;
+        for warning in warnings {
+            self.emitter.warn(ProvisionPhase::Binary, warning);
         }
+        let root = staged.tree().to_owned();
+        let program = root.join(&receipt.program);
+        self.judge_program(&built.package, choice, root, program)
+            .await?;
         let store = self.shared.store.clone();
         let token = cancel.clone();
         let version =
@@ -142,16 +149,6 @@ impl Run {
             blocking(move || accelerator::look(&[tree], &program, backend, &cancel)).await?;
         let fit = fit::judge_program(backend, &named, &found);
         self.judge_fit(ProvisionPhase::Binary, choice, fit)
-    }
-
-    async fn try_out(&self, spec: &BuildSpec, program: &Path) -> Result<(), ProvisionError> {
-        let mut spec = spec.clone();
-        spec.limits.wall = TRIAL_LIMIT;
-        plan::unveil(&mut spec, &self.shared.config);
-        spec.log_file = None;
-        let sandbox = &self.shared.sandbox;
-        let id = &self.request.worker_id;
-        trial::run(sandbox, &spec, program, id, &self.cancel, &self.emitter).await
     }
 
     /// Refuses to replace a newer version that nobody has asked to go back from.
