@@ -23,6 +23,7 @@ mod makepkg;
 mod operation;
 mod parameter;
 mod pattern;
+mod place;
 mod printf;
 mod quote;
 mod reading;
@@ -31,7 +32,9 @@ mod regex;
 mod scope;
 mod shell;
 mod sourcing;
+mod statuses;
 mod stream;
+mod told;
 
 pub use self::dynamic::{DynamicKind, DynamicReason, Evaluated};
 pub use self::environment::{Budget, Environment, Uname};

@@ -27,7 +27,7 @@ impl Shell {
                 Ok(flow) => return Ok(flow),
                 Err(Stop::Failed { fatal: false, .. }) => {
                     self.complain();
-                    self.status = Ok(1);
+                    self.statuses.set(Ok(1));
                     let rest = &file.source()[statement.span.end as usize..];
                     let line = rest
                         .iter()
@@ -55,14 +55,14 @@ impl Shell {
         if statement.terminator == Terminator::Background {
             self.set_span(statement.command.span());
             self.subshell(|shell| shell.command(file, &statement.command))?;
-            self.status = Ok(0);
+            self.statuses.set(Ok(0));
             return Ok(Flow::Next);
         }
         self.command(file, &statement.command)
     }
 
     pub(crate) fn set_span(&mut self, span: Span) {
-        self.span = self.anchor.unwrap_or(span);
+        self.place.go_to(span);
     }
 
     pub(crate) fn command(&mut self, file: &File, command: &Command) -> Result<Flow, Stop> {
@@ -78,11 +78,11 @@ impl Shell {
                     None => Ok(FunctionValue {
                         file: file.clone(),
                         function: function.clone(),
-                        anchor: self.anchor,
+                        anchor: self.place.anchor(),
                     }),
                 };
                 self.state.functions.insert(name.into(), value);
-                self.status = Ok(0);
+                self.statuses.set(Ok(0));
                 Ok(Flow::Next)
             }
             Command::Compound(compound) => self.deeper(|shell| shell.compound(file, compound)),
@@ -105,7 +105,7 @@ impl Shell {
             if flow != Flow::Next {
                 return Ok(flow);
             }
-            match self.status.clone() {
+            match self.statuses.last() {
                 Ok(status) => {
                     if (status == 0) == (*operator == AndOrOperator::And) {
                         flow = self.command(file, command)?;
@@ -123,13 +123,13 @@ impl Shell {
         let mut flow = Flow::Next;
         if let [(command, _)] = pipeline.commands.as_slice() {
             flow = self.command(file, command)?;
-            self.pipe_status = vec![self.status.clone()];
+            self.statuses.set_pipe(vec![self.statuses.last()]);
         } else if let Some(((last, _), stages)) = pipeline.commands.split_last() {
-            let inputs = self.streams.inputs.clone();
+            let inputs = self.streams.inputs();
             let mut statuses = Vec::new();
             for (command, joins_errors) in stages {
                 let ((), output) = self.stage(file, command, *joins_errors)?;
-                statuses.push(self.status.clone());
+                statuses.push(self.statuses.last());
                 self.streams.set_input(0, output);
             }
             if self.state.options.lastpipe {
@@ -137,17 +137,18 @@ impl Shell {
             } else {
                 self.subshell(|shell| shell.command(file, last))?;
             }
-            statuses.push(self.status.clone());
-            self.streams.inputs = inputs;
+            statuses.push(self.statuses.last());
+            self.streams.set_inputs(inputs);
             if self.state.options.pipefail {
-                self.status = worst(&statuses);
+                self.statuses.set(worst(&statuses));
             }
-            self.pipe_status = statuses;
+            self.statuses.set_pipe(statuses);
         } else {
-            self.status = Ok(0);
+            self.statuses.set(Ok(0));
         }
         if pipeline.negated {
-            self.status = self.status.clone().map(|status| i32::from(status == 0));
+            self.statuses
+                .set(self.statuses.last().map(|status| i32::from(status == 0)));
         }
         Ok(flow)
     }
@@ -166,7 +167,7 @@ impl Shell {
 
     fn simple(&mut self, file: &File, simple: &SimpleCommand) -> Result<Flow, Stop> {
         self.set_span(simple.span);
-        self.substitution_status = None;
+        self.statuses.begin();
         if simple.arguments.is_empty() {
             return self.assignments_alone(file, simple);
         }
@@ -269,10 +270,10 @@ impl Shell {
         // bash makes a process of its own for them when they concern its input, and forgets then
         // how substitutions ended.
         let own_process = simple.redirects.iter().any(Redirect::takes_input);
-        let status = self.substitution_status.take().filter(|_| !own_process);
+        let status = self.statuses.take_substituted().filter(|_| !own_process);
         let status = status.unwrap_or(Ok(0));
         self.with_redirects(file, &simple.redirects, |shell| {
-            shell.status = status;
+            shell.statuses.set(status);
             Ok(Flow::Next)
         })
     }
@@ -351,16 +352,15 @@ impl Shell {
             if let Stop::Dynamic(reason) = stop {
                 self.forget_everything(&reason);
             }
-            self.status = Ok(1);
+            self.statuses.set(Ok(1));
             return Ok(Flow::Next);
         }
-        let anchor = self.anchor;
-        self.anchor = Some(anchor.unwrap_or(self.span));
+        let anchor = self.place.pin_here();
         let result = self.deeper(|shell| {
-            shell.status = Ok(0);
+            shell.statuses.set(Ok(0));
             shell.list(&parse.file, parse.file.commands())
         });
-        self.anchor = anchor;
+        self.place.unpin(anchor);
         result
     }
 

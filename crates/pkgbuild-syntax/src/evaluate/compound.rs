@@ -64,17 +64,18 @@ impl Shell {
             }
             Compound::Condition(condition) => {
                 self.set_span(command.span);
-                self.status = match self.condition(file, condition) {
+                let status = match self.condition(file, condition) {
                     Ok(holds) => Ok(i32::from(!holds)),
                     Err(Stop::Dynamic(reason)) => Err(reason),
                     // A wrong number or pattern is a false condition, except where bash gives up.
                     Err(stop) => return Err(stop),
                 };
+                self.statuses.set(status);
                 Ok(Flow::Next)
             }
             Compound::Arithmetic(expression) => {
                 self.set_span(command.span);
-                self.status = match self.evaluate_arithmetic(file, expression) {
+                let status = match self.evaluate_arithmetic(file, expression) {
                     Ok(value) => Ok(i32::from(value == 0)),
                     Err(Stop::Dynamic(reason)) => Err(reason),
                     Err(Stop::Failed { fatal: false, .. }) => {
@@ -83,6 +84,7 @@ impl Shell {
                     }
                     Err(stop) => return Err(stop),
                 };
+                self.statuses.set(status);
                 Ok(Flow::Next)
             }
         }
@@ -98,7 +100,7 @@ impl Shell {
             return if let Some(list) = otherwise {
                 self.list(file, list)
             } else {
-                self.status = Ok(0);
+                self.statuses.set(Ok(0));
                 Ok(Flow::Next)
             };
         };
@@ -106,7 +108,7 @@ impl Shell {
             Flow::Next => {}
             flow => return Ok(flow),
         }
-        match self.status.clone() {
+        match self.statuses.last() {
             Ok(0) => self.list(file, &arm.body),
             Ok(_) => self.conditional(file, rest, otherwise),
             Err(reason) => {
@@ -135,13 +137,13 @@ impl Shell {
                 return Ok(Flow::Next);
             }
         };
-        self.status = Ok(0);
+        self.statuses.set(Ok(0));
         for word in words {
             self.fuel.spend(1)?;
             match self.assign(name, word, false) {
                 Err(Stop::Failed { fatal: false, .. }) => {
                     self.complain();
-                    self.status = Ok(1);
+                    self.statuses.set(Ok(1));
                     break;
                 }
                 other => other?,
@@ -193,7 +195,7 @@ impl Shell {
                 Err(stop) => return self.failed_clause(stop),
             };
             if status.is_ok() {
-                status.clone_from(&self.status);
+                status = self.statuses.last();
             }
             match flow {
                 Flow::Next | Flow::Continue(1) => {}
@@ -213,7 +215,7 @@ impl Shell {
                 }
             }
         }
-        self.status = status;
+        self.statuses.set(status);
         Ok(Flow::Next)
     }
 
@@ -222,7 +224,7 @@ impl Shell {
         match stop {
             Stop::Failed { fatal: false, .. } => {
                 self.complain();
-                self.status = Ok(1);
+                self.statuses.set(Ok(1));
                 Ok(Flow::Next)
             }
             stop => Err(stop),
@@ -246,11 +248,11 @@ impl Shell {
                 Flow::Continue(1) => continue,
                 flow => return Ok(outer(flow)),
             }
-            let flow = match self.status.clone() {
+            let flow = match self.statuses.last() {
                 Ok(code) if (code == 0) == until => break,
                 Ok(_) => {
                     let flow = self.list(file, body)?;
-                    status.clone_from(&self.status);
+                    status = self.statuses.last();
                     flow
                 }
                 Err(reason) => {
@@ -263,7 +265,7 @@ impl Shell {
             match flow {
                 Flow::Next | Flow::Continue(1) => {}
                 Flow::Break(1) => {
-                    status.clone_from(&self.status);
+                    status = self.statuses.last();
                     break;
                 }
                 flow => return Ok(outer(flow)),
@@ -275,7 +277,7 @@ impl Shell {
                 break;
             }
         }
-        self.status = status;
+        self.statuses.set(status);
         Ok(Flow::Next)
     }
 
@@ -284,7 +286,7 @@ impl Shell {
         if subject.is_ok() && leaves_marker(word) {
             subject = Err(self.unsupported("case", "a quoted change of case beside other parts"));
         }
-        self.status = Ok(0);
+        self.statuses.set(Ok(0));
         let mut subject = match subject {
             Ok(subject) => Ok(subject),
             Err(Stop::Dynamic(reason)) => Err(reason),
@@ -301,7 +303,7 @@ impl Shell {
             match matched {
                 Ok(false) => {}
                 Ok(true) => {
-                    self.status = Ok(0);
+                    self.statuses.set(Ok(0));
                     let flow = self.list(file, &arm.body)?;
                     if flow != Flow::Next {
                         return Ok(flow);

@@ -1,6 +1,6 @@
 //! Commands of which it is not known whether they run.
 
-use super::dynamic::{Reason, Stop};
+use super::dynamic::{DynamicReason, Reason, Stop};
 use super::shell::{Flow, Shell};
 
 /// What makes it uncertain whether the commands that follow run at all.
@@ -17,7 +17,9 @@ pub(crate) struct Doubt {
     branch_in_loop: bool,
     stuck_loop: Option<Reason>,
     stuck_function: Option<Reason>,
-    pub(crate) stuck_file: Option<Reason>,
+    stuck_file: Option<Reason>,
+    /// Loops that are running in the current function.
+    loops: u32,
 }
 
 impl Doubt {
@@ -27,6 +29,31 @@ impl Doubt {
             .or(self.stuck_loop.as_ref())
             .or(self.stuck_function.as_ref())
             .or(self.stuck_file.as_ref())
+    }
+
+    /// From here on it is not known whether the file is read to its end; the first reason stays.
+    pub(crate) fn stick(&mut self, reason: &Reason) {
+        self.stuck_file.get_or_insert_with(|| reason.clone());
+    }
+
+    /// The same, with this reason in any case.
+    pub(crate) fn replace(&mut self, reason: Reason) {
+        self.stuck_file = Some(reason);
+    }
+
+    /// Why it is not known whether the file is read to its end.
+    pub(crate) fn about_file(&self) -> Option<&DynamicReason> {
+        self.stuck_file.as_deref()
+    }
+
+    /// Loops that are running in the current function.
+    pub(crate) fn loops(&self) -> u32 {
+        self.loops
+    }
+
+    /// The file is read from its beginning.
+    pub(crate) fn leave_loops(&mut self) {
+        self.loops = 0;
     }
 
     fn stuck_outside_loop(&self) -> bool {
@@ -58,7 +85,7 @@ impl Shell {
         self.doubt.branch = saved.branch;
         self.doubt.branch_in_function = saved.branch_in_function;
         self.doubt.branch_in_loop = saved.branch_in_loop;
-        self.status = Err(reason.clone());
+        self.statuses.set(Err(reason.clone()));
         match result {
             Ok(_) => Ok(Flow::Next),
             // The error may not happen, and may skip the rest of the file.
@@ -83,12 +110,11 @@ impl Shell {
             stuck_loop: None,
             stuck_function: saved.stuck_function.clone(),
             stuck_file: saved.stuck_file.clone(),
+            loops: saved.loops + 1,
         };
-        self.loops += 1;
         let result = run(self);
-        self.loops -= 1;
         if let Some(reason) = self.doubt.stuck_loop.take() {
-            self.status = Err(reason);
+            self.statuses.set(Err(reason));
         }
         self.doubt = Doubt {
             stuck_function: self.doubt.stuck_function.take(),
@@ -109,11 +135,9 @@ impl Shell {
             stuck_file: saved.stuck_file.clone(),
             ..Doubt::default()
         };
-        let loops = std::mem::take(&mut self.loops);
         let result = run(self);
-        self.loops = loops;
         if let Some(reason) = self.doubt.stuck_function.take() {
-            self.status = Err(reason);
+            self.statuses.set(Err(reason));
         }
         self.doubt = Doubt {
             stuck_file: self.doubt.stuck_file.take(),

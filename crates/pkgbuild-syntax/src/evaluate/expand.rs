@@ -209,13 +209,12 @@ impl Shell {
         if !self.state.options.no_braces && word.may_expand_braces(file) {
             let text = self.utf8(file.text(word.span))?;
             if let Some(words) = brace::expand(text, &mut self.fuel)? {
-                let anchored = self.anchor;
-                self.anchor = Some(anchored.unwrap_or(self.span));
+                let anchored = self.place.pin_here();
                 let result = words.iter().try_for_each(|text| {
                     let parsed = crate::parse_word(text);
                     self.deeper(|shell| shell.unbraced_fields(&parsed.file, &parsed.word, fields))
                 });
-                self.anchor = anchored;
+                self.place.unpin(anchored);
                 return result;
             }
         }
@@ -379,10 +378,9 @@ impl Shell {
                 let text = match &substitution.body {
                     SubstitutionBody::Commands(list) => self.substitute(file, list)?,
                     SubstitutionBody::Backquoted(inner) => {
-                        let anchored = self.anchor;
-                        self.anchor = Some(anchored.unwrap_or(substitution.span));
+                        let anchored = self.place.pin(substitution.span);
                         let text = self.substitute(inner, inner.commands());
-                        self.anchor = anchored;
+                        self.place.unpin(anchored);
                         text?
                     }
                 };

@@ -27,7 +27,7 @@ pub(crate) fn expand(shell: &mut Shell, pattern: &str) -> Result<Option<Vec<Stri
     {
         return Err(reason.into());
     }
-    shell.looks_at_files = true;
+    shell.told.look_at_files();
     let mut found = Vec::new();
     let names: Vec<String> = shell.environment.facts.files.keys().cloned().collect();
     let hidden = shell.state.options.dotglob;

@@ -63,7 +63,7 @@ impl Evaluation {
     /// Variables such as `srcdir`, which makepkg sets after sourcing, are dynamic here.
     /// A budget that runs out shows in [`failure`](Self::failure).
     pub fn eval(&mut self, text: &str) {
-        self.eval_at(text, self.shell.span);
+        self.eval_at(text, self.shell.place.last());
     }
 
     /// As [`eval`](Self::eval), of a text that stands at `span` in the recipe.
@@ -72,30 +72,26 @@ impl Evaluation {
         let shell = &mut self.shell;
         shell.renew();
         shell.state.options.extglob = true;
-        shell.anchor = Some(span);
+        let _ = shell.place.enter(Some(span));
         let result = shell.eval_text(text);
-        shell.anchor = None;
+        let _ = shell.place.enter(None);
         match result {
             Err(Stop::Exhausted(exhausted)) => {
                 let error = shell.exhausted(exhausted);
-                shell.failure.get_or_insert(error);
+                shell.told.fail(error);
             }
             Err(Stop::Dynamic(reason)) => {
-                shell.doubt.stuck_file.get_or_insert(reason);
+                shell.doubt.stick(&reason);
             }
             // bash gives up the function of makepkg that evaluates the line, hence the whole run.
             Err(Stop::Failed { message, .. }) => {
-                let span = shell.span;
-                shell
-                    .failure
-                    .get_or_insert(EvaluateError::Expansion { message, span });
+                let span = shell.place.last();
+                shell.told.fail(EvaluateError::Expansion { message, span });
             }
             Ok(Flow::Exit) => {
-                let (status, span) = (shell.status.clone().unwrap_or(1), shell.span);
-                let said = shell.said.line("");
-                shell
-                    .failure
-                    .get_or_insert(EvaluateError::Exit { status, said, span });
+                let (status, span) = (shell.statuses.last().unwrap_or(1), shell.place.last());
+                let said = shell.streams.said("");
+                shell.told.fail(EvaluateError::Exit { status, said, span });
             }
             Ok(_) => {}
         }

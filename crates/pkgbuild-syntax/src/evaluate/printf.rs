@@ -121,7 +121,7 @@ pub(crate) fn format(
         if stopped || args.next >= args.list.len() || args.next == before {
             break;
         }
-        if out.len() as u64 > shell.fuel.bytes {
+        if !shell.fuel.allows(out.len()) {
             return Err(super::budget::Exhausted::Memory.into());
         }
     }

@@ -58,7 +58,7 @@ impl Evaluation {
     /// Whether the recipe looked for a file beside it, or expanded a pattern of file names: then
     /// the outcome depends on the files that the [`Environment`](crate::Environment) was given.
     pub fn looks_at_files(&self) -> bool {
-        self.shell.looks_at_files
+        self.shell.told.looked_at_files()
     }
 
     /// Why the files beside the recipe may have changed while it was read.
@@ -149,23 +149,23 @@ impl Evaluation {
 
     /// Every reason that was met, in order, whether or not its value reached a variable.
     pub fn dynamic(&self) -> &[DynamicReason] {
-        &self.shell.reasons
+        self.shell.told.reasons()
     }
 
     /// Set when it is not even known whether the recipe can be sourced: a command with an unknown
     /// status decides about an `exit`, or a text that is not known was evaluated.
     pub fn uncertain(&self) -> Option<&DynamicReason> {
-        self.shell.doubt.stuck_file.as_deref()
+        self.shell.doubt.about_file()
     }
 
     /// Why makepkg would refuse the recipe, or why the evaluation ended early.
     pub fn failure(&self) -> Option<&EvaluateError> {
-        self.shell.failure.as_ref()
+        self.shell.told.failure()
     }
 
     /// What the top level prints on standard output; makepkg's `.SRCINFO` begins with it.
     pub fn stdout(&self) -> Evaluated<&str> {
-        let output = &self.shell.outputs[0];
+        let output = self.shell.streams.stdout();
         match &output.unknown {
             Some(reason) => Evaluated::Dynamic((**reason).clone()),
             None => Evaluated::Known(&output.text),

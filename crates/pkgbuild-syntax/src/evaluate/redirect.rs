@@ -26,8 +26,8 @@ impl Shell {
         if redirects.is_empty() {
             return run(self);
         }
-        let targets = self.streams.targets.clone();
-        let inputs = self.streams.inputs.clone();
+        let routes = self.streams.routes();
+        let inputs = self.streams.inputs();
         let mut doubt = None;
         for redirect in redirects {
             match self.redirect(file, redirect) {
@@ -37,14 +37,14 @@ impl Shell {
                 }
                 Ok(Opened::Missing) => {
                     self.complain();
-                    self.streams.targets = targets;
-                    self.streams.inputs = inputs;
-                    self.status = Ok(1);
+                    self.streams.reroute(routes);
+                    self.streams.set_inputs(inputs);
+                    self.statuses.set(Ok(1));
                     return Ok(Flow::Next);
                 }
                 Err(stop) => {
-                    self.streams.targets = targets;
-                    self.streams.inputs = inputs;
+                    self.streams.reroute(routes);
+                    self.streams.set_inputs(inputs);
                     return Err(stop);
                 }
             }
@@ -53,18 +53,10 @@ impl Shell {
             None => run(self),
             Some(reason) => self.guarded(reason, run),
         };
-        self.streams.targets = targets;
+        self.streams.reroute(routes);
         // Reading on moves the position in inputs that were there before.
         let own: Vec<u32> = redirects.iter().filter_map(input_descriptor).collect();
-        if !own.is_empty() {
-            self.streams
-                .inputs
-                .retain(|(number, _)| !own.contains(number));
-            let restored = inputs
-                .into_iter()
-                .filter(|(number, _)| own.contains(number));
-            self.streams.inputs.extend(restored);
-        }
+        self.streams.restore_inputs(&own, inputs);
         result
     }
 
@@ -81,11 +73,11 @@ impl Shell {
             && let [WordPart::Process(process)] = word.parts()
             && !process.output
         {
-            let status = self.status.clone();
+            let status = self.statuses.last();
             let (text, ()) = self.deeper(|shell| {
                 shell.capture(|shell| shell.subshell(|shell| shell.list(file, &process.body)))
             })?;
-            self.status = status;
+            self.statuses.set(status);
             self.input_text(descriptor.unwrap_or(0), text);
             return Ok(Opened::Known);
         }
@@ -129,13 +121,7 @@ impl Shell {
             RedirectOperator::DuplicateInput => {
                 let number = target?;
                 if let Ok(number) = number.parse::<u32>() {
-                    let found = self
-                        .streams
-                        .inputs
-                        .iter()
-                        .find(|(n, _)| *n == number)
-                        .cloned();
-                    if let Some((_, input)) = found {
+                    if let Some(input) = self.streams.input_of(number) {
                         self.streams.set_input(descriptor.unwrap_or(0), input);
                     }
                 }
@@ -197,7 +183,7 @@ impl Shell {
         {
             return Err(reason);
         }
-        self.looks_at_files = true;
+        self.told.look_at_files();
         let directory = self.environment.facts.directory.clone();
         let relative = match directory.as_deref().and_then(|dir| path.strip_prefix(dir)) {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => rest.trim_start_matches('/'),

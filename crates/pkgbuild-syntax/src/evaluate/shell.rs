@@ -3,20 +3,18 @@
 mod lookup;
 mod store;
 
-use super::EvaluateError;
-use super::budget::{Exhausted, Fuel};
+use super::budget::Fuel;
 use super::doubt::Doubt;
 use super::dynamic::{DynamicKind, DynamicReason, Reason, Stop};
 use super::environment::Environment;
+use super::place::Place;
 use super::scope::{Content, List, Scope, State};
-use super::stream::{Output, Said, Streams};
+use super::statuses::Statuses;
+use super::stream::Streams;
+use super::told::Told;
 use crate::span::Span;
 
-/// An exit status that is known or not.
-pub(crate) type Status = Result<i32, Reason>;
-
-/// How many reasons are kept for the caller.
-const MAX_REASONS: usize = 200;
+pub(crate) use super::statuses::Status;
 
 /// How the message ends that a negative subscript before the first element causes.
 const BAD_SUBSCRIPT: &str = "bad array subscript";
@@ -31,61 +29,33 @@ pub(crate) enum Flow {
     Exit,
 }
 
-/// A running evaluation.
+/// A running evaluation: each part keeps its own invariants.
 #[derive(Debug, Clone)]
 pub(crate) struct Shell {
     pub(crate) environment: Environment,
     pub(crate) state: State,
     pub(crate) fuel: Fuel,
-    pub(crate) depth: u32,
-    /// What is captured, innermost last; the first is standard output.
-    pub(crate) outputs: Vec<Output>,
     pub(crate) streams: Streams,
-    pub(crate) said: Said,
-    pub(crate) status: Status,
-    pub(crate) pipe_status: Vec<Status>,
-    /// Of the last command substitution in the current simple command.
-    pub(crate) substitution_status: Option<Status>,
+    pub(crate) statuses: Statuses,
     pub(crate) doubt: Doubt,
-    /// Loops that are running in the current function.
-    pub(crate) loops: u32,
-    pub(crate) reasons: Vec<DynamicReason>,
-    /// A file beside the recipe was looked for.
-    pub(crate) looks_at_files: bool,
-    /// The current command in the evaluated file.
-    pub(crate) span: Span,
-    /// Overrides `span` while a text from elsewhere runs.
-    pub(crate) anchor: Option<Span>,
-    pub(crate) failure: Option<EvaluateError>,
+    pub(crate) told: Told,
+    pub(crate) place: Place,
 }
 
 impl Shell {
     pub(crate) fn new(environment: &Environment) -> Self {
-        let budget = environment.facts.budget;
         Self {
             environment: environment.clone(),
             state: State {
                 scopes: vec![Scope::default()],
                 ..State::default()
             },
-            fuel: Fuel {
-                steps: budget.steps,
-                bytes: budget.bytes,
-            },
-            depth: 0,
-            outputs: vec![Output::default()],
+            fuel: Fuel::new(environment.facts.budget),
             streams: Streams::default(),
-            said: Said::default(),
-            status: Ok(0),
-            pipe_status: Vec::new(),
-            substitution_status: None,
+            statuses: Statuses::default(),
             doubt: Doubt::default(),
-            loops: 0,
-            reasons: Vec::new(),
-            looks_at_files: false,
-            span: Span::default(),
-            anchor: None,
-            failure: None,
+            told: Told::default(),
+            place: Place::default(),
         }
     }
 
@@ -93,11 +63,9 @@ impl Shell {
     pub(crate) fn reason(&mut self, kind: DynamicKind) -> Reason {
         let reason = DynamicReason {
             kind,
-            span: self.anchor.unwrap_or(self.span),
+            span: self.place.here(),
         };
-        if self.reasons.len() < MAX_REASONS && self.reasons.last() != Some(&reason) {
-            self.reasons.push(reason.clone());
-        }
+        self.told.add(&reason);
         reason.into()
     }
 
@@ -129,12 +97,9 @@ impl Shell {
         &mut self,
         run: impl FnOnce(&mut Self) -> Result<T, Stop>,
     ) -> Result<T, Stop> {
-        if self.depth >= self.environment.facts.budget.depth {
-            return Err(Exhausted::Depth.into());
-        }
-        self.depth += 1;
+        self.fuel.deepen()?;
         let result = run(self);
-        self.depth -= 1;
+        self.fuel.rise();
         result
     }
 
@@ -149,7 +114,7 @@ impl Shell {
             *function = Err(reason.clone());
         }
         self.state.unknown = Some(reason.clone());
-        self.doubt.stuck_file = Some(reason.clone());
+        self.doubt.replace(reason.clone());
         self.taint_output(reason);
     }
 

@@ -14,14 +14,15 @@ impl Evaluation {
         if let Some(at) = self.file.source().iter().position(|&byte| byte == b'\r') {
             let at = u32::try_from(at).unwrap_or(u32::MAX);
             let span = Span::new(at, at + 1);
-            self.shell.failure = Some(EvaluateError::CarriageReturn { span });
+            let failure = EvaluateError::CarriageReturn { span };
+            self.shell.told.end(Some(failure));
             return;
         }
         let shell = &mut self.shell;
-        shell.failure = None;
-        shell.anchor = None;
-        shell.span = Span::default();
-        shell.status = Ok(0);
+        shell.told.end(None);
+        let _ = shell.place.enter(None);
+        shell.place.go_back(Span::default());
+        shell.statuses.set(Ok(0));
         shell.renew();
         // makepkg sources from inside a function, hence `declare` and `local` are local to it.
         let mut local = Scope::default();
@@ -37,21 +38,21 @@ impl Evaluation {
             Some(directory) => Ok(format!("{directory}/PKGBUILD")),
             None => Err(shell.reason(DynamicKind::Host("$1".to_owned()))),
         };
-        shell.reasons.clear();
+        shell.told.begin();
         shell.state.positional = List::Known(vec![path]);
         shell.state.options.extglob = false;
         let result = shell.source(&self.file);
         shell.state.scopes.truncate(1);
         shell.state.calls.clear();
-        shell.loops = 0;
-        let span = shell.span;
-        let said = || shell.said.line(&shell.outputs[0].text);
-        shell.failure = match result {
-            Ok(Flow::Exit) => shell.status.clone().map_or(None, |status| {
+        shell.doubt.leave_loops();
+        let span = shell.place.last();
+        let said = || shell.streams.said(&shell.streams.stdout().text);
+        let failure = match result {
+            Ok(Flow::Exit) => shell.statuses.last().map_or(None, |status| {
                 let said = said();
                 Some(EvaluateError::Exit { status, said, span })
             }),
-            Ok(_) => match shell.status {
+            Ok(_) => match shell.statuses.last() {
                 Ok(0) | Err(_) => None,
                 Ok(status) => {
                     let said = said();
@@ -60,15 +61,16 @@ impl Evaluation {
             },
             Err(Stop::Failed { message, .. }) => Some(EvaluateError::Expansion { message, span }),
             Err(Stop::Dynamic(reason)) => {
-                shell.status = Err(reason);
+                shell.statuses.set(Err(reason));
                 None
             }
             Err(Stop::Exhausted(exhausted)) => Some(shell.exhausted(exhausted)),
         };
-        if let Err(reason) = &shell.status
+        shell.told.end(failure);
+        if let Err(reason) = &shell.statuses.last()
             && !shell.environment.facts.read_to_end
         {
-            shell.doubt.stuck_file.get_or_insert_with(|| reason.clone());
+            shell.doubt.stick(reason);
         }
         shell.check_left_over();
         shell.run_exit_trap();
@@ -77,16 +79,11 @@ impl Evaluation {
 
 impl Shell {
     pub(super) fn renew(&mut self) {
-        let budget = self.environment.facts.budget;
-        self.fuel = Fuel {
-            steps: budget.steps,
-            bytes: budget.bytes,
-        };
-        self.depth = 0;
+        self.fuel = Fuel::new(self.environment.facts.budget);
     }
 
     pub(super) fn exhausted(&self, exhausted: Exhausted) -> EvaluateError {
-        let (budget, span) = (self.environment.facts.budget, self.span);
+        let (budget, span) = (self.environment.facts.budget, self.place.last());
         match exhausted {
             Exhausted::Steps => EvaluateError::Steps {
                 limit: budget.steps,
@@ -124,7 +121,7 @@ impl Shell {
             && let Stop::Dynamic(reason) =
                 self.unsupported(name, "left behind, it changes how makepkg itself works")
         {
-            self.doubt.stuck_file.get_or_insert(reason);
+            self.doubt.stick(&reason);
         }
     }
 
@@ -134,13 +131,13 @@ impl Shell {
             return;
         };
         let mut copy = self.clone();
-        copy.outputs[0] = super::stream::Output::default();
+        copy.streams.forget_stdout();
         let harmless = match action {
             Ok(text) => {
                 let ended = copy.eval_text(&text);
                 ended.is_ok()
-                    && copy.outputs[0].text.is_empty()
-                    && copy.outputs[0].unknown.is_none()
+                    && copy.streams.stdout().text.is_empty()
+                    && copy.streams.stdout().unknown.is_none()
             }
             Err(_) => false,
         };
@@ -150,7 +147,7 @@ impl Shell {
                 detail: "what it prints when makepkg ends".to_owned(),
             };
             let reason = self.reason(kind);
-            self.outputs[0].unknown.get_or_insert(reason);
+            self.streams.taint_stdout(&reason);
         }
     }
 }

@@ -31,27 +31,38 @@ pub(crate) struct Input {
     pub(crate) unknown: Option<Reason>,
 }
 
-/// The file descriptors.
+/// The file descriptors, and what was written to them.
 #[derive(Debug, Clone)]
 pub(crate) struct Streams {
     /// Descriptors that lead somewhere else than to standard error: sorted by number.
-    pub(crate) targets: Vec<(u32, Target)>,
+    targets: Vec<(u32, Target)>,
     /// Inputs by descriptor; those of the terminal are not known.
-    pub(crate) inputs: Vec<(u32, Input)>,
+    inputs: Vec<(u32, Input)>,
+    /// What is captured, innermost last; the first is standard output.
+    outputs: Vec<Output>,
+    said: Said,
 }
+
+/// Where the descriptors led at some moment.
+pub(crate) struct Routes(Vec<(u32, Target)>);
+
+/// What the descriptors read at some moment.
+pub(crate) struct Inputs(Vec<(u32, Input)>);
 
 impl Default for Streams {
     fn default() -> Self {
         Self {
             targets: vec![(1, Target::Capture(0))],
             inputs: Vec::new(),
+            outputs: vec![Output::default()],
+            said: Said::default(),
         }
     }
 }
 
 /// The last lines that were written for people.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Said(String);
+struct Said(String);
 
 impl Said {
     /// Most bytes that are kept.
@@ -65,7 +76,7 @@ impl Said {
     }
 
     /// In one line that a terminal can show; `otherwise` is taken when nothing was said.
-    pub(crate) fn line(&self, otherwise: &str) -> String {
+    fn line(&self, otherwise: &str) -> String {
         let mut said = Self::default();
         said.add(if self.0.trim().is_empty() {
             otherwise
@@ -103,6 +114,59 @@ impl Streams {
         self.targets.push((descriptor, target));
     }
 
+    pub(crate) fn routes(&self) -> Routes {
+        Routes(self.targets.clone())
+    }
+
+    pub(crate) fn reroute(&mut self, routes: Routes) {
+        self.targets = routes.0;
+    }
+
+    pub(crate) fn inputs(&self) -> Inputs {
+        Inputs(self.inputs.clone())
+    }
+
+    pub(crate) fn set_inputs(&mut self, inputs: Inputs) {
+        self.inputs = inputs.0;
+    }
+
+    /// Gives the descriptors of `own` back what they read before.
+    pub(crate) fn restore_inputs(&mut self, own: &[u32], inputs: Inputs) {
+        if own.is_empty() {
+            return;
+        }
+        self.inputs.retain(|(number, _)| !own.contains(number));
+        let restored = inputs.0.into_iter();
+        self.inputs
+            .extend(restored.filter(|(number, _)| own.contains(number)));
+    }
+
+    pub(crate) fn input_of(&self, descriptor: u32) -> Option<Input> {
+        let found = self.inputs.iter().find(|(number, _)| *number == descriptor);
+        found.map(|(_, input)| input.clone())
+    }
+
+    /// What the recipe printed.
+    pub(crate) fn stdout(&self) -> &Output {
+        &self.outputs[0]
+    }
+
+    /// Something unknown was, or will be, printed.
+    pub(crate) fn taint_stdout(&mut self, reason: &Reason) {
+        self.outputs[0]
+            .unknown
+            .get_or_insert_with(|| reason.clone());
+    }
+
+    pub(crate) fn forget_stdout(&mut self) {
+        self.outputs[0] = Output::default();
+    }
+
+    /// The last lines for people; see [`Said::line`].
+    pub(crate) fn said(&self, otherwise: &str) -> String {
+        self.said.line(otherwise)
+    }
+
     pub(crate) fn set_input(&mut self, descriptor: u32, input: Input) {
         self.inputs.retain(|(number, _)| *number != descriptor);
         self.inputs.push((descriptor, input));
@@ -120,7 +184,7 @@ impl Shell {
             Target::Capture(at) => at,
             Target::Messages => {
                 if self.doubt.reason().is_none() {
-                    self.said.add(text);
+                    self.streams.said.add(text);
                 }
                 return Ok(());
             }
@@ -129,7 +193,7 @@ impl Shell {
         self.fuel.store(text.len())?;
         self.fuel.spend(1 + text.len() as u64 / 64)?;
         let doubt = self.doubt.reason().cloned();
-        let output = &mut self.outputs[at];
+        let output = &mut self.streams.outputs[at];
         match doubt {
             Some(reason) => output.unknown = Some(reason),
             None => output.text.push_str(text),
@@ -144,7 +208,7 @@ impl Shell {
 
     pub(crate) fn taint(&mut self, descriptor: u32, reason: &Reason) {
         if let Target::Capture(at) = self.streams.target(descriptor) {
-            self.outputs[at]
+            self.streams.outputs[at]
                 .unknown
                 .get_or_insert_with(|| reason.clone());
         }
@@ -194,13 +258,13 @@ impl Shell {
         run: impl FnOnce(&mut Self) -> Result<T, Stop>,
     ) -> Result<(Field, T), Stop> {
         let saved = self.streams.targets.clone();
-        let at = self.outputs.len();
-        self.outputs.push(Output::default());
+        let at = self.streams.outputs.len();
+        self.streams.outputs.push(Output::default());
         self.streams.set_target(1, Target::Capture(at));
         let result = run(self);
         self.streams.targets = saved;
-        self.outputs.truncate(at + 1);
-        let output = self.outputs.pop().unwrap_or_default();
+        self.streams.outputs.truncate(at + 1);
+        let output = self.streams.outputs.pop().unwrap_or_default();
         let result = result?;
         let text = match output.unknown {
             Some(reason) => Err(reason),

@@ -71,7 +71,7 @@ fn levels(shell: &mut Shell, call: &Call<'_>) -> Result<u32, Stop> {
         None => 1,
         Some(text) => text.parse::<u32>().unwrap_or(1).max(1),
     };
-    Ok(wanted.min(shell.loops))
+    Ok(wanted.min(shell.doubt.loops()))
 }
 
 pub(super) fn break_loop(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> {
@@ -105,7 +105,7 @@ fn wanted_status(shell: &mut Shell, call: &Call<'_>) -> crate::evaluate::shell::
         Err(Stop::Dynamic(reason)) => Err(reason),
         Err(_) => Ok(2),
         Ok(args) => match args.first() {
-            None => shell.status.clone(),
+            None => shell.statuses.last(),
             Some(text) => match text.trim().parse::<i64>() {
                 Ok(number) => Ok(i32::from(number.to_le_bytes()[0])),
                 Err(_) => Ok(2),
@@ -143,9 +143,7 @@ pub(super) fn exec(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> 
         // Only redirections: of standard output they would change what makepkg prints.
         let stop = shell.unsupported("exec", "it redirects the shell itself");
         if let Stop::Dynamic(reason) = &stop {
-            shell.outputs[0]
-                .unknown
-                .get_or_insert_with(|| reason.clone());
+            shell.streams.taint_stdout(reason);
         }
         return Err(stop);
     }
@@ -199,7 +197,7 @@ pub(super) fn eval(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop> 
         Ok(words) => {
             let flow = shell.eval_text(&words.join(" "))?;
             Ok(Outcome {
-                status: shell.status.clone(),
+                status: shell.statuses.last(),
                 flow,
             })
         }
@@ -239,24 +237,23 @@ pub(super) fn source(shell: &mut Shell, call: &Call<'_>) -> Result<Outcome, Stop
         }
         return Err(stop);
     }
-    let anchor = shell.anchor;
-    shell.anchor = Some(anchor.unwrap_or(shell.span));
+    let anchor = shell.place.pin_here();
     let positional = (!args.is_empty()).then(|| {
         let args = List::Known(args.into_iter().map(Ok).collect());
         std::mem::replace(&mut shell.state.positional, args)
     });
-    shell.status = Ok(0);
+    shell.statuses.set(Ok(0));
     let result = shell.deeper(|shell| shell.in_function(|shell| shell.source(&parse.file)));
     if let Some(positional) = positional {
         shell.state.positional = positional;
     }
-    shell.anchor = anchor;
+    shell.place.unpin(anchor);
     let flow = match result? {
         Flow::Return => Flow::Next,
         flow => flow,
     };
     Ok(Outcome {
-        status: shell.status.clone(),
+        status: shell.statuses.last(),
         flow,
     })
 }

@@ -215,12 +215,11 @@ fn one(
                     && parse.errors.is_empty()
                     && simple.arguments.is_empty()
                 {
-                    let anchor = shell.anchor;
-                    shell.anchor = Some(anchor.unwrap_or(shell.span));
+                    let anchor = shell.place.pin_here();
                     let result = declared(shell, name, place, flags, |shell| {
                         shell.deeper(|shell| shell.assignment(&parse.file, assignment))
                     });
-                    shell.anchor = anchor;
+                    shell.place.unpin(anchor);
                     return result;
                 }
                 return Err(shell.unsupported(call.name, "the array in its argument"));

@@ -123,7 +123,7 @@ fn run_without_functions(
     };
     let flow = shell.deeper(|shell| shell.call_builtin(&inner))?;
     Ok(Outcome {
-        status: shell.status.clone(),
+        status: shell.statuses.last(),
         flow,
     })
 }

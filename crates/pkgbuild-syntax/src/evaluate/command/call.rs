@@ -17,7 +17,7 @@ impl Shell {
             Some(Err(reason)) => {
                 let reason = reason.clone();
                 self.forget_everything(&reason);
-                self.status = Err(reason);
+                self.statuses.set(Err(reason));
                 return Ok(Flow::Next);
             }
             None => {}
@@ -30,19 +30,19 @@ impl Shell {
         if let Some(entry) = builtin::find(call.name) {
             return match (entry.run)(self, call) {
                 Ok(Outcome { status, flow }) => {
-                    self.status = status;
+                    self.statuses.set(status);
                     Ok(flow)
                 }
                 Err(Stop::Dynamic(reason)) => {
                     if entry.writes {
                         self.taint_output(&reason);
                     }
-                    self.status = Err(reason);
+                    self.statuses.set(Err(reason));
                     Ok(Flow::Next)
                 }
                 Err(Stop::Failed { fatal: false, .. }) if fails_alone(call.name) => {
                     self.complain();
-                    self.status = Ok(1);
+                    self.statuses.set(Ok(1));
                     Ok(Flow::Next)
                 }
                 Err(stop) => Err(stop),
@@ -55,12 +55,12 @@ impl Shell {
             });
             return match outcome {
                 Ok(status) => {
-                    self.status = Ok(status);
+                    self.statuses.set(Ok(status));
                     Ok(Flow::Next)
                 }
                 Err(Stop::Dynamic(reason)) => {
                     self.taint_output(&reason);
-                    self.status = Err(reason);
+                    self.statuses.set(Err(reason));
                     Ok(Flow::Next)
                 }
                 Err(stop) => Err(stop),
@@ -72,13 +72,13 @@ impl Shell {
             self.taint(2, &reason);
         }
         self.state.files_changed = Some(reason.clone());
-        self.status = Err(reason);
+        self.statuses.set(Err(reason));
         Ok(Flow::Next)
     }
 
     pub(super) fn unknown_command(&mut self, reason: &Reason) -> Flow {
         self.forget_everything(reason);
-        self.status = Err(reason.clone());
+        self.statuses.set(Err(reason.clone()));
         Flow::Next
     }
 
@@ -89,8 +89,8 @@ impl Shell {
         };
         self.deeper(|shell| {
             let positional = std::mem::replace(&mut shell.state.positional, positional);
-            let anchor = std::mem::replace(&mut shell.anchor, function.anchor);
-            let span = shell.span;
+            let anchor = shell.place.enter(function.anchor);
+            let span = shell.place.last();
             let depth = shell.state.scopes.len();
             shell.state.scopes.push(Scope::default());
             shell.state.calls.push(call.name.into());
@@ -98,10 +98,10 @@ impl Shell {
                 shell.in_function(|shell| shell.compound(&function.file, &function.function.body));
             shell.state.calls.pop();
             shell.state.scopes.truncate(depth);
-            shell.anchor = anchor;
+            shell.place.unpin(anchor);
             // An `exit` is told where it stands.
             if !matches!(result, Ok(Flow::Exit)) {
-                shell.span = span;
+                shell.place.go_back(span);
             }
             shell.state.positional = positional;
             Ok(match result? {

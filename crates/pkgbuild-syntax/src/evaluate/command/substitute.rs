@@ -14,50 +14,48 @@ impl Shell {
             .spend(self.state.scopes[0].variables.len() as u64)?;
         let state = self.state.clone();
         let doubt = self.doubt.clone();
-        let loops = self.loops;
-        let streams = self.streams.clone();
+        let routes = self.streams.routes();
         self.state.subshell = true;
         let result = run(self);
-        self.streams.targets = streams.targets;
+        self.streams.reroute(routes);
         let changed = self.state.files_changed.take();
         self.state = state;
         if changed.is_some() {
             self.state.files_changed = changed;
         }
-        self.loops = loops;
         let stuck = std::mem::replace(&mut self.doubt, doubt);
         match result {
             Ok(_) => {}
             Err(Stop::Failed { .. }) => {
                 self.complain();
-                self.status = Ok(1);
+                self.statuses.set(Ok(1));
             }
-            Err(Stop::Dynamic(reason)) => self.status = Err(reason),
+            Err(Stop::Dynamic(reason)) => self.statuses.set(Err(reason)),
             Err(stop) => return Err(stop),
         }
         if self.doubt.reason().is_none()
             && let Some(reason) = stuck.reason()
         {
-            self.status = Err(reason.clone());
+            self.statuses.set(Err(reason.clone()));
         }
         Ok(())
     }
 
     /// `$(…)`: what the commands print, without the line feeds at its end.
     pub(crate) fn substitute(&mut self, file: &File, list: &List) -> Result<Field, Stop> {
-        let span = self.span;
+        let span = self.place.last();
         let ((text, ()), status) = self.deeper(|shell| {
             let outcome = shell.capture(|shell| {
                 if shell.print_file(file, list)? {
                     return Ok(());
                 }
-                shell.status = Ok(0);
+                shell.statuses.set(Ok(0));
                 shell.subshell(|shell| shell.list(file, list))
             })?;
-            Ok((outcome, shell.status.clone()))
+            Ok((outcome, shell.statuses.last()))
         })?;
-        self.span = span;
-        self.substitution_status = Some(status);
+        self.place.go_back(span);
+        self.statuses.substituted(status);
         Ok(text.map(|mut text| {
             if text.contains('\0') {
                 text.retain(|c| c != '\0');
@@ -91,7 +89,7 @@ impl Shell {
                 Err(Stop::Dynamic(reason)) => shell.taint_output(&reason),
                 Err(stop) => return Err(stop),
             }
-            shell.status = Ok(0);
+            shell.statuses.set(Ok(0));
             Ok(Flow::Next)
         });
         text.map(|_| true)

@@ -41,7 +41,7 @@ impl Shell {
                 List::Dynamic(reason) => return Err(reason.into()),
             },
             Subject::Special(special) => Reading::One(match special {
-                b'?' => Some(self.status.clone().map(|status| status.to_string())),
+                b'?' => Some(self.statuses.last().map(|status| status.to_string())),
                 b'#' => Some(match &self.state.positional {
                     List::Known(fields) => Ok(fields.len().to_string()),
                     List::Dynamic(reason) => Err(reason.clone()),
@@ -67,14 +67,9 @@ impl Shell {
     /// The elements of an array in order; a scalar is an array of one.
     pub(crate) fn elements(&mut self, name: &str) -> Result<Vec<Field>, Stop> {
         if name == "PIPESTATUS" {
-            // Something has run before the recipe, whatever it was.
-            if self.pipe_status.is_empty() {
-                let status = self.status.clone();
-                return Ok(vec![status.map(|status| status.to_string())]);
-            }
-            let all = self.pipe_status.iter();
+            let all = self.statuses.pipe().into_iter();
             return Ok(all
-                .map(|status| status.clone().map(|s| s.to_string()))
+                .map(|status| status.map(|status| status.to_string()))
                 .collect());
         }
         if host::is_volatile(name) {

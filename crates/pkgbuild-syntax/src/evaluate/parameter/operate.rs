@@ -152,7 +152,7 @@ impl Shell {
                 let set = Self::is_set(&reading, *or_empty);
                 if let Err(Stop::Dynamic(reason)) = &set {
                     // Whether the shell survives this is as unknown as the value.
-                    self.doubt.stuck_file.get_or_insert_with(|| reason.clone());
+                    self.doubt.stick(reason);
                 }
                 if set? {
                     return self.emit(reading, mode, pieces);

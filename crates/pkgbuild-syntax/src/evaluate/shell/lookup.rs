@@ -1,6 +1,6 @@
 //! How variables are found and read.
 
-use super::{MAX_REASONS, Shell, split_subscript};
+use super::{Shell, split_subscript};
 use crate::evaluate::dynamic::{DynamicKind, DynamicReason, Field, Reason, Stop};
 use crate::evaluate::host::{self, Inherited};
 use crate::evaluate::scope::{Attributes, Content, Variable};
@@ -33,7 +33,7 @@ impl Shell {
             Some(Inherited::Unknown { kind, readonly }) => {
                 let reason = DynamicReason {
                     kind,
-                    span: self.anchor.unwrap_or(self.span),
+                    span: self.place.here(),
                 };
                 Variable {
                     content: Content::Dynamic(reason.into()),
@@ -95,7 +95,7 @@ impl Shell {
     /// The text of `$name`: element 0 of an array. `None` when unset.
     /// The first element of `BASH_SOURCE` where the recipe's own text runs, not one from elsewhere.
     fn recipe_source(&self, name: &str) -> Option<String> {
-        if name != "BASH_SOURCE" || self.anchor.is_some() {
+        if name != "BASH_SOURCE" || self.place.anchor().is_some() {
             return None;
         }
         let directory = self.environment.facts.directory.as_ref()?;
@@ -111,12 +111,8 @@ impl Shell {
             return Some(Err(reason));
         }
         if name == "PIPESTATUS" {
-            let first = self
-                .pipe_status
-                .first()
-                .cloned()
-                .unwrap_or_else(|| self.status.clone());
-            return Some(first.map(|status| status.to_string()));
+            let first = self.statuses.pipe().into_iter().next();
+            return first.map(|first| first.map(|status| status.to_string()));
         }
         if self.is_reference(name) {
             return match self.referent(name) {
@@ -143,9 +139,7 @@ impl Shell {
 
     /// Moves a reason that was made before its variable was read to where it is read.
     fn note(&mut self, reason: &Reason) {
-        if self.reasons.len() < MAX_REASONS && !self.reasons.contains(reason) {
-            self.reasons.push((**reason).clone());
-        }
+        self.told.add_once(reason);
     }
 
     /// `${name[subscript]}`, the subscript expanded already.
@@ -154,7 +148,7 @@ impl Shell {
             let index = self.index(subscript)?;
             let status = usize::try_from(index)
                 .ok()
-                .and_then(|at| self.pipe_status.get(at).cloned());
+                .and_then(|at| self.statuses.pipe().get(at).cloned());
             return Ok(status.map(|status| status.map(|status| status.to_string())));
         }
         if self.recipe_source(name).is_some() && self.index(subscript)? != 0 {

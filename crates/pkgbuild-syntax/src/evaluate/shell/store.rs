@@ -114,7 +114,7 @@ impl Shell {
             self.conform(attributes, value)?
         };
         let doubt = self.doubt.reason().cloned();
-        let span = self.anchor.unwrap_or(self.span);
+        let span = self.place.here();
         let variable = self.slot(&name);
         variable.assigned_at(span, append);
         let inherited = std::mem::take(&mut variable.inherited);
@@ -181,7 +181,7 @@ impl Shell {
             self.conform(attributes, value)?
         };
         let doubt = self.doubt.reason().cloned();
-        let span = self.anchor.unwrap_or(self.span);
+        let span = self.place.here();
         let variable = self.slot(&name);
         variable.assigned_at(span, true);
         variable.inherited = false;
@@ -228,7 +228,7 @@ impl Shell {
     pub(crate) fn replace(&mut self, name: &str, content: Content) -> Result<(), Stop> {
         self.check_writable(name)?;
         let doubt = self.doubt.reason().cloned();
-        let span = self.anchor.unwrap_or(self.span);
+        let span = self.place.here();
         let variable = self.slot(name);
         variable.assigned_at(span, false);
         variable.inherited = false;
