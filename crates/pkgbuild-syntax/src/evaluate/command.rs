@@ -253,10 +253,10 @@ impl Shell {
         let scope = self.temporary_scope(file, &simple.assignments)?;
         // Redirections are expanded before the assignments take effect.
         self.with_redirects(file, &simple.redirects, |shell| {
-            let depth = shell.state.scopes.len();
-            shell.state.scopes.extend(scope);
+            let depth = shell.state.scopes.depth();
+            shell.state.scopes.show(scope.into_iter().collect());
             let result = shell.call(&call);
-            shell.state.scopes.truncate(depth);
+            shell.state.scopes.close(depth);
             result
         })
     }
@@ -287,21 +287,20 @@ impl Shell {
         if assignments.is_empty() {
             return Ok(None);
         }
-        let depth = self.state.scopes.len();
-        self.state.scopes.push(Scope {
+        let depth = self.state.scopes.depth();
+        self.state.scopes.open(Scope {
             temporary: true,
             ..Scope::default()
         });
         let result = assignments.iter().try_for_each(|assignment| {
             let variable = self.temporary(file, assignment)?;
             let name = self.utf8(file.text(assignment.name))?;
-            if let Some(scope) = self.state.scopes.last_mut() {
-                scope.variables.insert(name.into(), variable);
-            }
+            let scope = self.state.scopes.innermost_mut();
+            scope.variables.insert(name.into(), variable);
             Ok(())
         });
-        let scope = self.state.scopes.pop();
-        self.state.scopes.truncate(depth);
+        let scope = self.state.scopes.take();
+        self.state.scopes.close(depth);
         result.map(|()| scope)
     }
 

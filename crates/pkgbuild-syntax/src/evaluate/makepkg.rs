@@ -17,9 +17,8 @@ impl Evaluation {
             content: Content::Scalar(Ok(value.to_owned())),
             ..Variable::default()
         };
-        if let Some(scope) = self.shell.state.scopes.last_mut() {
-            scope.variables.insert(name.into(), variable);
-        }
+        let scope = self.shell.state.scopes.innermost_mut();
+        scope.variables.insert(name.into(), variable);
     }
 
     /// Makes a variable unknown, kind and all.
@@ -29,9 +28,8 @@ impl Evaluation {
             content: Content::Dynamic(reason.into()),
             ..Variable::default()
         };
-        if let Some(scope) = self.shell.state.scopes.last_mut() {
-            scope.variables.insert(name.into(), variable);
-        }
+        let scope = self.shell.state.scopes.innermost_mut();
+        scope.variables.insert(name.into(), variable);
     }
 
     /// Sets a variable to an indexed array, whatever it held; where makepkg itself would do so.
@@ -46,15 +44,14 @@ impl Evaluation {
             Evaluated::Dynamic(reason) => Err(reason.into()),
         });
         let content = Content::Array(values.collect());
-        if let Some(scope) = self.shell.state.scopes.last_mut() {
-            scope.variables.insert(
-                name.into(),
-                Variable {
-                    content,
-                    ..Variable::default()
-                },
-            );
-        }
+        let scope = self.shell.state.scopes.innermost_mut();
+        scope.variables.insert(
+            name.into(),
+            Variable {
+                content,
+                ..Variable::default()
+            },
+        );
     }
 
     /// Runs `text` as bash's `eval` does, with the variables and functions as they are, extended
@@ -115,7 +112,10 @@ impl Evaluation {
                 inherited: true,
                 ..Variable::default()
             };
-            shell.state.scopes[scope]
+            shell
+                .state
+                .scopes
+                .at_mut(scope)
                 .variables
                 .insert(name.into(), variable);
         };
@@ -133,7 +133,7 @@ impl Evaluation {
         for name in ["srcdir", "pkgdir", "pkgdirbase", "basever"] {
             set(0, name, unknown(name));
         }
-        shell.state.scopes.push(Scope::default());
+        shell.state.scopes.open(Scope::default());
         for name in [
             "a",
             "all_list",
@@ -164,7 +164,10 @@ impl Evaluation {
                 inherited: true,
                 ..Variable::default()
             };
-            shell.state.scopes[1]
+            shell
+                .state
+                .scopes
+                .at_mut(1)
                 .variables
                 .insert(name.into(), variable);
         }

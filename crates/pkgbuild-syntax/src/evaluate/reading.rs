@@ -88,7 +88,7 @@ impl Evaluation {
 
     /// The names of all set variables that the recipe assigned, sorted.
     pub fn variables(&self) -> Vec<&str> {
-        let variables = self.shell.state.scopes[0].variables.iter();
+        let variables = self.shell.state.scopes.global().variables.iter();
         let mut names: Vec<&str> = variables
             .filter(|(_, variable)| {
                 !variable.inherited && !matches!(variable.content, Content::Unset)

@@ -170,6 +170,96 @@ pub(crate) struct Scope {
     pub(crate) temporary: bool,
 }
 
+/// The levels of variables: the global one first, the innermost function's last.
+#[derive(Debug, Clone)]
+pub(crate) struct Scopes(Vec<Scope>);
+
+impl Default for Scopes {
+    fn default() -> Self {
+        Self(vec![Scope::default()])
+    }
+}
+
+impl Scopes {
+    pub(crate) fn global(&self) -> &Scope {
+        &self.0[0]
+    }
+
+    pub(crate) fn innermost_mut(&mut self) -> &mut Scope {
+        let last = self.0.len() - 1;
+        &mut self.0[last]
+    }
+
+    /// A level that [`find`](Self::find) or [`function_level`](Self::function_level) gave; 0 is the
+    /// global one.
+    pub(crate) fn at(&self, level: usize) -> &Scope {
+        &self.0[level.min(self.0.len() - 1)]
+    }
+
+    pub(crate) fn at_mut(&mut self, level: usize) -> &mut Scope {
+        let level = level.min(self.0.len() - 1);
+        &mut self.0[level]
+    }
+
+    pub(crate) fn depth(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn open(&mut self, scope: Scope) {
+        self.0.push(scope);
+    }
+
+    /// Closes what was opened since the depth was `depth`; the global level stays.
+    pub(crate) fn close(&mut self, depth: usize) {
+        self.0.truncate(depth.max(1));
+    }
+
+    /// Closes the innermost level and gives what it holds; nothing for the global one.
+    pub(crate) fn take(&mut self) -> Option<Scope> {
+        if self.0.len() > 1 { self.0.pop() } else { None }
+    }
+
+    /// The innermost level that has the name.
+    pub(crate) fn find(&self, name: &str) -> Option<usize> {
+        self.0
+            .iter()
+            .rposition(|scope| scope.variables.contains_key(name))
+    }
+
+    /// The innermost level that is a function's, or the global one.
+    pub(crate) fn function_level(&self) -> usize {
+        self.0
+            .iter()
+            .rposition(|scope| !scope.temporary)
+            .unwrap_or(0)
+    }
+
+    /// Whether a level above the global one has the name.
+    pub(crate) fn hides(&self, name: &str) -> bool {
+        self.0[1..]
+            .iter()
+            .any(|scope| scope.variables.contains_key(name))
+    }
+
+    /// Puts all levels but the global one aside.
+    pub(crate) fn hide(&mut self) -> Vec<Scope> {
+        self.0.split_off(1)
+    }
+
+    /// Takes back what was put aside.
+    pub(crate) fn show(&mut self, hidden: Vec<Scope>) {
+        self.0.extend(hidden);
+    }
+
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Scope> {
+        self.0.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Scope> {
+        self.0.iter_mut()
+    }
+}
+
 /// `set` and `shopt` settings that change what recipes mean.
 #[derive(Debug, Clone, Default)]
 #[expect(
@@ -195,8 +285,7 @@ pub(crate) struct Options {
 /// Everything that a subshell gets a copy of.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct State {
-    /// The global scope first, the innermost function last.
-    pub(crate) scopes: Vec<Scope>,
+    pub(crate) scopes: Scopes,
     pub(crate) functions: HashMap<Box<str>, FunctionEntry, RandomState>,
     /// `$1` and on; unknown in number when `Err`.
     pub(crate) positional: List,

@@ -8,7 +8,7 @@ use super::doubt::Doubt;
 use super::dynamic::{DynamicKind, DynamicReason, Reason, Stop};
 use super::environment::Environment;
 use super::place::Place;
-use super::scope::{Content, List, Scope, State};
+use super::scope::{Content, List, State};
 use super::statuses::Statuses;
 use super::stream::Streams;
 use super::told::Told;
@@ -46,10 +46,7 @@ impl Shell {
     pub(crate) fn new(environment: &Environment) -> Self {
         Self {
             environment: environment.clone(),
-            state: State {
-                scopes: vec![Scope::default()],
-                ..State::default()
-            },
+            state: State::default(),
             fuel: Fuel::new(environment.facts.budget),
             streams: Streams::default(),
             statuses: Statuses::default(),
@@ -105,7 +102,7 @@ impl Shell {
 
     /// After text that is not known has run: nothing can be relied on any more.
     pub(crate) fn forget_everything(&mut self, reason: &Reason) {
-        for scope in &mut self.state.scopes {
+        for scope in self.state.scopes.iter_mut() {
             for variable in scope.variables.values_mut() {
                 variable.content = Content::Dynamic(reason.clone());
             }

@@ -32,8 +32,8 @@ impl Evaluation {
             ..Variable::default()
         };
         local.variables.insert("shellopts".into(), restores);
-        shell.state.scopes.truncate(1);
-        shell.state.scopes.push(local);
+        shell.state.scopes.close(1);
+        shell.state.scopes.open(local);
         let path = match &shell.environment.facts.directory {
             Some(directory) => Ok(format!("{directory}/PKGBUILD")),
             None => Err(shell.reason(DynamicKind::Host("$1".to_owned()))),
@@ -42,7 +42,7 @@ impl Evaluation {
         shell.state.positional = List::Known(vec![path]);
         shell.state.options.extglob = false;
         let result = shell.source(&self.file);
-        shell.state.scopes.truncate(1);
+        shell.state.scopes.close(1);
         shell.state.calls.clear();
         shell.doubt.leave_loops();
         let span = shell.place.last();

@@ -281,12 +281,7 @@ fn declaration_operand(
         let arg = Arg::Field(Ok(format!("{name}{append}={text}")));
         return one(shell, call, &arg, place, flags);
     }
-    if flags.global
-        && (flags.array || flags.assoc)
-        && shell.state.scopes[1..]
-            .iter()
-            .any(|scope| scope.variables.contains_key(name.as_str()))
-    {
+    if flags.global && (flags.array || flags.assoc) && shell.state.scopes.hides(name) {
         return Err(shell.unsupported("-g", "an array that a local variable hides"));
     }
     declared(shell, name, place, flags, |shell| {
@@ -304,12 +299,12 @@ fn declared(
 ) -> Result<(), Stop> {
     // A global declaration must not see the locals that hide the name.
     let hidden = if flags.global {
-        shell.state.scopes.split_off(1)
+        shell.state.scopes.hide()
     } else {
         Vec::new()
     };
     let result = declared_here(shell, name, place, flags, assign);
-    shell.state.scopes.extend(hidden);
+    shell.state.scopes.show(hidden);
     result
 }
 
@@ -345,7 +340,10 @@ fn declared_here(
     if at == 0 {
         shell.locate(name);
     }
-    let variable = shell.state.scopes[at]
+    let variable = shell
+        .state
+        .scopes
+        .at_mut(at)
         .variables
         .entry(name.into())
         .or_insert_with(|| Variable {
@@ -411,7 +409,7 @@ fn declared_here(
         let message = format!("`{target}': {NO_REFERENCE}");
         return Err(Stop::failed(message));
     }
-    if let Some(variable) = shell.state.scopes[at].variables.get_mut(name) {
+    if let Some(variable) = shell.state.scopes.at_mut(at).variables.get_mut(name) {
         variable.attributes.readonly |= set.readonly;
         variable.attributes.reference |= set.reference;
     }

@@ -91,13 +91,13 @@ impl Shell {
             let positional = std::mem::replace(&mut shell.state.positional, positional);
             let anchor = shell.place.enter(function.anchor);
             let span = shell.place.last();
-            let depth = shell.state.scopes.len();
-            shell.state.scopes.push(Scope::default());
+            let depth = shell.state.scopes.depth();
+            shell.state.scopes.open(Scope::default());
             shell.state.calls.push(call.name.into());
             let result =
                 shell.in_function(|shell| shell.compound(&function.file, &function.function.body));
             shell.state.calls.pop();
-            shell.state.scopes.truncate(depth);
+            shell.state.scopes.close(depth);
             shell.place.unpin(anchor);
             // An `exit` is told where it stands.
             if !matches!(result, Ok(Flow::Exit)) {

@@ -11,7 +11,7 @@ impl Shell {
         run: impl FnOnce(&mut Self) -> Result<Flow, Stop>,
     ) -> Result<(), Stop> {
         self.fuel
-            .spend(self.state.scopes[0].variables.len() as u64)?;
+            .spend(self.state.scopes.global().variables.len() as u64)?;
         let state = self.state.clone();
         let doubt = self.doubt.clone();
         let routes = self.streams.routes();

@@ -121,7 +121,7 @@ impl Shell {
             let kind = DynamicKind::Host(format!("{prefix}*"));
             return Err(self.reason(kind).into());
         }
-        for scope in &self.state.scopes {
+        for scope in self.state.scopes.iter() {
             names.extend(
                 scope
                     .variables

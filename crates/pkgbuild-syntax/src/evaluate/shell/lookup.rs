@@ -9,10 +9,8 @@ impl Shell {
     /// The innermost scope that has `name`; inherited variables appear in the global one when they
     /// are first looked for.
     pub(crate) fn locate(&mut self, name: &str) -> Option<usize> {
-        for (at, scope) in self.state.scopes.iter().enumerate().rev() {
-            if scope.variables.contains_key(name) {
-                return Some(at);
-            }
+        if let Some(at) = self.state.scopes.find(name) {
+            return Some(at);
         }
         let variable = match host::inherited(name, &self.environment) {
             Some(Inherited::Text {
@@ -50,7 +48,7 @@ impl Shell {
                 ..Variable::default()
             },
         };
-        self.state.scopes[0].variables.insert(
+        self.state.scopes.at_mut(0).variables.insert(
             name.into(),
             Variable {
                 inherited: true,
@@ -62,7 +60,7 @@ impl Shell {
 
     pub(crate) fn variable(&mut self, name: &str) -> Option<&Variable> {
         let at = self.locate(name)?;
-        self.state.scopes[at].variables.get(name)
+        self.state.scopes.at(at).variables.get(name)
     }
 
     /// Follows `declare -n`; the name itself when it is no reference.

@@ -10,7 +10,9 @@ impl Shell {
     /// Where an assignment to `name` goes: the innermost scope that has it, else the global one.
     pub(crate) fn slot(&mut self, name: &str) -> &mut Variable {
         let at = self.locate(name).unwrap_or(0);
-        self.state.scopes[at]
+        self.state
+            .scopes
+            .at_mut(at)
             .variables
             .entry(name.into())
             .or_default()
@@ -248,7 +250,7 @@ impl Shell {
         self.check_writable(name)?;
         let doubt = self.doubt.reason().cloned();
         let innermost = self.function_scope();
-        let variables = &mut self.state.scopes[at].variables;
+        let variables = &mut self.state.scopes.at_mut(at).variables;
         match doubt {
             Some(reason) => {
                 if let Some(variable) = variables.get_mut(name) {
@@ -270,10 +272,6 @@ impl Shell {
 
     /// Where `local` declares: the innermost scope that is a function's.
     pub(crate) fn function_scope(&self) -> usize {
-        self.state
-            .scopes
-            .iter()
-            .rposition(|scope| !scope.temporary)
-            .unwrap_or(0)
+        self.state.scopes.function_level()
     }
 }
