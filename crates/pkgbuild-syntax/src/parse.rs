@@ -9,6 +9,7 @@ mod failure;
 mod lexical;
 mod quote;
 mod redirect;
+mod state;
 mod statement;
 mod substitution;
 mod word;
@@ -16,8 +17,9 @@ mod word;
 use crate::error::{Excerpt, Opened, SyntaxError, SyntaxErrorKind};
 use crate::span::{Position, Span};
 use crate::tree::{File, FileParts, List, Word};
-use cursor::{Cursor, State};
+use cursor::Cursor;
 use failure::{Failure, Mistake};
+use state::State;
 use word::Mode;
 
 /// Longest text that is read, in bytes. Real recipes stay below 64 kB.
@@ -100,7 +102,7 @@ fn run(
             });
         }
         let (commands, word) = parser(Cursor::new(&state));
-        if let Some(quote) = state.unclosed_quote.get()
+        if let Some(quote) = state.blamed()
             && quotes.len() < MAX_READINGS
             && source.len() <= MAX_READ_AGAIN
             && !quotes.contains(&quote)

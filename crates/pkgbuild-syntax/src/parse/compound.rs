@@ -99,11 +99,7 @@ fn until<'s, T>(
     closers: u16,
     parser: impl FnOnce(Cursor<'s>) -> Step<'s, T>,
 ) -> Step<'s, T> {
-    let outer = input.state.closers.get();
-    input.state.closers.set(outer | closers);
-    let outcome = parser(input);
-    input.state.closers.set(outer);
-    outcome
+    input.state.also_until(closers, || parser(input))
 }
 
 /// Takes the closer, or reports that what was opened is still open.

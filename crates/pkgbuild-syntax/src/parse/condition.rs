@@ -173,7 +173,7 @@ fn unary(word: &Word, input: Cursor<'_>) -> Option<UnaryOperator> {
     let [WordPart::Literal(span)] = word.parts() else {
         return None;
     };
-    match &input.state.source[span.range()] {
+    match &input.state.source()[span.range()] {
         &[b'-', letter] if b"abcdefghknoprstuvwxzGLNORS".contains(&letter) => {
             Some(UnaryOperator(letter))
         }

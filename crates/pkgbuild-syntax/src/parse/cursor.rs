@@ -1,204 +1,13 @@
 //! The input type of the parsers: the rest of the text, where it starts, and the shared state.
 
-use std::cell::{Cell, RefCell};
-
 use nom::{Input, Needed};
 
+use super::MAX_DEPTH;
 use super::failure::{Failure, Mistake, Step};
-use super::{MAX_DEPTH, MAX_ERRORS, MAX_LEAVES, MAX_RULED_OUT};
+use super::state::{State, offset};
 use crate::error::SyntaxErrorKind;
 use crate::span::Span;
-use crate::tree::{HereDocument, HereDocumentId, LeafKind, LeafList};
-
-/// What the parsers of one text write to beside their results.
-#[derive(Debug)]
-pub(super) struct State<'s> {
-    pub(super) source: &'s [u8],
-    leaves: RefCell<LeafList>,
-    /// How many leaves there may be; fewer when files of their own hang in the tree.
-    leaves_left: Cell<usize>,
-    mistakes: RefCell<Vec<Mistake>>,
-    pub(super) here_documents: RefCell<Vec<HereDocument>>,
-    /// Here-documents whose bodies are still ahead.
-    pub(super) pending: RefCell<Vec<HereDocumentId>>,
-    depth: Cell<u32>,
-    /// Set once the rest of the text shall not be read.
-    stopped: Cell<bool>,
-    /// Bits of the closing words and brackets that some open construct waits for.
-    pub(super) closers: Cell<u16>,
-    /// Substitutions around the current place.
-    pub(super) substitutions: Cell<u32>,
-    /// Offsets of doubtful constructs known not to be what they look like: `((` that is no
-    /// arithmetic, `x[` that is no assignment.
-    ruled_out: RefCell<Vec<u32>>,
-    /// Quotes that are known to be never closed; see `quote`.
-    pub(super) closed_at_line_end: &'s [u32],
-    /// The quote to blame when one is not closed at the end of the text.
-    pub(super) unclosed_quote: Cell<Option<u32>>,
-    /// The first string that looks wrongly paired.
-    pub(super) suspect: Cell<Option<u32>>,
-    /// Bytes read for constructs that were then ruled out.
-    read_twice: Cell<usize>,
-}
-
-impl<'s> State<'s> {
-    pub(super) fn new(source: &'s [u8], depth: u32, closed_at_line_end: &'s [u32]) -> Self {
-        Self {
-            closed_at_line_end,
-            unclosed_quote: Cell::new(None),
-            suspect: Cell::new(None),
-            source,
-            leaves: RefCell::new(LeafList::with_capacity(source.len() / 3 + 1)),
-            leaves_left: Cell::new(MAX_LEAVES as usize),
-            mistakes: RefCell::default(),
-            here_documents: RefCell::default(),
-            pending: RefCell::default(),
-            depth: Cell::new(depth),
-            stopped: Cell::new(false),
-            closers: Cell::new(0),
-            substitutions: Cell::new(0),
-            ruled_out: RefCell::default(),
-            read_twice: Cell::new(0),
-        }
-    }
-
-    pub(super) fn depth(&self) -> u32 {
-        self.depth.get()
-    }
-
-    pub(super) fn stopped(&self) -> bool {
-        self.stopped.get()
-    }
-
-    /// How many mistakes were reported.
-    pub(super) fn mistakes(&self) -> usize {
-        self.mistakes.borrow().len()
-    }
-
-    /// Reports a mistake, unless a graver one has ended the reading.
-    pub(super) fn report(&self, mistake: Mistake) {
-        if self.stopped.get() {
-            return;
-        }
-        let mut mistakes = self.mistakes.borrow_mut();
-        // What is unclosed because of a mistake inside is not a mistake of its own.
-        if let Some(opened) = mistake.opened
-            && mistakes
-                .iter()
-                .any(|earlier| earlier.span.start > opened.start)
-        {
-            return;
-        }
-        if mistakes
-            .last()
-            .is_some_and(|last| last.span == mistake.span)
-        {
-            return;
-        }
-        let span = mistake.span;
-        mistakes.push(mistake);
-        if mistakes.len() >= MAX_ERRORS as usize {
-            mistakes.push(too_many("errors", MAX_ERRORS, span));
-            self.stopped.set(true);
-        }
-    }
-
-    /// Reports a mistake after which nothing more is read.
-    pub(super) fn stop(&self, mistake: Mistake) {
-        self.report(mistake);
-        self.stopped.set(true);
-    }
-
-    /// Makes room for a file with so many leaves inside this one.
-    pub(super) fn charge(&self, leaves: usize) {
-        // What a file takes beside its leaves is worth about four of them.
-        self.leaves_left
-            .set(self.leaves_left.get().saturating_sub(leaves + 4));
-    }
-
-    /// Records that the bytes `start..end` are a leaf. Leaves recorded beyond `start` by an
-    /// alternative that was given up are dropped.
-    #[inline]
-    pub(super) fn leaf(&self, kind: LeafKind, start: usize, end: usize) {
-        let (start, end) = (offset(start), offset(end));
-        let mut leaves = self.leaves.borrow_mut();
-        if leaves.end() != start || leaves.len() >= self.leaves_left.get() {
-            drop(leaves);
-            return self.leaf_out_of_order(kind, start, end);
-        }
-        leaves.push(kind, end);
-    }
-
-    #[cold]
-    fn leaf_out_of_order(&self, kind: LeafKind, start: u32, end: u32) {
-        let mut leaves = self.leaves.borrow_mut();
-        leaves.rewind(start);
-        if leaves.len() >= self.leaves_left.get() {
-            drop(leaves);
-            self.stop(too_many("pieces", MAX_LEAVES, Span::new(start, end)));
-            return;
-        }
-        leaves.push(LeafKind::Invalid, start);
-        leaves.push(kind, end);
-    }
-
-    /// Whether the doubtful construct at the cursor was not yet tried in vain.
-    pub(super) fn may_be(&self, input: Cursor<'_>) -> bool {
-        let offsets = self.ruled_out.borrow();
-        offsets.is_empty() || offsets.binary_search(&input.offset()).is_err()
-    }
-
-    /// Notes that a doubtful construct at `input` turned out to be something else at `failed`, so
-    /// that it is tried once only. The text read in vain is limited: that keeps the time linear.
-    pub(super) fn rule_out(
-        &self,
-        input: Cursor<'s>,
-        failed: Cursor<'s>,
-    ) -> Result<(), nom::Err<Failure>> {
-        let mut offsets = self.ruled_out.borrow_mut();
-        if let Err(at) = offsets.binary_search(&input.offset()) {
-            offsets.insert(at, input.offset());
-        }
-        self.read_twice
-            .set(self.read_twice.get() + failed.at() - input.at());
-        let limit = 4 * self.source.len() + 4096;
-        if self.read_twice.get() > limit || offsets.len() > MAX_RULED_OUT as usize {
-            self.stop(too_many(
-                "ambiguous brackets",
-                MAX_RULED_OUT,
-                input.span_of(1),
-            ));
-            return Err(nom::Err::Failure(Failure::Stopped));
-        }
-        Ok(())
-    }
-
-    /// Hands out what was collected; what no leaf covers yet is invalid.
-    pub(super) fn finish(self) -> (LeafList, Vec<HereDocument>, Vec<Mistake>) {
-        let mut leaves = self.leaves.into_inner();
-        leaves.push(LeafKind::Invalid, offset(self.source.len()));
-        (
-            leaves,
-            self.here_documents.into_inner(),
-            self.mistakes.into_inner(),
-        )
-    }
-}
-
-fn too_many(what: &'static str, limit: u32, span: Span) -> Mistake {
-    Mistake {
-        kind: SyntaxErrorKind::TooMany { what, limit },
-        span,
-        opened: None,
-        help: None,
-    }
-}
-
-/// Offsets fit because longer texts are refused.
-#[inline]
-pub(super) fn offset(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(u32::MAX)
-}
+use crate::tree::LeafKind;
 
 /// A place in the text. Kept small, for it is part of every result.
 #[derive(Clone, Copy, Debug)]
@@ -213,14 +22,14 @@ impl<'s> Cursor<'s> {
         Self {
             state,
             at: 0,
-            end: offset(state.source.len()),
+            end: offset(state.source().len()),
         }
     }
 
     /// The text from here to the end.
     #[inline]
     pub(super) fn rest(self) -> &'s [u8] {
-        &self.state.source[self.at as usize..self.end as usize]
+        &self.state.source()[self.at as usize..self.end as usize]
     }
 
     #[inline]
@@ -236,7 +45,7 @@ impl<'s> Cursor<'s> {
     #[inline]
     pub(super) fn peek(self) -> Option<u8> {
         if self.at < self.end {
-            self.state.source.get(self.at as usize).copied()
+            self.state.source().get(self.at as usize).copied()
         } else {
             None
         }
@@ -246,7 +55,7 @@ impl<'s> Cursor<'s> {
     pub(super) fn byte(self, ahead: usize) -> Option<u8> {
         let at = self.at as usize + ahead;
         if at < self.end as usize {
-            self.state.source.get(at).copied()
+            self.state.source().get(at).copied()
         } else {
             None
         }
@@ -266,7 +75,7 @@ impl<'s> Cursor<'s> {
     pub(super) fn previous(self) -> Option<u8> {
         self.at()
             .checked_sub(1)
-            .and_then(|at| self.state.source.get(at).copied())
+            .and_then(|at| self.state.source().get(at).copied())
     }
 
     /// Moves on by `count` bytes, at most to the end.
@@ -321,8 +130,7 @@ impl<'s> Cursor<'s> {
         if state.stopped() {
             return Err(nom::Err::Failure(Failure::Stopped));
         }
-        let depth = state.depth.get();
-        if depth >= MAX_DEPTH {
+        if !state.deepen() {
             state.stop(Mistake {
                 kind: SyntaxErrorKind::TooDeep { limit: MAX_DEPTH },
                 span: self.span_of(1),
@@ -331,9 +139,8 @@ impl<'s> Cursor<'s> {
             });
             return Err(nom::Err::Failure(Failure::Stopped));
         }
-        state.depth.set(depth + 1);
         let outcome = parser(self);
-        state.depth.set(depth);
+        state.rise();
         outcome
     }
 

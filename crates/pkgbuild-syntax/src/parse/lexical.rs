@@ -148,7 +148,7 @@ pub(super) fn comment(input: Cursor<'_>) -> Cursor<'_> {
 /// Skips one line feed, which must be there, and the here-documents whose bodies follow it.
 pub(super) fn line_feed(input: Cursor<'_>) -> Cursor<'_> {
     let rest = input.take_leaf(LeafKind::Newline, 1);
-    if rest.state.pending.borrow().is_empty() {
+    if !rest.state.awaits_bodies() {
         return rest;
     }
     here_document_bodies(rest)

@@ -42,7 +42,7 @@ impl Quote {
 
 /// The end of the line, when the quote at the cursor is known to be never closed. Reports it.
 fn taken_as_closed(input: Cursor<'_>, quote: Quote) -> Option<Cursor<'_>> {
-    if !input.state.closed_at_line_end.contains(&input.offset()) {
+    if !input.state.ends_with_its_line(input.offset()) {
         return None;
     }
     let end = input.advance(line_length(input.rest()));
@@ -58,11 +58,7 @@ fn taken_as_closed(input: Cursor<'_>, quote: Quote) -> Option<Cursor<'_>> {
 
 /// Reports that the quote opened here is not closed, and remembers which quote to blame.
 pub(super) fn unclosed(opening: Cursor<'_>, quote: Quote) -> Cursor<'_> {
-    let state = opening.state;
-    if !state.stopped() && state.unclosed_quote.get().is_none() {
-        let culprit = state.suspect.get().unwrap_or(opening.offset());
-        state.unclosed_quote.set(Some(culprit));
-    }
+    opening.state.blame(opening.offset());
     let end = opening.to_end();
     let (what, closing) = quote.names();
     let help = Some("add the closing quote; one in an earlier line may lack its partner");
@@ -75,14 +71,14 @@ pub(super) fn unclosed(opening: Cursor<'_>, quote: Quote) -> Cursor<'_> {
 /// blanks or what ends in `=` or `(`.
 fn note_suspect(opening: Cursor<'_>, behind: Cursor<'_>) {
     let state = opening.state;
-    if state.suspect.get().is_some() || !behind.peek().is_some_and(|byte| is(byte, class::NAME)) {
+    if state.suspect().is_some() || !behind.peek().is_some_and(|byte| is(byte, class::NAME)) {
         return;
     }
-    let text = &state.source[opening.at()..behind.at().saturating_sub(1).max(opening.at())];
+    let text = &state.source()[opening.at()..behind.at().saturating_sub(1).max(opening.at())];
     if let Some(newline) = text.iter().rposition(|&byte| byte == b'\n') {
         let line = text[newline..].trim_ascii();
         if line.is_empty() || line.ends_with(b"=") || line.ends_with(b"(") {
-            state.suspect.set(Some(opening.offset()));
+            state.suspects(opening.offset());
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Redirections and here-documents.
 
-use super::cursor::{Cursor, offset};
+use super::cursor::Cursor;
 use super::failure::{Failure, Mistake, Step};
 use super::lexical::{blanks, line_length, name_length};
 use super::word::{Mode, no_word, parts, required_word};
@@ -102,37 +102,32 @@ pub(super) fn redirect(input: Cursor<'_>) -> Step<'_, Redirect> {
 /// Registers a here-document whose body begins behind the next line feed.
 fn announce(input: Cursor<'_>, delimiter: Word, strip_tabs: bool) -> HereDocumentId {
     let state = input.state;
-    let raw = &state.source[delimiter.span.range()];
+    let raw = &state.source()[delimiter.span.range()];
     let quoted = raw.iter().any(|byte| b"'\"\\".contains(byte));
-    let mut documents = state.here_documents.borrow_mut();
-    let id = HereDocumentId(offset(documents.len()));
-    documents.push(HereDocument {
+    state.announce(HereDocument {
         span: Span::empty(input.offset()),
         delimiter,
         quoted,
         strip_tabs,
         parts: Vec::new(),
-    });
-    state.pending.borrow_mut().push(id);
-    id
+    })
 }
 
 /// Reads the bodies of the here-documents announced in the line that has just ended.
 pub(super) fn here_document_bodies(mut input: Cursor<'_>) -> Cursor<'_> {
     let state = input.state;
-    if state.pending.borrow().is_empty() {
+    if !state.awaits_bodies() {
         return input;
     }
-    for id in state.pending.take() {
-        let index = id.0 as usize;
-        let documents = state.here_documents.borrow();
-        let Some(document) = documents.get(index) else {
+    for id in state.take_announced() {
+        let announced = state.document(id, |document| {
+            let delimiter = delimiter_text(&document.delimiter, state.source());
+            let opened = document.delimiter.span;
+            (opened, document.quoted, document.strip_tabs, delimiter)
+        });
+        let Some((opened, quoted, strip_tabs, delimiter)) = announced else {
             continue;
         };
-        let opened = document.delimiter.span;
-        let (quoted, strip_tabs) = (document.quoted, document.strip_tabs);
-        let delimiter = delimiter_text(&document.delimiter, state.source);
-        drop(documents);
         let (body, after) = body_end(input, &delimiter, strip_tabs);
         let text = input.until(body.at());
         let read = if quoted {
@@ -141,12 +136,7 @@ pub(super) fn here_document_bodies(mut input: Cursor<'_>) -> Cursor<'_> {
             expanded(text, strip_tabs)
         };
         match read {
-            Ok(parts) => {
-                if let Some(document) = state.here_documents.borrow_mut().get_mut(index) {
-                    document.span = input.span_to(body);
-                    document.parts = parts;
-                }
-            }
+            Ok(parts) => state.fill(id, input.span_to(body), parts),
             Err(nom::Err::Failure(Failure::Mistake(mistake))) => {
                 state.report(*mistake);
                 state.leaf(LeafKind::Invalid, input.at(), body.at());
@@ -213,7 +203,7 @@ fn body_end<'s>(
             return (line, Some(line.advance(length + 1)));
         }
         // As bash does: in a substitution the bracket that ends it may follow the delimiter.
-        if input.state.substitutions.get() > 0
+        if input.state.in_substitution()
             && text
                 .strip_prefix(delimiter)
                 .is_some_and(|tail| tail.contains(&b')'))

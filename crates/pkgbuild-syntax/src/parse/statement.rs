@@ -29,7 +29,7 @@ pub(super) fn list(input: Cursor<'_>) -> Step<'_, List> {
             break;
         }
         let outcome = match Closer::peek(rest) {
-            Some(closer) if state.closers.get() & closer.bit() != 0 => break,
+            Some(closer) if state.waits_for(closer.bit()) => break,
             Some(_) => {
                 let help = Some("nothing is open here that it could close");
                 Err(Failure::unexpected_with(rest, "a command", help))
@@ -80,7 +80,7 @@ pub(super) fn recover(
     failure: nom::Err<Failure>,
 ) -> Result<Cursor<'_>, nom::Err<Failure>> {
     let state = input.state;
-    if state.substitutions.get() > 0 {
+    if state.in_substitution() {
         return Err(failure);
     }
     let failure = match failure {
@@ -91,7 +91,7 @@ pub(super) fn recover(
         nom::Err::Failure(Failure::Mistake(mistake)) => {
             let at = (mistake.span.start as usize).max(input.at());
             let newline = |byte: &u8| *byte == b'\n';
-            let line = state.source[..at]
+            let line = state.source()[..at]
                 .iter()
                 .rposition(newline)
                 .map_or(0, |at| at + 1);
@@ -418,7 +418,9 @@ fn push_word<'s>(
     let (after, word) = word(input, Mode::Word)?;
     if first {
         *declares = match word.parts() {
-            [WordPart::Literal(span)] => DECLARATIONS.contains(&&input.state.source[span.range()]),
+            [WordPart::Literal(span)] => {
+                DECLARATIONS.contains(&&input.state.source()[span.range()])
+            }
             _ => false,
         };
     }

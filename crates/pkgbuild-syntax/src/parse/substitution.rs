@@ -39,17 +39,10 @@ pub(super) fn process_substitution(input: Cursor<'_>) -> Step<'_, WordPart> {
     Ok((rest, WordPart::Process(Box::new(substitution))))
 }
 
-/// Commands between a two-byte opening and `)`. What is open outside cannot be closed inside, and
-/// here-documents announced outside have their bodies outside.
+/// Commands between a two-byte opening and `)`.
 fn commands<'s>(input: Cursor<'s>, what: &'static str) -> Step<'s, List> {
-    let state = input.state;
-    let closers = state.closers.replace(Closer::Paren.bit());
-    let pending = state.pending.take();
-    state.substitutions.set(state.substitutions.get() + 1);
-    let outcome = list(input.take_leaf(LeafKind::Operator, 2));
-    state.substitutions.set(state.substitutions.get() - 1);
-    state.pending.borrow_mut().splice(0..0, pending);
-    state.closers.set(closers);
+    let parser = || list(input.take_leaf(LeafKind::Operator, 2));
+    let outcome = input.state.substitution(Closer::Paren.bit(), parser);
     let (rest, body) = outcome?;
     if rest.peek() == Some(b')') {
         return Ok((rest.take_leaf(LeafKind::Operator, 1), body));
