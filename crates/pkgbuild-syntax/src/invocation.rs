@@ -139,12 +139,12 @@ impl Visitor for Collector {
             return;
         };
         let outer = self.pipes_into.take();
-        for (index, (stage, _)) in pipeline.commands.iter().enumerate() {
-            let next = pipeline.commands.get(index + 1);
+        for (index, stage) in pipeline.stages.iter().enumerate() {
+            let next = pipeline.stages.get(index + 1);
             self.pipes_into = next
-                .and_then(|(next, _)| name_of(file, next))
+                .and_then(|next| name_of(file, &next.command))
                 .or(outer.clone());
-            self.command(file, stage);
+            self.command(file, &stage.command);
         }
         self.pipes_into = outer;
     }

@@ -16,9 +16,10 @@ pub use command::{
     AndOr, AndOrOperator, Argument, ArrayElement, ArrayLiteral, Assignment, BinaryOperator,
     CaseArm, CaseEnd, Command, Compound, CompoundCommand, Condition, ConditionKind, Coprocess,
     Descriptor, Function, HereDocument, HereDocumentId, IfArm, List, Pipeline, Redirect,
-    RedirectOperator, RedirectTarget, SimpleCommand, Statement, Terminator, UnaryOperator, Value,
+    RedirectOperator, RedirectTarget, SimpleCommand, Stage, Statement, Terminator, UnaryOperator,
+    Value,
 };
-pub use few::Few;
+pub(crate) use few::Few;
 pub use file::File;
 pub(crate) use file::FileParts;
 pub(crate) use leaf::LeafList;
@@ -26,6 +27,6 @@ pub use leaf::{Leaf, LeafKind};
 pub use visit::{Visitor, walk};
 pub use word::{
     Anchor, Arithmetic, ArithmeticExpansion, CaseChange, CommandSubstitution, DoubleQuoted,
-    Operation, Parameter, ParameterExpansion, ProcessSubstitution, Subscript, SubstitutionBody,
-    Word, WordPart,
+    Operation, Parameter, ParameterExpansion, ProcessSubstitution, Special, Subscript,
+    SubstitutionBody, Transformation, Word, WordPart,
 };

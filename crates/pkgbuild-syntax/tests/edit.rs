@@ -257,7 +257,7 @@ fn assigned(text: &[u8], name: &str) -> Option<(usize, usize)> {
     let mut found = None;
     for statement in &file.commands().statements {
         if let pkgbuild_syntax::Command::Simple(simple) = &statement.command {
-            for assignment in &simple.assignments {
+            for assignment in simple.assignments() {
                 if file.text(assignment.name) == name.as_bytes() {
                     let (start, end) =
                         (assignment.span.start as usize, assignment.span.end as usize);

@@ -121,21 +121,21 @@ impl Shell {
 
     fn pipeline(&mut self, file: &File, pipeline: &Pipeline) -> Result<Flow, Stop> {
         let mut flow = Flow::Next;
-        if let [(command, _)] = pipeline.commands.as_slice() {
-            flow = self.command(file, command)?;
+        if let [only] = pipeline.stages.as_slice() {
+            flow = self.command(file, &only.command)?;
             self.statuses.set_pipe(vec![self.statuses.last()]);
-        } else if let Some(((last, _), stages)) = pipeline.commands.split_last() {
+        } else if let Some((last, stages)) = pipeline.stages.split_last() {
             let inputs = self.streams.inputs();
             let mut statuses = Vec::new();
-            for (command, joins_errors) in stages {
-                let ((), output) = self.stage(file, command, *joins_errors)?;
+            for stage in stages {
+                let ((), output) = self.stage(file, &stage.command, stage.joins_errors)?;
                 statuses.push(self.statuses.last());
                 self.streams.set_input(0, output);
             }
             if self.state.options.lastpipe {
-                flow = self.command(file, last)?;
+                flow = self.command(file, &last.command)?;
             } else {
-                self.subshell(|shell| shell.command(file, last))?;
+                self.subshell(|shell| shell.command(file, &last.command))?;
             }
             statuses.push(self.statuses.last());
             self.streams.set_inputs(inputs);

@@ -27,7 +27,7 @@ impl Shell {
             ConditionKind::Word(word) => Ok(!self.operand(file, word)?.is_empty()),
             ConditionKind::Unary { operator, operand } => {
                 let operand = self.operand(file, operand)?;
-                file_test(self, operator.0, &operand)
+                file_test(self, operator.letter(), &operand)
             }
             ConditionKind::Binary {
                 left,

@@ -176,18 +176,18 @@ impl<'f> Printer<'f> {
                     }
                     self.skip_indent = true;
                 }
-                for (index, (command, joined)) in pipeline.commands.iter().enumerate() {
+                for (index, stage) in pipeline.stages.iter().enumerate() {
                     if index > 0 {
                         self.connector(" |");
                         self.out.push(' ');
                     }
-                    self.command(command);
-                    if *joined {
+                    self.command(&stage.command);
+                    if stage.joins_errors {
                         self.out.push_str(" 2>&1");
                         self.was_document = false;
                     }
                 }
-                if pipeline.commands.len() > 1 {
+                if pipeline.stages.len() > 1 {
                     self.documents();
                 }
             }

@@ -8,7 +8,7 @@ use super::dynamic::{DynamicKind, Field, Reason, Stop};
 use super::scope::List;
 use super::shell::Shell;
 use crate::tree::{
-    Arithmetic, File, Operation, Parameter, Subscript, SubstitutionBody, Word, WordPart,
+    Arithmetic, File, Operation, Parameter, Special, Subscript, SubstitutionBody, Word, WordPart,
 };
 
 /// How a piece of an expanded word takes part in splitting and file name expansion.
@@ -407,7 +407,7 @@ fn makes_fields(part: &WordPart) -> bool {
         return false;
     };
     expansion.indirect
-        || matches!(expansion.parameter, Parameter::Special(b'@'))
+        || matches!(expansion.parameter, Parameter::Special(Special::All))
         || matches!(expansion.subscript, Some(Subscript::At))
         || matches!(
             expansion.operation,
@@ -452,9 +452,9 @@ fn joins_and_parts(parts: &[WordPart]) -> bool {
     for part in parts {
         if let WordPart::Parameter(expansion) = part {
             joins |= !matches!(expansion.operation, Operation::Value)
-                && (matches!(expansion.parameter, Parameter::Special(b'*'))
+                && (matches!(expansion.parameter, Parameter::Special(Special::Joined))
                     || matches!(expansion.subscript, Some(Subscript::Star)));
-            breaks |= matches!(expansion.parameter, Parameter::Special(b'@'))
+            breaks |= matches!(expansion.parameter, Parameter::Special(Special::All))
                 || matches!(expansion.subscript, Some(Subscript::At))
                 || matches!(expansion.operation, Operation::Names { joined: false });
         }

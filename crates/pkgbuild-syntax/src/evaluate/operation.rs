@@ -5,7 +5,7 @@ use super::expand::{Mode, Piece, Quote};
 use super::pattern::Pattern;
 use super::quote;
 use super::shell::Shell;
-use crate::tree::{Anchor, CaseChange, File, Operation, Word};
+use crate::tree::{Anchor, CaseChange, File, Operation, Transformation, Word};
 
 /// An operator with its operands expanded, ready for every element of an array.
 pub(crate) enum Change {
@@ -245,7 +245,7 @@ fn recased(c: char, change: CaseChange) -> char {
 }
 
 /// `${x@Q}`, `${x@E}`, `${x@U}`, `${x@u}`, `${x@L}`; `None` for what is not interpreted.
-pub(crate) fn transformed(text: &str, letter: u8) -> Option<String> {
+pub(crate) fn transformed(text: &str, transformation: Transformation) -> Option<String> {
     let recase = |change, all: bool| -> String {
         let changed = text.chars().enumerate();
         changed
@@ -258,12 +258,14 @@ pub(crate) fn transformed(text: &str, letter: u8) -> Option<String> {
             })
             .collect()
     };
-    Some(match letter {
-        b'Q' => quote::reusable(text),
-        b'U' => recase(CaseChange::Upper, true),
-        b'u' => recase(CaseChange::Upper, false),
-        b'L' => recase(CaseChange::Lower, true),
-        b'E' => String::from_utf8(crate::ansi_c::decode(text.as_bytes()).into_owned()).ok()?,
+    Some(match transformation {
+        Transformation::Quote => quote::reusable(text),
+        Transformation::Upper => recase(CaseChange::Upper, true),
+        Transformation::UpperFirst => recase(CaseChange::Upper, false),
+        Transformation::Lower => recase(CaseChange::Lower, true),
+        Transformation::Escapes => {
+            String::from_utf8(crate::ansi_c::decode(text.as_bytes()).into_owned()).ok()?
+        }
         _ => return None,
     })
 }

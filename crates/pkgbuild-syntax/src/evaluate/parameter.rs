@@ -7,7 +7,7 @@ mod transform;
 use super::dynamic::{Field, Stop};
 use super::expand::{Mode, Piece};
 use super::shell::{Shell, is_name, split_subscript};
-use crate::tree::{File, Operation, Parameter, ParameterExpansion, Subscript};
+use crate::tree::{File, Operation, Parameter, ParameterExpansion, Special, Subscript};
 
 /// What a parameter expansion reads, resolved.
 #[derive(Debug, Clone)]
@@ -24,7 +24,9 @@ pub(crate) enum Subject {
     Positionals {
         star: bool,
     },
-    Special(u8),
+    Special(Special),
+    /// As in `${}`.
+    Nothing,
 }
 
 /// What it holds.
@@ -76,9 +78,10 @@ impl Shell {
                 }
             }
             Parameter::Positional(number) => Subject::Positional(number as usize),
-            Parameter::Special(b'@') => Subject::Positionals { star: false },
-            Parameter::Special(b'*') => Subject::Positionals { star: true },
+            Parameter::Special(Special::All) => Subject::Positionals { star: false },
+            Parameter::Special(Special::Joined) => Subject::Positionals { star: true },
             Parameter::Special(special) => Subject::Special(special),
+            Parameter::Nothing => Subject::Nothing,
         };
         match &expansion.operation {
             Operation::Names { joined } => return self.names(&subject, *joined, mode, pieces),
@@ -150,7 +153,10 @@ impl Shell {
         Ok(match target.as_str() {
             "@" => Subject::Positionals { star: false },
             "*" => Subject::Positionals { star: true },
-            "#" | "?" | "-" | "$" | "!" => Subject::Special(target.as_bytes()[0]),
+            "#" | "?" | "-" | "$" | "!" => {
+                let special = Special::of(target.as_bytes()[0]);
+                special.map_or(Subject::Nothing, Subject::Special)
+            }
             _ if is_name(&target) => Subject::Variable {
                 name: target,
                 subscript: None,
@@ -213,6 +219,7 @@ fn describe(subject: &Subject) -> String {
         Subject::Elements { name, .. } => format!("{name}[@]"),
         Subject::Positional(number) => number.to_string(),
         Subject::Positionals { .. } => "@".to_owned(),
-        Subject::Special(special) => char::from(*special).to_string(),
+        Subject::Special(special) => special.symbol().to_string(),
+        Subject::Nothing => String::new(),
     }
 }

@@ -11,6 +11,7 @@ pub(crate) struct Place {
 }
 
 /// What [`Place::pin`] changed.
+#[derive(Debug, Clone, Copy)]
 #[must_use]
 pub(crate) struct Pinned(Option<Span>);
 

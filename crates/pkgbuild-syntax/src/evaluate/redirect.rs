@@ -120,10 +120,10 @@ impl Shell {
             }
             RedirectOperator::DuplicateInput => {
                 let number = target?;
-                if let Ok(number) = number.parse::<u32>() {
-                    if let Some(input) = self.streams.input_of(number) {
-                        self.streams.set_input(descriptor.unwrap_or(0), input);
-                    }
+                if let Ok(number) = number.parse::<u32>()
+                    && let Some(input) = self.streams.input_of(number)
+                {
+                    self.streams.set_input(descriptor.unwrap_or(0), input);
                 }
                 Ok(Opened::Known)
             }

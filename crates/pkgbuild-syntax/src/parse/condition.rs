@@ -174,9 +174,7 @@ fn unary(word: &Word, input: Cursor<'_>) -> Option<UnaryOperator> {
         return None;
     };
     match &input.state.source()[span.range()] {
-        &[b'-', letter] if b"abcdefghknoprstuvwxzGLNORS".contains(&letter) => {
-            Some(UnaryOperator(letter))
-        }
+        &[b'-', letter] => UnaryOperator::of(letter),
         _ => None,
     }
 }

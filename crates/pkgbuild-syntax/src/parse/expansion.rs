@@ -10,7 +10,8 @@ use super::substitution::{
 };
 use super::word::{Mode, arithmetic, parts, word};
 use crate::tree::{
-    Anchor, CaseChange, LeafKind, Operation, Parameter, ParameterExpansion, Subscript, WordPart,
+    Anchor, CaseChange, LeafKind, Operation, Parameter, ParameterExpansion, Special, Subscript,
+    Transformation, WordPart,
 };
 
 /// Whether the `$` or `` ` `` at the cursor starts an expansion or a quoted string.
@@ -58,8 +59,13 @@ fn unbraced(input: Cursor<'_>) -> (Cursor<'_>, WordPart) {
     let name = input.advance(1);
     let (length, parameter) = match (name_length(name.rest()), name.peek()) {
         (0, Some(digit @ b'0'..=b'9')) => (1, Parameter::Positional(u32::from(digit - b'0'))),
-        (0, special) => (1, Parameter::Special(special.unwrap_or_default())),
-        (1, Some(b'_')) => (1, Parameter::Special(b'_')),
+        (0, special) => (
+            1,
+            special
+                .and_then(Special::of)
+                .map_or(Parameter::Nothing, Parameter::Special),
+        ),
+        (1, Some(b'_')) => (1, Parameter::Special(Special::LastWord)),
         (length, _) => (length, Parameter::Variable(name.span_of(length))),
     };
     let rest = input.take_leaf(LeafKind::Expansion, length + 1);
@@ -80,7 +86,7 @@ fn parameter(input: Cursor<'_>) -> Option<(Cursor<'_>, Parameter)> {
     if length > 0 {
         let name = input.span_of(length);
         let parameter = if &text[..length] == b"_" {
-            Parameter::Special(b'_')
+            Parameter::Special(Special::LastWord)
         } else {
             Parameter::Variable(name)
         };
@@ -95,8 +101,8 @@ fn parameter(input: Cursor<'_>) -> Option<(Cursor<'_>, Parameter)> {
         });
         return Some((input.advance(digits), Parameter::Positional(number)));
     }
-    let special = *text.first()?;
-    is_special(special).then(|| (input.advance(1), Parameter::Special(special)))
+    let special = Special::of(*text.first()?)?;
+    Some((input.advance(1), Parameter::Special(special)))
 }
 
 /// How the text between `${` and the operator begins.
@@ -113,9 +119,12 @@ fn prefix(input: Cursor<'_>) -> (Cursor<'_>, Prefix) {
         (Some(b'#'), Some(next)) if next != b'}' => {
             // `${#-x}` is an operator on `$#`, `${#-}` is the length of `$-`.
             let counts = parameter(behind).is_some_and(|(rest, parameter)| {
-                !matches!(parameter, Parameter::Special(special) if special != b'_')
+                !matches!(parameter, Parameter::Special(special) if special != Special::LastWord)
                     || rest.peek() == Some(b'}')
-                    || matches!(parameter, Parameter::Special(b'@' | b'*'))
+                    || matches!(
+                        parameter,
+                        Parameter::Special(Special::All | Special::Joined)
+                    )
             });
             if counts {
                 (behind, Prefix::Length)
@@ -136,7 +145,7 @@ fn braced(input: Cursor<'_>, mode: Mode) -> Step<'_, WordPart> {
     let Some((mut rest, parameter)) = parameter(start) else {
         let start = input.take_leaf(LeafKind::Expansion, 2);
         let (rest, operation) = bad(start)?;
-        let parameter = Parameter::Special(0);
+        let parameter = Parameter::Nothing;
         let rest = close_brace(input, rest);
         return Ok((
             rest,
@@ -278,9 +287,10 @@ fn operation(input: Cursor<'_>, mode: Mode) -> Step<'_, Operation> {
             ))
         }
         b'@' => match (input.byte(1), input.byte(2)) {
-            (Some(letter), Some(b'}')) if b"QEPAKakuUL".contains(&letter) => {
-                Ok((operator(2), Operation::Transform(letter)))
-            }
+            (Some(letter), Some(b'}')) => match Transformation::of(letter) {
+                Some(transformation) => Ok((operator(2), Operation::Transform(transformation))),
+                None => bad(input),
+            },
             _ => bad(input),
         },
         _ => bad(input),

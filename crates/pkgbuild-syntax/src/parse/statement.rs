@@ -12,7 +12,7 @@ use super::word::{Mode, no_word, word};
 use crate::span::Span;
 use crate::tree::{
     AndOr, AndOrOperator, Argument, Command, Coprocess, Few, Function, LeafKind, List, Pipeline,
-    SimpleCommand, Statement, Terminator, WordPart,
+    SimpleCommand, Stage, Statement, Terminator, WordPart,
 };
 
 /// Statements up to the end of the text or to something that closes an open construct.
@@ -205,7 +205,7 @@ fn pipeline(input: Cursor<'_>) -> Step<'_, Command> {
             span: input.span_to(start),
             timed,
             negated,
-            commands: Vec::new(),
+            stages: Vec::new(),
         };
         return Ok((start, Command::Pipeline(Box::new(pipeline))));
     }
@@ -215,16 +215,20 @@ fn pipeline(input: Cursor<'_>) -> Step<'_, Command> {
     if !prefixed && !pipes(after) {
         return Ok((rest, first));
     }
-    let mut commands = vec![(first, false)];
+    let stage = |command| Stage {
+        command,
+        joins_errors: false,
+    };
+    let mut stages = vec![stage(first)];
     while pipes(after) {
         let both = after.byte(1) == Some(b'&');
-        if let Some(last) = commands.last_mut() {
-            last.1 = both;
+        if let Some(last) = stages.last_mut() {
+            last.joins_errors = both;
         }
         let (next, command) = command(lines(
             after.take_leaf(LeafKind::Operator, 1 + usize::from(both)),
         ))?;
-        commands.push((command, false));
+        stages.push(stage(command));
         rest = next;
         after = blanks(rest);
     }
@@ -232,7 +236,7 @@ fn pipeline(input: Cursor<'_>) -> Step<'_, Command> {
         span: input.span_to(rest),
         timed,
         negated,
-        commands,
+        stages,
     };
     Ok((rest, Command::Pipeline(Box::new(pipeline))))
 }

@@ -36,6 +36,7 @@ pub enum Terminator {
 
 /// One command of any kind.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Command {
     /// Assignments, a command's words, or redirections alone.
     Simple(Box<SimpleCommand>),
@@ -70,12 +71,18 @@ impl Command {
 pub struct SimpleCommand {
     /// From the first piece to the last.
     pub span: Span,
-    /// In front of the command name, or alone.
-    pub assignments: Few<Assignment>,
+    pub(crate) assignments: Few<Assignment>,
     /// The command name and its arguments.
     pub arguments: Vec<Argument>,
     /// Anywhere in the command.
     pub redirects: Vec<Redirect>,
+}
+
+impl SimpleCommand {
+    /// The assignments in front of the command name, or alone.
+    pub fn assignments(&self) -> &[Assignment] {
+        &self.assignments
+    }
 }
 
 /// A word of a simple command.
@@ -127,8 +134,14 @@ pub enum Value {
 pub struct ArrayLiteral {
     /// With the brackets.
     pub span: Span,
-    /// In order.
-    pub elements: Few<ArrayElement>,
+    pub(crate) elements: Few<ArrayElement>,
+}
+
+impl ArrayLiteral {
+    /// The elements in order.
+    pub fn elements(&self) -> &[ArrayElement] {
+        &self.elements
+    }
 }
 
 /// `value`, `[index]=value` or `[index]+=value` in an array literal.
@@ -154,9 +167,17 @@ pub struct Pipeline {
     pub timed: bool,
     /// Behind an odd number of `!`.
     pub negated: bool,
-    /// At least one, unless the prefix stands alone. The flag tells that `|&` follows: standard
-    /// error joins the pipe.
-    pub commands: Vec<(Command, bool)>,
+    /// At least one, unless the prefix stands alone.
+    pub stages: Vec<Stage>,
+}
+
+/// A command of a pipeline.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// The command.
+    pub command: Command,
+    /// `|&` follows: its standard error joins the pipe.
+    pub joins_errors: bool,
 }
 
 /// `first && second || third`; both operators bind equally, from the left.
@@ -216,6 +237,7 @@ pub struct CompoundCommand {
 
 /// The compound commands of bash(1).
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Compound {
     /// `{ … }`.
     Group(List),
@@ -323,6 +345,7 @@ pub struct Condition {
 
 /// The forms of a conditional expression.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum ConditionKind {
     /// `! …`.
     Not(Box<Condition>),
@@ -355,10 +378,23 @@ pub enum ConditionKind {
 /// A test of one operand, by the letter behind the dash: one of
 /// `a b c d e f g h k n o p r s t u v w x z G L N O R S`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnaryOperator(pub u8);
+pub struct UnaryOperator(u8);
+
+impl UnaryOperator {
+    pub(crate) fn of(letter: u8) -> Option<Self> {
+        let known = b"abcdefghknoprstuvwxzGLNORS".contains(&letter);
+        known.then_some(Self(letter))
+    }
+
+    /// The letter behind the dash.
+    pub fn letter(self) -> char {
+        char::from(self.0)
+    }
+}
 
 /// A test of two operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BinaryOperator {
     /// `==` or `=`: matches the pattern.
     Equal,
@@ -426,6 +462,7 @@ pub enum Descriptor {
 
 /// The redirection operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RedirectOperator {
     /// `<`.
     Read,

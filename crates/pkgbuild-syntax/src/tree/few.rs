@@ -4,7 +4,7 @@ use std::slice;
 /// A sequence that is mostly of one: the first is held in place, so that only a second needs an
 /// allocation. Reads like a slice.
 #[derive(Clone, Debug)]
-pub struct Few<T>(Held<T>);
+pub(crate) struct Few<T>(Held<T>);
 
 #[derive(Clone, Debug)]
 enum Held<T> {
@@ -23,7 +23,7 @@ impl<T> Few<T> {
     }
 
     /// The same items as a slice.
-    pub fn as_slice(&self) -> &[T] {
+    pub(crate) fn as_slice(&self) -> &[T] {
         match &self.0 {
             Held::None => &[],
             Held::One(item) => slice::from_ref(item),

@@ -2,6 +2,7 @@ use crate::span::Span;
 
 /// What a [`Leaf`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum LeafKind {
     /// Spaces and tabs.
     Blank,

@@ -107,8 +107,8 @@ pub mod walk {
         match command {
             Command::Simple(simple) => visitor.command_line(file, simple),
             Command::Pipeline(pipeline) => {
-                for (command, _) in &pipeline.commands {
-                    visitor.command(file, command);
+                for stage in &pipeline.stages {
+                    visitor.command(file, &stage.command);
                 }
             }
             Command::AndOr(list) => {

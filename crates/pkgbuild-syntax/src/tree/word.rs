@@ -64,6 +64,7 @@ fn static_text<'file>(parts: &[WordPart], file: &'file File) -> Option<Cow<'file
 /// A piece of a [`Word`], of a double-quoted string, of an arithmetic expression or of a
 /// here-document's body.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum WordPart {
     /// Text that stands for itself. In a word it is unquoted, so `*`, `?`, `[`, `{`, `~` and
     /// extended globs in it are live; elsewhere it is quoted.
@@ -151,8 +152,61 @@ pub enum Parameter {
     Variable(Span),
     /// `$1`, `${10}`; `$0` is 0.
     Positional(u32),
-    /// One of `@ * # ? - $ ! _`.
-    Special(u8),
+    /// `$@`, `$?` and so on.
+    Special(Special),
+    /// Nothing that can be read, as in `${}`; the operation is [`Operation::Bad`] then.
+    Nothing,
+}
+
+/// A parameter that the shell sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Special {
+    /// `$@`: the positional parameters, each a word of its own.
+    All,
+    /// `$*`: the positional parameters, joined.
+    Joined,
+    /// `$#`: how many there are.
+    Count,
+    /// `$?`: how the last command ended.
+    Status,
+    /// `$-`: the options that are set.
+    Flags,
+    /// `$$`: the number of the process.
+    Process,
+    /// `$!`: the number of the last background process.
+    Background,
+    /// `$_`: the last word of the last command.
+    LastWord,
+}
+
+impl Special {
+    pub(crate) const fn of(symbol: u8) -> Option<Self> {
+        Some(match symbol {
+            b'@' => Self::All,
+            b'*' => Self::Joined,
+            b'#' => Self::Count,
+            b'?' => Self::Status,
+            b'-' => Self::Flags,
+            b'$' => Self::Process,
+            b'!' => Self::Background,
+            b'_' => Self::LastWord,
+            _ => return None,
+        })
+    }
+
+    /// The character behind the dollar sign.
+    pub const fn symbol(self) -> char {
+        match self {
+            Self::All => '@',
+            Self::Joined => '*',
+            Self::Count => '#',
+            Self::Status => '?',
+            Self::Flags => '-',
+            Self::Process => '$',
+            Self::Background => '!',
+            Self::LastWord => '_',
+        }
+    }
 }
 
 /// `[…]` behind a name.
@@ -188,6 +242,7 @@ pub struct ParameterExpansion {
 /// Operands in a double-quoted expansion follow bash: in `- = ? +` they are parsed as
 /// double-quoted text (single quotes are literal), in pattern operators as words.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Operation {
     /// `${x}`.
     Value,
@@ -267,8 +322,8 @@ pub enum Operation {
         /// Which characters; all when the word is empty.
         pattern: Word,
     },
-    /// `${x@Q}` and its kin, by the letter.
-    Transform(u8),
+    /// `${x@Q}` and its kin.
+    Transform(Transformation),
     /// Anything else between the braces: bash reports "bad substitution", but only when it runs.
     /// The span is the text behind the name.
     Bad(Span),
@@ -284,6 +339,58 @@ impl Operation {
             | Self::Alternative { word, .. } => Some(word),
             _ => None,
         }
+    }
+}
+
+/// What `${x@…}` makes of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Transformation {
+    /// `@Q`: quoted so that the shell reads it back.
+    Quote,
+    /// `@E`: escapes decoded, as in `$'…'`.
+    Escapes,
+    /// `@P`: expanded as a prompt.
+    Prompt,
+    /// `@A`: an assignment that makes the variable again.
+    Assignment,
+    /// `@K`: keys and values, quoted, in one word.
+    Pairs,
+    /// `@k`: keys and values, each a word of its own.
+    PairWords,
+    /// `@a`: the letters of the variable's attributes.
+    Attributes,
+    /// `@u`: the first character in upper case.
+    UpperFirst,
+    /// `@U`: in upper case.
+    Upper,
+    /// `@L`: in lower case.
+    Lower,
+}
+
+impl Transformation {
+    const LETTERS: [(Self, u8); 10] = [
+        (Self::Quote, b'Q'),
+        (Self::Escapes, b'E'),
+        (Self::Prompt, b'P'),
+        (Self::Assignment, b'A'),
+        (Self::Pairs, b'K'),
+        (Self::PairWords, b'k'),
+        (Self::Attributes, b'a'),
+        (Self::UpperFirst, b'u'),
+        (Self::Upper, b'U'),
+        (Self::Lower, b'L'),
+    ];
+
+    pub(crate) fn of(letter: u8) -> Option<Self> {
+        let known = Self::LETTERS.iter().find(|(_, known)| *known == letter);
+        known.map(|(transformation, _)| *transformation)
+    }
+
+    /// The letter behind the `@`.
+    pub fn letter(self) -> char {
+        let known = Self::LETTERS.iter().find(|(known, _)| *known == self);
+        known.map_or('Q', |(_, letter)| char::from(*letter))
     }
 }
 

@@ -65,9 +65,9 @@ impl Dump<'_> {
                     title.push_str(" negated");
                 }
                 self.node(&title, |dump| {
-                    for (command, both) in &pipeline.commands {
-                        dump.command(command);
-                        if *both {
+                    for stage in &pipeline.stages {
+                        dump.command(&stage.command);
+                        if stage.joins_errors {
                             dump.line("with standard error");
                         }
                     }
@@ -93,19 +93,20 @@ impl Dump<'_> {
                     dump.command(&coprocess.command);
                 });
             }
+            other => panic!("the dump does not know {other:?}"),
         }
     }
 
     fn simple(&mut self, simple: &SimpleCommand) {
         if let ([assignment], [], []) = (
-            simple.assignments.as_slice(),
+            simple.assignments(),
             simple.arguments.as_slice(),
             simple.redirects.as_slice(),
         ) {
             return self.assignment(assignment);
         }
         self.node("command", |dump| {
-            for assignment in &simple.assignments {
+            for assignment in simple.assignments() {
                 dump.assignment(assignment);
             }
             for argument in &simple.arguments {
@@ -128,7 +129,7 @@ impl Dump<'_> {
             match &assignment.value {
                 Value::Scalar(word) => dump.word("value", word),
                 Value::Array(array) => dump.node("array", |dump| {
-                    for element in &array.elements {
+                    for element in array.elements() {
                         dump.element(element);
                     }
                 }),
@@ -226,6 +227,7 @@ impl Dump<'_> {
                 };
                 self.node(title, |dump| dump.list(&substitution.body));
             }
+            other => panic!("the dump does not know {other:?}"),
         }
     }
 
@@ -237,8 +239,8 @@ impl Dump<'_> {
         let mut title = match expansion.parameter {
             Parameter::Variable(name) => format!("parameter {}", self.text(name)),
             Parameter::Positional(number) => format!("parameter {number}"),
-            Parameter::Special(0) => String::from("parameter ?"),
-            Parameter::Special(byte) => format!("parameter {}", char::from(byte)),
+            Parameter::Special(special) => format!("parameter {}", special.symbol()),
+            Parameter::Nothing => String::from("parameter ?"),
         };
         if expansion.indirect {
             title.push_str(" indirect");
@@ -314,12 +316,13 @@ impl Dump<'_> {
                 self.word(&format!("case {change:?}{}", flag(*all, " all")), pattern);
             }
             Operation::Transform(letter) => {
-                self.line(&format!("transform {}", char::from(*letter)));
+                self.line(&format!("transform {}", letter.letter()));
             }
             Operation::Bad(span) => {
                 let text = self.text(*span);
                 self.line(&format!("bad {text}"));
             }
+            other => panic!("the dump does not know {other:?}"),
         }
     }
 
@@ -381,6 +384,7 @@ impl Dump<'_> {
                 self.node("condition", |dump| dump.condition(condition));
             }
             Compound::Arithmetic(expression) => self.arithmetic("arithmetic", expression),
+            other => panic!("the dump does not know {other:?}"),
         }
         self.redirects(&command.redirects);
     }
@@ -408,7 +412,7 @@ impl Dump<'_> {
             }),
             ConditionKind::Word(word) => self.word("word", word),
             ConditionKind::Unary { operator, operand } => {
-                self.word(&format!("-{}", char::from(operator.0)), operand);
+                self.word(&format!("-{}", operator.letter()), operand);
             }
             ConditionKind::Binary {
                 left,
@@ -420,6 +424,7 @@ impl Dump<'_> {
                     dump.word("right", right);
                 });
             }
+            other => panic!("the dump does not know {other:?}"),
         }
     }
 

@@ -176,18 +176,18 @@ fn unary(shell: &mut Shell, operator: &str, operand: &str) -> Result<bool, Stop>
     if !is_unary(operator) {
         return Err(Stop::failed(format!("{operator}: unary operator expected")));
     }
-    file_test(shell, operator.as_bytes()[1], operand)
+    file_test(shell, char::from(operator.as_bytes()[1]), operand)
 }
 
 /// A test of one operand, by its letter.
-pub(crate) fn file_test(shell: &mut Shell, letter: u8, operand: &str) -> Result<bool, Stop> {
+pub(crate) fn file_test(shell: &mut Shell, letter: char, operand: &str) -> Result<bool, Stop> {
     match letter {
-        b'n' => Ok(!operand.is_empty()),
-        b'z' => Ok(operand.is_empty()),
-        b'v' => is_set(shell, operand),
-        b'R' => Ok(shell.is_reference(operand)),
-        b'o' => Err(shell.unsupported("-o", "a shell option")),
-        b't' => match arithmetic::number(operand) {
+        'n' => Ok(!operand.is_empty()),
+        'z' => Ok(operand.is_empty()),
+        'v' => is_set(shell, operand),
+        'R' => Ok(shell.is_reference(operand)),
+        'o' => Err(shell.unsupported("-o", "a shell option")),
+        't' => match arithmetic::number(operand) {
             Some(_) => Err(shell
                 .reason(DynamicKind::Host("the terminal".to_owned()))
                 .into()),
@@ -196,7 +196,7 @@ pub(crate) fn file_test(shell: &mut Shell, letter: u8, operand: &str) -> Result<
         _ if operand.is_empty() => Ok(false),
         _ => {
             if operand == "/dev/null" {
-                return Ok(matches!(letter, b'a' | b'e' | b'c' | b'r' | b'w'));
+                return Ok(matches!(letter, 'a' | 'e' | 'c' | 'r' | 'w'));
             }
             if operand.starts_with('/') && shell.environment.facts.directory.is_none() {
                 return Err(shell.reason(DynamicKind::File(operand.to_owned())).into());
@@ -208,11 +208,11 @@ pub(crate) fn file_test(shell: &mut Shell, letter: u8, operand: &str) -> Result<
                 path.is_empty() || facts.files.keys().any(|name| name.starts_with(&inside));
             let file = path == "PKGBUILD" || facts.files.contains_key(&path);
             Ok(match letter {
-                b'a' | b'e' | b'r' => file || directory,
-                b'f' => file,
-                b'd' => directory,
-                b's' if path == "PKGBUILD" || directory => true,
-                b's' => facts
+                'a' | 'e' | 'r' => file || directory,
+                'f' => file,
+                'd' => directory,
+                's' if path == "PKGBUILD" || directory => true,
+                's' => facts
                     .files
                     .get(&path)
                     .is_some_and(|bytes| !bytes.is_empty()),

@@ -5,7 +5,7 @@ use crate::evaluate::quote;
 use crate::span::Span;
 use crate::tree::{
     ArrayLiteral, Assignment, BinaryOperator, Condition, ConditionKind, File, List, Operation,
-    ParameterExpansion, Subscript, SubstitutionBody, UnaryOperator, Value, Word, WordPart,
+    ParameterExpansion, Subscript, SubstitutionBody, Value, Word, WordPart,
 };
 
 pub(super) fn assignment_text(file: &File, assignment: &Assignment) -> String {
@@ -66,11 +66,8 @@ pub(super) fn condition_text(file: &File, condition: &Condition) -> String {
             )
         }
         ConditionKind::Word(word) => format!("-n {}", word_text(file, word)),
-        ConditionKind::Unary {
-            operator: UnaryOperator(letter),
-            operand,
-        } => {
-            format!("-{} {}", char::from(*letter), word_text(file, operand))
+        ConditionKind::Unary { operator, operand } => {
+            format!("-{} {}", operator.letter(), word_text(file, operand))
         }
         ConditionKind::Binary {
             left,

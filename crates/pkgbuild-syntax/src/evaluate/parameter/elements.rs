@@ -6,6 +6,7 @@ use crate::evaluate::expand::{Mode, Piece};
 use crate::evaluate::host;
 use crate::evaluate::scope::{Content, List};
 use crate::evaluate::shell::{Shell, split_subscript};
+use crate::tree::Special;
 
 impl Shell {
     pub(super) fn read(&mut self, subject: &Subject) -> Result<Reading, Stop> {
@@ -40,15 +41,18 @@ impl Shell {
                 }
                 List::Dynamic(reason) => return Err(reason.into()),
             },
+            Subject::Nothing => {
+                return Err(self.unsupported("${", "nothing that could be read"));
+            }
             Subject::Special(special) => Reading::One(match special {
-                b'?' => Some(self.statuses.last().map(|status| status.to_string())),
-                b'#' => Some(match &self.state.positional {
+                Special::Status => Some(self.statuses.last().map(|status| status.to_string())),
+                Special::Count => Some(match &self.state.positional {
                     List::Known(fields) => Ok(fields.len().to_string()),
                     List::Dynamic(reason) => Err(reason.clone()),
                 }),
-                b'!' => None,
+                Special::Background => None,
                 other => {
-                    let name = format!("${}", char::from(*other));
+                    let name = format!("${}", other.symbol());
                     Some(Err(self.reason(DynamicKind::Host(name))))
                 }
             }),

@@ -69,8 +69,8 @@ impl Shell {
             pieces.push(Piece::Text(length.to_string(), mode.quote()));
             return Ok(());
         }
-        if let Operation::Transform(letter) = operation {
-            return self.transform(&subject, *letter, mode, pieces);
+        if let Operation::Transform(transformation) = operation {
+            return self.transform(&subject, *transformation, mode, pieces);
         }
         // Of a scalar even `${x[@]:1:2}` is a piece of its text.
         let elements = matches!(subject, Subject::Elements { .. });

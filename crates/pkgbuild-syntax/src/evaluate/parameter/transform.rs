@@ -7,6 +7,7 @@ use crate::evaluate::operation;
 use crate::evaluate::quote;
 use crate::evaluate::scope::{Content, List};
 use crate::evaluate::shell::Shell;
+use crate::tree::Transformation;
 
 impl Shell {
     /// `${array[@]:offset:length}`: the offset counts subscripts, the length elements.
@@ -74,30 +75,36 @@ impl Shell {
     pub(super) fn transform(
         &mut self,
         subject: &Subject,
-        letter: u8,
+        transformation: Transformation,
         mode: Mode,
         pieces: &mut Vec<Piece>,
     ) -> Result<(), Stop> {
-        if matches!(letter, b'A' | b'a' | b'K' | b'k') {
+        if matches!(
+            transformation,
+            Transformation::Assignment
+                | Transformation::Attributes
+                | Transformation::Pairs
+                | Transformation::PairWords
+        ) {
             let (Subject::Variable { name, .. } | Subject::Elements { name, .. }) = subject else {
                 return Err(self.unsupported("@", "of a special parameter"));
             };
-            let text = match letter {
-                b'a' if matches!(subject, Subject::Variable { .. }) => {
+            let text = match transformation {
+                Transformation::Attributes if matches!(subject, Subject::Variable { .. }) => {
                     let flags = self.attribute_letters(name)?;
                     match self.read(subject)? {
                         Reading::One(None) if flags.is_empty() => self.unset_value(name)?,
                         _ => flags,
                     }
                 }
-                b'A' if matches!(subject, Subject::Variable { .. }) => {
+                Transformation::Assignment if matches!(subject, Subject::Variable { .. }) => {
                     let name = self.referent(name)?;
                     match self.element_declaration(subject, &name)? {
                         Some(text) => text,
                         None => self.unset_value(&name)?,
                     }
                 }
-                b'A' => {
+                Transformation::Assignment => {
                     let name = self.referent(name)?;
                     return self.whole_declaration(&name, subject, mode, pieces);
                 }
@@ -107,7 +114,7 @@ impl Shell {
             return Ok(());
         }
         let reading = self.read(subject)?;
-        let change = |text: String| operation::transformed(&text, letter);
+        let change = |text: String| operation::transformed(&text, transformation);
         let reading = match reading {
             Reading::One(None) => {
                 self.unset_value(&describe(subject))?;

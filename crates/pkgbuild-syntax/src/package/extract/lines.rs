@@ -165,9 +165,9 @@ fn leading(command: &Command) -> Option<&SimpleCommand> {
         Command::Simple(simple) => Some(simple),
         Command::AndOr(list) => leading(&list.first),
         Command::Pipeline(pipeline) if !pipeline.negated && !pipeline.timed => pipeline
-            .commands
+            .stages
             .first()
-            .and_then(|(first, _)| leading(first)),
+            .and_then(|first| leading(&first.command)),
         _ => None,
     }
 }
