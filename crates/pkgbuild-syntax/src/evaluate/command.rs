@@ -290,6 +290,7 @@ impl Shell {
         let depth = self.state.scopes.depth();
         self.state.scopes.open(Scope {
             temporary: true,
+            unfinished: true,
             ..Scope::default()
         });
         let result = assignments.iter().try_for_each(|assignment| {
@@ -299,7 +300,10 @@ impl Shell {
             scope.variables.insert(name.into(), variable);
             Ok(())
         });
-        let scope = self.state.scopes.take();
+        let mut scope = self.state.scopes.take();
+        if let Some(scope) = &mut scope {
+            scope.unfinished = false;
+        }
         self.state.scopes.close(depth);
         result.map(|()| scope)
     }

@@ -168,6 +168,8 @@ pub(crate) struct Scope {
     pub(crate) variables: HashMap<Box<str>, Variable, RandomState>,
     /// The assignments in front of a command, not a function's level.
     pub(crate) temporary: bool,
+    /// They are still expanded: what an expansion assigns is assigned outside too.
+    pub(crate) unfinished: bool,
 }
 
 /// The levels of variables: the global one first, the innermost function's last.

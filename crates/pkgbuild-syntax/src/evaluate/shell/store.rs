@@ -103,6 +103,14 @@ impl Shell {
         }
         self.check_writable(&name)?;
         self.charge(&value)?;
+        if let Some(at) = self.locate(&name)
+            && self.state.scopes.at(at).unfinished
+        {
+            let unfinished = self.state.scopes.take();
+            let outside = self.assign(&name, value.clone(), append);
+            self.state.scopes.show(unfinished.into_iter().collect());
+            outside?;
+        }
         let attributes = self
             .variable(&name)
             .map_or_else(Attributes::default, |v| v.attributes);
