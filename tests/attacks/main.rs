@@ -28,6 +28,7 @@ mod local_user;
 mod network;
 mod package;
 mod processes;
+mod raw_server;
 mod scene;
 mod server;
 mod terminal;

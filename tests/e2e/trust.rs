@@ -10,7 +10,8 @@ use e2e_tests::release;
 use e2e_tests::repository;
 use e2e_tests::serve::Server;
 use e2e_tests::tls::{Authority, Identity, TlsFront};
-use worker_provisioner::{HostRule, ProvisionError, WorkerProvisioner};
+use tokio_util::sync::CancellationToken;
+use worker_provisioner::{HostRule, ProvisionError, ProvisionRequest, WorkerProvisioner};
 
 use crate::support::{Site, recipe, run};
 
@@ -197,5 +198,24 @@ fn a_file_of_authorities_that_cannot_be_used_is_told_before_anything_is_asked() 
             );
             assert_eq!(scene.front.connections(), 0, "{name}");
         }
+    });
+}
+
+#[test]
+fn a_connection_lasts_from_one_provision_to_the_next() {
+    run(async {
+        let authority = Authority::new().unwrap();
+        let identity = authority.issue("localhost").unwrap();
+        let mut scene = scene(Behind::Download, identity).await;
+        scene.trust(&authority);
+        let provisioner = scene.site.provisioner();
+        for _ in 0..2 {
+            let _ = std::fs::remove_dir_all(scene.site.config.cache_dir.join("sources"));
+            let request = ProvisionRequest::new("demo").forced();
+            let done = provisioner.provision_request(&request, CancellationToken::new());
+            done.await
+                .unwrap_or_else(|error| panic!("{}", error.chain()));
+        }
+        assert_eq!(scene.front.connections(), 1);
     });
 }

@@ -317,7 +317,9 @@ impl Session {
 
     /// Says goodbye on a connection that stays open; a server may otherwise log a broken one.
     pub(super) async fn close(mut self) {
-        if !self.transport.is_stateless() {
+        if self.transport.is_stateless() {
+            self.transport.reader().finish().await;
+        } else {
             let _ = self
                 .transport
                 .request(pkt_line::FLUSH.to_vec(), self.version_2)

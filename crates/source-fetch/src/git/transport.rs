@@ -19,6 +19,10 @@ mod ssh;
 /// The advertisement of the largest repositories is some tens of MiB.
 const ADVERTISEMENT_LIMIT: u64 = 512 << 20;
 
+/// How long the end of an answer may take, and what may come before it.
+const SOON: Duration = Duration::from_millis(100);
+const MOST_AT_END: usize = 16 << 10;
+
 /// A connection to one repository; dropping it closes sockets and kills `ssh`.
 pub(super) enum Transport {
     Http(http::HttpTransport),
@@ -275,6 +279,24 @@ impl PacketReader {
             });
         }
         Ok(packet)
+    }
+
+    /// Reads the end of an answer whose packets are all there, so that its connection serves the next
+    /// request too. A server that does not come to it is not waited for.
+    pub(super) async fn finish(&mut self) {
+        let Body::Http(response) = &mut self.body else {
+            return;
+        };
+        let mut left = MOST_AT_END;
+        let end = async {
+            while let Ok(Some(chunk)) = response.chunk().await {
+                left = left.saturating_sub(chunk.len());
+                if left == 0 {
+                    break;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(SOON, end).await;
     }
 
     async fn chunk(&mut self) -> Result<Bytes, GitProblem> {

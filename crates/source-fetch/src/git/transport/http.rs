@@ -96,6 +96,7 @@ impl HttpTransport {
     }
 
     pub(super) async fn post(&mut self, body: Vec<u8>, version_2: bool) -> Result<(), GitProblem> {
+        self.reader.finish().await;
         let mut target = self.base.clone();
         target.set_path(&format!("{}/git-upload-pack", trimmed(&self.base)));
         let mut request = client(&self.options, &target, self.is_pinned, &self.shown)
