@@ -4,10 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
-#[cfg(all(test, target_os = "linux"))]
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::unistd::{Gid, Uid};
 
@@ -30,13 +28,29 @@ const OWN: [&str; 2] = ["/tmp", "/var/tmp"];
 #[derive(Debug, Default)]
 pub(crate) struct Roots {
     allowed: AtomicBool,
+    making: AtomicBool,
     made: Mutex<Option<Made>>,
 }
 
-#[derive(Debug)]
+/// Held by the one who makes a root.
+struct Making<'a>(&'a AtomicBool);
+
+impl<'a> Making<'a> {
+    fn begin(making: &'a AtomicBool) -> Option<Self> {
+        (!making.swap(true, Ordering::Acquire)).then_some(Self(making))
+    }
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+#[derive(Clone, Debug)]
 struct Made {
     system: Arc<System>,
-    taken: Taken,
+    taken: Arc<Taken>,
     /// Directories in which nothing is shown.
     empty: BTreeSet<PathBuf>,
     /// Whether one was tried to make with them.
@@ -88,31 +102,40 @@ impl Offer<'_> {
         if !self.roots.allowed.load(Ordering::Relaxed) {
             return None;
         }
-        // Whoever comes while it is made does without rather than wait.
-        let mut last = self.roots.made.try_lock().ok()?;
-        let mut made = last
-            .take()
+        let last = || {
+            self.roots
+                .made
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        let known = last()
+            .as_ref()
             .filter(|made| Arc::ptr_eq(&made.system, system))
-            .unwrap_or_else(|| Made {
-                system: Arc::clone(system),
-                taken: Taken::by(system),
-                empty: BTreeSet::new(),
-                tried: false,
-                root: None,
-            });
-        let points = made.taken.points(own);
-        if let Some(points) = &points
-            && (!made.tried || !points.is_subset(&made.empty))
-        {
+            .cloned();
+        let mut made = known.unwrap_or_else(|| Made {
+            system: Arc::clone(system),
+            taken: Arc::new(Taken::by(system)),
+            empty: BTreeSet::new(),
+            tried: false,
+            root: None,
+        });
+        let points = made.taken.points(own)?;
+        if !made.tried || !points.is_subset(&made.empty) {
+            // Whoever comes while it is made does without rather than wait.
+            let _making = Making::begin(&self.roots.making)?;
             made.empty.extend(points.iter().cloned());
             made.tried = true;
             made.root = self.make(&made);
+            if made.root.is_none() && (self.cancelled)() {
+                // That says nothing of the host.
+                return None;
+            }
+            *last() = Some(made.clone());
         }
-        let made = last.insert(made);
-        let root = Arc::clone(made.root.as_ref()?);
+        let root = made.root?;
         // What is mounted there itself needs no room for mount points.
         let whole = |path: &PathBuf| own.iter().any(|shown| shown.target == *path);
-        let covers = points?.into_iter().filter(|path| !whole(path));
+        let covers = points.into_iter().filter(|path| !whole(path));
         let covers: Result<_, _> = covers.map(|path| path_text(&path)).collect();
         Some(Prepared {
             root,
