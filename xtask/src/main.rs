@@ -1,6 +1,7 @@
 //! Developer commands for the workspace: `cargo xtask --help` lists them.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod archives;
 mod bench;
 mod bump;
 mod catalog;
@@ -31,6 +32,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Archives(archives::Archives),
     E2e(e2e::E2e),
     Faults(faults::Faults),
     Soak(soak::Soak),
@@ -69,6 +71,7 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
+        Command::Archives(command) => block_on(command.run()),
         Command::E2e(command) => block_on(command.run()),
         Command::Faults(command) => command.run(),
         Command::Soak(command) => command.run(),

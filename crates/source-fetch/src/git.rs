@@ -23,6 +23,7 @@ mod attributed;
 mod attributes;
 mod blobs;
 mod checkout;
+mod collect;
 mod convert;
 mod error;
 mod fetch;
@@ -44,6 +45,7 @@ mod transport;
 mod tree;
 
 pub use archive::{Archived, Exports};
+pub use collect::{CollectedMirrors, collect_mirrors};
 pub use error::{ConversionError, GitProblem, ProtocolError};
 pub use history::{History, required_history};
 pub use options::{GitCredentials, GitLimits, GitOptions, UrlRewrites};

@@ -113,3 +113,23 @@ fn unescape(field: &[u8]) -> Vec<u8> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_file_system_asks_for_no_made_up_number() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let text = io_error("write", "/tmp/x".into(), full).to_string();
+        assert!(text.contains("needs more room than there is, "), "{text}");
+        let text = match require(Path::new("/tmp/x"), u64::MAX) {
+            Err(error) => error.to_string(),
+            Ok(()) => String::new(),
+        };
+        assert!(
+            text.contains("needs 18446744073709551615 bytes, "),
+            "{text}"
+        );
+    }
+}

@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use git2::{ErrorCode, Oid, Repository};
 
@@ -62,11 +63,10 @@ pub(super) fn location(cache: &Path, url: &str) -> Result<PathBuf, GitProblem> {
 
 /// Waits for the lock of the mirror at `path`.
 pub(super) async fn lock(path: &Path) -> Result<Lock, GitProblem> {
-    let lock_path = path.with_added_extension("lock");
     loop {
         let attempt = {
-            let lock_path = lock_path.clone();
-            super::blocking(move || try_lock(&lock_path)).await?
+            let path = path.to_owned();
+            super::blocking(move || try_lock(&path)).await?
         };
         if let Some(lock) = attempt {
             return Ok(lock);
@@ -76,7 +76,9 @@ pub(super) async fn lock(path: &Path) -> Result<Lock, GitProblem> {
     }
 }
 
-fn try_lock(path: &Path) -> Result<Option<Lock>, GitProblem> {
+/// Takes the lock of the mirror at `path`, unless somebody has it; its file then says when the mirror was used last.
+pub(super) fn try_lock(path: &Path) -> Result<Option<Lock>, GitProblem> {
+    let path = &path.with_added_extension("lock");
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(io_problem("create", parent))?;
     }
@@ -87,10 +89,22 @@ fn try_lock(path: &Path) -> Result<Option<Lock>, GitProblem> {
         .open(path)
         .map_err(io_problem("create", path))?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(Lock { _file: file })),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(source)) => Err(io_problem("lock", path)(source)),
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(source)) => return Err(io_problem("lock", path)(source)),
     }
+    // A collection may have removed the file before it was locked, and somebody else made another.
+    let number = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    let is_same = match (file.metadata(), fs::metadata(path)) {
+        (Ok(held), Ok(named)) => number(held) == number(named),
+        _ => false,
+    };
+    if !is_same {
+        return Ok(None);
+    }
+    file.set_modified(SystemTime::now())
+        .map_err(io_problem("date", path))?;
+    Ok(Some(Lock { _file: file }))
 }
 
 impl Mirror {

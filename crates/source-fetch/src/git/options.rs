@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -141,15 +141,12 @@ impl UrlRewrites {
     /// # Errors
     /// [`GitProblem::Git`] when a file is not valid git configuration.
     pub fn from_user_configuration() -> Result<Self, GitProblem> {
-        // libgit2 says of a file that may not be read that there is none.
         let files = [
             git2::Config::find_system(),
             git2::Config::find_xdg(),
             git2::Config::find_global(),
         ];
-        for path in files.into_iter().flatten() {
-            std::fs::File::open(&path).map_err(io_problem("read the git configuration", path))?;
-        }
+        require_readable(files.into_iter().flatten())?;
         git2::Config::open_default()
             .and_then(|config| Self::read(&config))
             .map_err(|source| GitProblem::Git {
@@ -203,6 +200,14 @@ impl UrlRewrites {
     }
 }
 
+/// Fails for the first file that cannot be opened: libgit2 says of one that may not be read that there is none.
+fn require_readable(files: impl IntoIterator<Item = PathBuf>) -> Result<(), GitProblem> {
+    for path in files {
+        std::fs::File::open(&path).map_err(io_problem("read the git configuration", path))?;
+    }
+    Ok(())
+}
+
 impl fmt::Debug for UrlRewrites {
     // A base may carry a token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -214,6 +219,22 @@ impl fmt::Debug for UrlRewrites {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config");
+        std::fs::write(&file, "").unwrap();
+        require_readable([file.clone()]).unwrap();
+        let impossible = file.join("config");
+        let problem = require_readable([file, impossible.clone()]).unwrap_err();
+        let text = problem.to_string();
+        assert!(
+            text.contains("read the git configuration")
+                && text.contains(&impossible.display().to_string()),
+            "{text}"
+        );
+    }
 
     #[test]
     fn the_longest_prefix_is_replaced() {

@@ -1,9 +1,10 @@
 //! What is kept, and what a later run transfers.
 
 use std::fs;
+use std::time::{Duration, SystemTime};
 
 use source_fetch::GitReference;
-use source_fetch::git::{GitProblem, History};
+use source_fetch::git::{self, GitProblem, History};
 
 use crate::git_support::{
     Place, Server, advance, assert_sound, branch, commit, fails, git, request, sample, tag,
@@ -172,4 +173,79 @@ async fn a_damaged_mirror_is_replaced() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn mirrors_that_nobody_uses_are_collected() {
+    let place = Place::new();
+    sample(place.root(), "r");
+    sample(place.root(), "s");
+    let server = Server::plain(place.root());
+    let wanted = |name: &str| request(&server.url(name), GitReference::Default, History::Full);
+    let none = git::collect_mirrors(&place.cache(), Duration::ZERO).unwrap();
+    assert_eq!(none, git::CollectedMirrors::default());
+    place.fetch(&wanted("r.git")).await.unwrap();
+    let old = SystemTime::now() - Duration::from_hours(48);
+    for entry in fs::read_dir(place.cache().join("git")).unwrap() {
+        let path = entry.unwrap().path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "lock")
+        {
+            fs::File::options()
+                .write(true)
+                .open(path)
+                .unwrap()
+                .set_modified(old)
+                .unwrap();
+        }
+    }
+    place.fetch(&wanted("s.git")).await.unwrap();
+    let day = Duration::from_hours(24);
+    let collected = git::collect_mirrors(&place.cache(), day).unwrap();
+    assert_eq!(collected.mirrors, 1);
+    assert!(collected.bytes > 0);
+    assert_eq!(fs::read_dir(place.cache().join("git")).unwrap().count(), 2);
+    assert_eq!(
+        git::collect_mirrors(&place.cache(), day).unwrap().mirrors,
+        0
+    );
+    // A fetch makes it young again, and what is in use stays.
+    assert!(
+        place
+            .fetch(&wanted("r.git"))
+            .await
+            .unwrap()
+            .received_bytes()
+            > 0
+    );
+    assert_eq!(
+        place
+            .fetch(&wanted("s.git"))
+            .await
+            .unwrap()
+            .received_bytes(),
+        0
+    );
+    let again = wanted("s.git");
+    let (fetching, collecting) = tokio::join!(
+        place.fetch(&again),
+        tokio::task::spawn_blocking({
+            let cache = place.cache();
+            move || {
+                (0..50)
+                    .map(|_| {
+                        git::collect_mirrors(&cache, Duration::ZERO)
+                            .unwrap()
+                            .mirrors
+                    })
+                    .sum::<u64>()
+            }
+        })
+    );
+    assert!(collecting.unwrap() > 0);
+    // Whether it came in between or not, nothing is half there.
+    drop(fetching);
+    let checkout = place.provide(&wanted("s.git"), "again").await.unwrap();
+    assert_sound(&checkout.path);
 }

@@ -272,3 +272,34 @@ async fn a_full_commit_id_is_never_a_name() {
         .unwrap();
     assert_eq!(found.commit().to_uppercase(), upper);
 }
+
+#[tokio::test]
+async fn a_commit_id_for_a_tag_is_that_commit() {
+    let origin = Place::new();
+    let bare = sample(origin.root(), "r");
+    let server = Server::plain(origin.root());
+    let id = git(&bare, &["rev-parse", "main~2"]);
+    for history in [History::Shallow, History::Full] {
+        for url in [server.url("r.git"), bare.display().to_string()] {
+            let place = Place::new();
+            let wanted = request(&url, tag(&id), history);
+            let checkout = place.provide(&wanted, "r").await.unwrap();
+            assert_eq!(checkout.commit, id);
+            assert_eq!(git(&checkout.path, &["rev-parse", "HEAD"]), id);
+            let absent = request(&url, tag(&id.replace(['0', '1', '2'], "3")), history);
+            let result = place.fetch(&absent).await;
+            assert!(
+                matches!(result, Err(GitProblem::Missing { .. })),
+                "{result:?}"
+            );
+        }
+    }
+    let source: source_fetch::Source = format!("git+https://example.org/r#tag={id}")
+        .parse()
+        .unwrap();
+    let source_fetch::Location::Git(source) = source.location() else {
+        panic!("{source:?}");
+    };
+    assert!(source.reference().is_full_commit());
+    assert!(!tag("v1.0").is_full_commit());
+}
