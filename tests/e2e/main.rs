@@ -21,6 +21,7 @@ mod progress;
 mod proof;
 mod repair;
 mod reuse;
+mod running;
 mod side_by_side;
 mod signed;
 mod source_build;

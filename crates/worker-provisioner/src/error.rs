@@ -445,6 +445,15 @@ pub enum ProvisionError {
         backend: WorkerType,
     },
 
+    /// A version of the worker runs, or is leased.
+    #[error("`{id}` for backend `{backend}` is running: stop it first", id = shown(.id))]
+    InUse {
+        /// The worker's id.
+        id: String,
+        /// The backend.
+        backend: WorkerType,
+    },
+
     /// What a package holds does not work anywhere but where it was built, or at `/`.
     #[error("`{id}` would not work once it is installed: {}", shown(problems.join("; ")), id = shown(.id))]
     NotRelocatable {

@@ -61,6 +61,6 @@ pub use receipt::{
 };
 pub use relocation::Relocation;
 pub use source_fetch::{Credential, CredentialError, CredentialProvider, Credentials, Secret};
-pub use store::{Collected, Store};
+pub use store::{Collected, Lease, Store};
 pub use updates::{Offer, Update};
 pub use url::Url;

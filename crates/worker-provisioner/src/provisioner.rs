@@ -392,7 +392,8 @@ impl WorkerProvisioner {
     /// does; cancelling ends the wait.
     ///
     /// # Errors
-    /// [`ProvisionError::NotInstalled`], [`ProvisionError::Cancelled`] or an I/O error.
+    /// [`ProvisionError::NotInstalled`], [`ProvisionError::InUse`], [`ProvisionError::Cancelled`] or
+    /// an I/O error.
     pub async fn remove(
         &self,
         worker_id: &str,

@@ -2,6 +2,7 @@
 
 mod history;
 mod holders;
+mod lease;
 mod repair;
 mod tree;
 mod unfinished;
@@ -28,6 +29,7 @@ pub(crate) use history::Change;
 use history::History;
 use holders::lock_key;
 pub(crate) use holders::{Holder, stem};
+pub use lease::Lease;
 pub(crate) use tree::{sha256_of, sha256_of_open};
 use unfinished::Unfinished;
 
@@ -81,7 +83,8 @@ pub struct Collected {
     pub versions: u64,
     /// How many bytes of files.
     pub bytes: u64,
-    /// How many workers were left alone because something is being done to them.
+    /// How many workers were left alone because something is being done to them, and versions because
+    /// they run.
     pub in_use: u64,
 }
 
@@ -130,14 +133,24 @@ impl Store {
         backend: WorkerType,
     ) -> Result<(), ProvisionError> {
         let version = self.installed(worker_id, backend)?;
-        activate::remove_program(self, &version.receipt)?;
         let worker = self.key(worker_id, backend);
+        // Held until all are gone.
+        let mut claims = Vec::new();
+        for version in versions(&self.root.join(&worker))? {
+            let claim = version.claim()?;
+            claims.push(claim.ok_or_else(|| ProvisionError::InUse {
+                id: worker_id.to_owned(),
+                backend,
+            })?);
+        }
+        activate::remove_program(self, &version.receipt)?;
         self.discard(&worker, &self.root.join(&worker))
     }
 
     /// Removes all but the installed version and the `keep` newest others of every worker.
     ///
-    /// A worker that is being provisioned, rolled back or removed meanwhile is left alone.
+    /// A worker that is being provisioned, rolled back or removed meanwhile is left alone, and so is a
+    /// version that runs or is leased: [`Store::lease`].
     ///
     /// # Errors
     /// [`ProvisionError::Io`] when something cannot be removed.
@@ -167,6 +180,10 @@ impl Store {
             let mut others = versions(&folder)?;
             others.retain(|version| Some(&version.folder) != installed.as_ref());
             for version in others.into_iter().skip(keep) {
+                let Some(_claim) = version.claim()? else {
+                    collected.in_use += 1;
+                    continue;
+                };
                 collected.bytes += version.receipt.files.iter().map(tree::size).sum::<u64>();
                 collected.versions += 1;
                 if is_real {

@@ -44,6 +44,7 @@ impl ProvisionError {
             Self::CatalogWithoutTls { .. } => "catalog-without-tls",
             Self::Trial { .. } => "trial",
             Self::NotInstalled { .. } => "not-installed",
+            Self::InUse { .. } => "in-use",
             Self::NotRelocatable { .. } => "not-relocatable",
             Self::StoreDamaged { .. } => "store-damaged",
             Self::NoPreviousVersion { .. } => "no-previous-version",
