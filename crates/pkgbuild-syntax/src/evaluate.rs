@@ -82,6 +82,7 @@ pub fn evaluate(file: &File, environment: &Environment) -> Evaluation {
 }
 
 impl Evaluation {
+    #[inline]
     fn variable(&self, name: &str) -> Option<&Variable> {
         self.shell
             .state

@@ -228,6 +228,13 @@ impl Scopes {
             .rposition(|scope| scope.variables.contains_key(name))
     }
 
+    /// Whether assignments that are still expanded, in front of a command, have the name.
+    #[inline]
+    pub(crate) fn holds_unfinished(&self, name: &str) -> bool {
+        let innermost = self.0.last().filter(|scope| scope.unfinished);
+        innermost.is_some_and(|scope| scope.variables.contains_key(name))
+    }
+
     /// The innermost level that is a function's, or the global one.
     pub(crate) fn function_level(&self) -> usize {
         self.0

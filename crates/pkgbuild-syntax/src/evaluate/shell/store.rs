@@ -103,9 +103,7 @@ impl Shell {
         }
         self.check_writable(&name)?;
         self.charge(&value)?;
-        if let Some(at) = self.locate(&name)
-            && self.state.scopes.at(at).unfinished
-        {
+        if self.state.scopes.holds_unfinished(&name) {
             let unfinished = self.state.scopes.take();
             let outside = self.assign(&name, value.clone(), append);
             self.state.scopes.show(unfinished.into_iter().collect());

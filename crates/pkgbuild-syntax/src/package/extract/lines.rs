@@ -29,7 +29,7 @@ impl FunctionLines {
         let own = format!("package_{pkgname}");
         let name = [own.as_str(), "package"]
             .into_iter()
-            .find(|name| evaluation.declare_f(name).is_some());
+            .find(|name| evaluation.function(name).is_some());
         let Some(name) = name else {
             return Self(Ok(Vec::new()));
         };
