@@ -48,8 +48,6 @@ enum Place {
 struct Set {
     access: Access,
     configure: Box<dyn Fn(ClientBuilder) -> ClientBuilder + Send + Sync>,
-    /// Reading whom the host trusts takes longer than all the rest.
-    tls: OnceCell<ClientConfig>,
     /// For each [`Place`], without TLS and with it.
     clients: [[OnceCell<Client>; 2]; 3],
 }
@@ -73,7 +71,6 @@ impl HttpClients {
         let set = Set {
             access,
             configure: Box::new(configure),
-            tls: OnceCell::new(),
             clients: Default::default(),
         };
         Self {
@@ -160,22 +157,14 @@ impl Set {
         let made = &self.clients[place as usize][usize::from(needs_tls)];
         let client = made.get_or_try_init(|| async {
             let tls = if needs_tls {
-                self.tls
-                    .get_or_try_init(|| self.read_roots())
-                    .await?
-                    .clone()
+                self.access.roots.tls().await?
             } else {
-                no_tls().map_err(unusable)?
+                no_tls().map_err(|error| Refusal::client(&error))?
             };
-            self.make(place, tls).map_err(unusable)
+            self.make(place, tls)
+                .map_err(|error| Refusal::client(&error))
         });
         client.await.cloned()
-    }
-
-    async fn read_roots(&self) -> Result<ClientConfig, Refusal> {
-        let roots = self.access.roots.clone();
-        let reading = tokio::task::spawn_blocking(move || roots.tls());
-        reading.await.map_err(unusable)?.map_err(unusable)
     }
 
     fn make(&self, place: Place, tls: ClientConfig) -> Result<Client, reqwest::Error> {
@@ -193,16 +182,6 @@ impl Set {
             Place::Own => builder.no_proxy().build(),
         }
     }
-}
-
-fn unusable(error: impl std::error::Error) -> Refusal {
-    let mut problem = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        problem = format!("{problem}: {error}");
-        cause = error.source();
-    }
-    Refusal::Client { problem }
 }
 
 /// Resolves names to addresses that are not special.

@@ -87,6 +87,13 @@ impl Refusal {
         in_chain(error)
     }
 
+    pub(crate) fn client(error: &(dyn Error + 'static)) -> Self {
+        let causes: Vec<String> = causes(error).map(ToString::to_string).collect();
+        Self::Client {
+            problem: causes.join(": "),
+        }
+    }
+
     pub(crate) fn with_port(self, port: u16) -> Self {
         match self {
             Self::Address {

@@ -9,6 +9,9 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::sync::OnceCell;
+
+use crate::refusal::Refusal;
 
 /// A bundle of every authority there is takes a quarter of a megabyte.
 const LARGEST_FILE: u64 = 16 << 20;
@@ -18,10 +21,19 @@ const LARGEST_FILE: u64 = 16 << 20;
 /// Those of the host, or in their place those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name (OpenSSL,
 /// `SSL_CTX_set_default_verify_paths(3)`); where the host has none, those of Mozilla as this program
 /// was built with them; and whatever is added.
+///
+/// What is named is looked at at once, and read when TLS is first spoken, once for all clones.
 #[derive(Clone, Default)]
 pub struct Roots {
-    named: Option<Arc<[CertificateDer<'static>]>>,
+    named: Option<Arc<Named>>,
     more: Vec<CertificateDer<'static>>,
+    tls: Arc<OnceCell<ClientConfig>>,
+}
+
+/// What counts in place of the host's.
+struct Named {
+    file: Option<PathBuf>,
+    directories: Vec<PathBuf>,
 }
 
 /// Why certificates that were named cannot be used.
@@ -100,7 +112,7 @@ impl Roots {
     }
 
     /// Those of a bundle and of directories in place of the host's; the host's when neither is named.
-    /// Blocks while files are read.
+    /// Blocks while they are looked at.
     ///
     /// # Errors
     /// [`RootsError`]; a directory may be empty if the bundle is named.
@@ -108,35 +120,14 @@ impl Roots {
         if file.is_none() && directories.is_empty() {
             return Ok(Self::default());
         }
-        let mut found = match file {
-            Some(file) => usable(read(file, FILE)?),
-            None => Vec::new(),
+        let named = Named {
+            file: file.map(Path::to_owned),
+            directories: directories.to_vec(),
         };
-        if let (Some(file), true) = (file, found.is_empty()) {
-            return Err(RootsError::None {
-                path: Some(file.to_owned()),
-                named_by: FILE,
-            });
-        }
-        for directory in directories {
-            directory.read_dir().map_err(|source| RootsError::Read {
-                path: directory.clone(),
-                named_by: DIRECTORY,
-                source,
-            })?;
-            // Single files of it that are no certificates are left out, as OpenSSL does.
-            let loaded = rustls_native_certs::load_certs_from_paths(None, Some(directory));
-            found.extend(usable(loaded.certs));
-        }
-        if found.is_empty() {
-            return Err(RootsError::None {
-                path: directories.first().cloned(),
-                named_by: DIRECTORY,
-            });
-        }
+        named.check()?;
         Ok(Self {
-            named: Some(found.into()),
-            more: Vec::new(),
+            named: Some(Arc::new(named)),
+            ..Self::default()
         })
     }
 
@@ -145,7 +136,7 @@ impl Roots {
     /// # Errors
     /// [`RootsError`] when it cannot be read, or one of its certificates cannot be used.
     pub fn with_file(self, path: &Path) -> Result<Self, RootsError> {
-        let certificates = read(path, SWITCH)?;
+        let certificates = certificates(&read(path, SWITCH)?).collect();
         self.with(certificates, Some(path), SWITCH)
     }
 
@@ -154,7 +145,7 @@ impl Roots {
     /// # Errors
     /// [`RootsError`] when there is none, or one cannot be used.
     pub fn with_pem(self, pem: &[u8]) -> Result<Self, RootsError> {
-        self.with(parse(pem), None, SETTING)
+        self.with(certificates(pem).collect(), None, SETTING)
     }
 
     fn with(
@@ -181,16 +172,29 @@ impl Roots {
                 })?;
             self.more.push(certificate);
         }
+        // What was read for others does not hold these.
+        self.tls = Arc::default();
         Ok(self)
     }
 
-    /// What TLS is set up with. Blocks while the host's certificates are read.
-    pub(crate) fn tls(&self) -> Result<ClientConfig, rustls::Error> {
-        config(match &self.named {
-            Some(named) => self.store(named.to_vec()),
+    /// What TLS is set up with; reads what is trusted the first time.
+    pub(crate) async fn tls(&self) -> Result<ClientConfig, Refusal> {
+        let read = || async {
+            let roots = self.clone();
+            let reading = tokio::task::spawn_blocking(move || roots.read());
+            reading.await.map_err(|error| Refusal::client(&error))?
+        };
+        self.tls.get_or_try_init(read).await.cloned()
+    }
+
+    fn read(&self) -> Result<ClientConfig, Refusal> {
+        let store = match &self.named {
+            // Never those built in, which somebody has replaced.
+            Some(named) => self.with_more(named.read().map_err(|error| Refusal::client(&error))?),
             // What of them cannot be read is of no use to anybody here.
             None => self.store(rustls_native_certs::load_native_certs().certs),
-        })
+        };
+        config(store).map_err(|error| Refusal::client(&error))
     }
 
     fn store(&self, of_host: Vec<CertificateDer<'static>>) -> RootCertStore {
@@ -199,8 +203,69 @@ impl Roots {
         if store.is_empty() {
             store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
+        self.with_more(store)
+    }
+
+    fn with_more(&self, mut store: RootCertStore) -> RootCertStore {
         store.add_parsable_certificates(self.more.iter().cloned());
         store
+    }
+}
+
+impl Named {
+    /// Looks whether there is anything to trust, and no further.
+    fn check(&self) -> Result<(), RootsError> {
+        let mut is_any = false;
+        if let Some(file) = &self.file {
+            is_any = certificates(&read(file, FILE)?).any(|found| is_usable(&found));
+            if !is_any {
+                return Err(self.nothing());
+            }
+        }
+        for directory in &self.directories {
+            let entries = directory.read_dir().map_err(|source| RootsError::Read {
+                path: directory.clone(),
+                named_by: DIRECTORY,
+                source,
+            })?;
+            // Single files of it that are no certificates are left out, as OpenSSL does.
+            let files = entries.flatten().map(|entry| entry.path());
+            let mut files = files.filter(|path| path.is_file());
+            let holds = |file: PathBuf| {
+                read(&file, DIRECTORY)
+                    .is_ok_and(|text| certificates(&text).any(|found| is_usable(&found)))
+            };
+            is_any = is_any || files.any(holds);
+        }
+        if is_any { Ok(()) } else { Err(self.nothing()) }
+    }
+
+    fn read(&self) -> Result<RootCertStore, RootsError> {
+        let mut store = RootCertStore::empty();
+        if let Some(file) = &self.file {
+            store.add_parsable_certificates(certificates(&read(file, FILE)?));
+        }
+        for directory in &self.directories {
+            let loaded = rustls_native_certs::load_certs_from_paths(None, Some(directory));
+            store.add_parsable_certificates(loaded.certs);
+        }
+        if store.is_empty() {
+            return Err(self.nothing());
+        }
+        Ok(store)
+    }
+
+    fn nothing(&self) -> RootsError {
+        match &self.file {
+            Some(file) => RootsError::None {
+                path: Some(file.clone()),
+                named_by: FILE,
+            },
+            None => RootsError::None {
+                path: self.directories.first().cloned(),
+                named_by: DIRECTORY,
+            },
+        }
     }
 }
 
@@ -219,7 +284,7 @@ fn config(store: RootCertStore) -> Result<ClientConfig, rustls::Error> {
     Ok(config)
 }
 
-fn read(path: &Path, named_by: &'static str) -> Result<Vec<CertificateDer<'static>>, RootsError> {
+fn read(path: &Path, named_by: &'static str) -> Result<Vec<u8>, RootsError> {
     let mut text = Vec::new();
     File::open(path)
         .and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut text))
@@ -234,27 +299,24 @@ fn read(path: &Path, named_by: &'static str) -> Result<Vec<CertificateDer<'stati
             named_by,
         });
     }
-    Ok(parse(&text))
+    Ok(text)
 }
 
 /// The certificates of a text; what is damaged in it is left to whoever finds too few.
-fn parse(pem: &[u8]) -> Vec<CertificateDer<'static>> {
-    CertificateDer::pem_slice_iter(pem).flatten().collect()
+fn certificates(pem: &[u8]) -> impl Iterator<Item = CertificateDer<'static>> {
+    CertificateDer::pem_slice_iter(pem).flatten()
 }
 
-fn usable(certificates: Vec<CertificateDer<'static>>) -> Vec<CertificateDer<'static>> {
-    let is_usable = |certificate: &CertificateDer<'static>| {
-        RootCertStore::empty().add(certificate.clone()).is_ok()
-    };
-    certificates.into_iter().filter(is_usable).collect()
+fn is_usable(certificate: &CertificateDer<'static>) -> bool {
+    RootCertStore::empty().add(certificate.clone()).is_ok()
 }
 
 impl fmt::Debug for Roots {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Roots")
-            .field("named", &self.named.as_ref().map(|named| named.len()))
+            .field("named", &self.named.is_some())
             .field("more", &self.more.len())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
