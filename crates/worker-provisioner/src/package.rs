@@ -8,7 +8,6 @@ use pkgbuild_syntax::{
     Algorithm, Arch, Array, ArrayField, ArrayKey, Environment, Evaluation, FieldValue as Value,
     Package, PackageError, ResolvedPackage, Severity, StringField,
 };
-use source_fetch::git::{History, required_history};
 
 use crate::dependencies::Requirement;
 use crate::error::ProvisionError;
@@ -372,9 +371,21 @@ impl EvaluatedPackage {
         functions.any(|name| match self.evaluation.declare_f(name) {
             None => false,
             Some(body) => match body.known() {
-                Some(text) => required_history([text.as_str()]) == History::Full,
+                Some(text) => asks_for_history(&text),
                 None => true,
             },
         })
     }
+}
+
+#[cfg(feature = "git")]
+fn asks_for_history(body: &str) -> bool {
+    use source_fetch::git::{History, required_history};
+    required_history([body]) == History::Full
+}
+
+/// No repository is fetched then.
+#[cfg(not(feature = "git"))]
+fn asks_for_history(_body: &str) -> bool {
+    false
 }
