@@ -9,14 +9,14 @@ mod command;
 mod few;
 mod file;
 mod leaf;
+mod redirect;
 mod visit;
 mod word;
 
 pub use command::{
     AndOr, AndOrOperator, Argument, ArrayElement, ArrayLiteral, Assignment, BinaryOperator,
     CaseArm, CaseEnd, Command, Compound, CompoundCommand, Condition, ConditionKind, Coprocess,
-    Descriptor, Function, HereDocument, HereDocumentId, IfArm, List, Pipeline, Redirect,
-    RedirectOperator, RedirectTarget, SimpleCommand, Stage, Statement, Terminator, UnaryOperator,
+    Function, IfArm, List, Pipeline, SimpleCommand, Stage, Statement, Terminator, UnaryOperator,
     Value,
 };
 pub(crate) use few::Few;
@@ -24,6 +24,9 @@ pub use file::File;
 pub(crate) use file::FileParts;
 pub(crate) use leaf::LeafList;
 pub use leaf::{Leaf, LeafKind};
+pub use redirect::{
+    Descriptor, HereDocument, HereDocumentId, Redirect, RedirectOperator, RedirectTarget,
+};
 pub use visit::{Visitor, walk};
 pub use word::{
     Anchor, Arithmetic, ArithmeticExpansion, CaseChange, CommandSubstitution, DoubleQuoted,
