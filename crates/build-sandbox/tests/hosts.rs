@@ -189,7 +189,8 @@ async fn a_disk_that_is_read_only_is_a_clear_error() {
         until("the disk is mounted anew", || {
             let mut command = Command::new("mount");
             command.args(["-o", &format!("remount,{mode}")]);
-            command.arg(&directory).stderr(Stdio::null());
+            // With a source mount(8) takes no other options, such as ids that are not mapped here.
+            command.arg("none").arg(&directory).stderr(Stdio::null());
             command.status().unwrap().success()
         })
         .await;
