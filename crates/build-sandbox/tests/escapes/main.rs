@@ -17,7 +17,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use attempt::Attempt;
-use build_sandbox::{Isolation, NetworkPolicy, Phase, Sandbox};
+use build_sandbox::{Isolation, Mount, NetworkPolicy, Phase, Sandbox};
 use host::{Host, Privates};
 use support::{Recorder, build, chain, have, sandbox, tiers};
 use tokio_util::sync::CancellationToken;
@@ -44,6 +44,7 @@ async fn inside(
     host: &Host,
     privates: &Privates,
     all: &[&Attempt],
+    mounts: &[Mount],
 ) -> Vec<bool> {
     let mut body = String::from("export PARENT=$PPID\nset +e\ntop=$PWD pkgtop=$pkgdir\n");
     for (index, (_, _, attempt)) in all.iter().enumerate() {
@@ -54,6 +55,7 @@ async fn inside(
     }
     let mut build = build(tier, &format!("pkgname=demo\nbuild() {{\n{body}\n}}\n"));
     build.spec.network = NetworkPolicy::NONE;
+    build.spec.mounts.extend_from_slice(mounts);
     build.spec.limits.wall = Duration::from_mins(2);
     build.spec.environment.extend(host.variables());
     let privates = (Privates::VARIABLE.to_owned(), privates.names().to_owned());
@@ -127,7 +129,7 @@ async fn check() {
     let mut columns = Vec::new();
     for &tier in &tiers {
         let host = Host::new(all.len());
-        let worked = inside(&sandbox, tier, &host, &privates, &all).await;
+        let worked = inside(&sandbox, tier, &host, &privates, &all, &[]).await;
         for (attempt, worked) in all.iter().zip(&worked) {
             if *worked && attempt.1.refused_in(tier, abi) {
                 escaped.push(format!("{tier}: {}", attempt.0));
@@ -138,6 +140,20 @@ async fn check() {
             host.assert_contents_untouched(tier);
         }
         columns.push(worked);
+    }
+    if tiers.contains(&Isolation::Namespaces) {
+        // Where something is shown already nothing can be mounted in a copy of the root that all
+        // runs share, so this run makes its own.
+        let host = Host::new(all.len());
+        let own = [Mount::read_only("/usr/share")];
+        let tier = Isolation::Namespaces;
+        let worked = inside(&sandbox, tier, &host, &privates, &all, &own).await;
+        for (attempt, worked) in all.iter().zip(&worked) {
+            if *worked && attempt.1.refused_in(tier, abi) {
+                escaped.push(format!("{tier}, a root of its own: {}", attempt.0));
+            }
+        }
+        host.assert_contents_untouched(tier);
     }
     print(&all, &control, &tiers, &columns, abi);
     assert_eq!(escaped, [""; 0]);
