@@ -40,8 +40,8 @@ const QUICK: [&str; 19] = [
     "fetch",
 ];
 
-/// Those that have a test of their own here.
-const APART: [&str; 2] = ["catalog", "picture"];
+/// Those that have a test of their own, here or in `recipe_commands`.
+const APART: [&str; 4] = ["catalog", "picture", "diff", "bump"];
 
 /// Those that take minutes.
 const SLOW: [&str; 4] = ["e2e", "faults", "soak", "bench"];
