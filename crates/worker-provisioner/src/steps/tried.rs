@@ -88,11 +88,15 @@ impl Run {
     ) -> Result<Answer, ProvisionError> {
         let config = &self.shared.config;
         let (tier, _) = self.tier().await;
-        let is_copied = tier != Isolation::Namespaces
-            && nix::unistd::geteuid().is_root()
-            && !is_passable(&version.tree());
-        let tree = if is_copied {
+        let is_root = nix::unistd::geteuid().is_root();
+        let is_copied = match tier {
+            Isolation::Namespaces => false,
+            // Nothing holds a program of the same user from what is stored.
+            Isolation::Group if !is_root => true,
             // The build's user may not go where root keeps what is stored.
+            _ => is_root && !is_passable(&version.tree()),
+        };
+        let tree = if is_copied {
             workspace.startdir().join("tree")
         } else {
             version.tree()
@@ -107,7 +111,21 @@ impl Run {
         let cancel = self.cancel.child_token();
         let _guard = cancel.clone().drop_guard();
         blocking(move || prepare(is_copied, &stored, &tree, &receipt, &script, &cancel)).await?;
-        self.run_trial(&spec, &launcher, &version.program()).await
+        let answer = self.run_trial(&spec, &launcher, &version.program()).await?;
+        if tier == Isolation::Group {
+            let tried = version.clone();
+            let problems = blocking(move || tried.tree_problems()).await?;
+            if !problems.is_empty() {
+                return Ok(Answer::Silent {
+                    problem: format!(
+                        "what is stored of it was changed while it was tried: {}",
+                        problems.join(", ")
+                    ),
+                    is_final: true,
+                });
+            }
+        }
+        Ok(answer)
     }
 
     async fn run_trial(
