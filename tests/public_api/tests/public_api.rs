@@ -36,6 +36,11 @@ fn printable() {
 }
 
 #[test]
+fn interrupt() {
+    check("interrupt");
+}
+
+#[test]
 fn untrusted_tree() {
     check("untrusted-tree");
 }

@@ -41,7 +41,7 @@ const QUICK: [&str; 19] = [
 ];
 
 /// Those that have a test of their own, here or in `recipe_commands`.
-const APART: [&str; 4] = ["catalog", "picture", "diff", "bump"];
+const APART: [&str; 5] = ["catalog", "picture", "diff", "bump", "archives"];
 
 /// Those that take minutes.
 const SLOW: [&str; 4] = ["e2e", "faults", "soak", "bench"];
@@ -173,6 +173,27 @@ fn the_picture_is_drawn() {
     assert_success("cargo xtask picture", &output);
     let text = fs::read_to_string(&file).unwrap();
     assert!(text.starts_with("<svg") && text.contains(WORKER), "{text}");
+}
+
+#[test]
+fn archives_are_compared() {
+    let has = |program: &str| Command::new(program).arg("--version").output().is_ok();
+    if !has("bsdtar") || !has("tar") {
+        eprintln!("skipped: `bsdtar` or `tar` is not installed");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("file"), "hello").unwrap();
+    let made = Command::new("tar")
+        .args(["-czf", "a.tar.gz", "file"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_success("tar", &made);
+    let output = xtask(&["archives", folder.path().to_str().unwrap()]);
+    assert_success("cargo xtask archives", &output);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("1 archives"), "{text}");
 }
 
 /// The example, built as `cargo run` builds it.
