@@ -341,7 +341,7 @@ fn what_was_stored_untried_is_tried_before_it_is_installed_again() {
         let text = recipe(&format!("{SCRIPT}  put usr/bin/demo <<'END'\n{lacks}\nEND"));
         let _catalog = site.serve(&text).await;
         site.config.trial = false;
-        site.provision("demo").await.unwrap();
+        let untried = site.provision("demo").await.unwrap();
         assert!(site.provision("demo").await.unwrap().reused);
         site.config.trial = true;
         let request = ProvisionRequest::new("demo");
@@ -349,5 +349,33 @@ fn what_was_stored_untried_is_tried_before_it_is_installed_again() {
         let error = provisioner.provision_request(&request, CancellationToken::new());
         let text = error.await.unwrap_err().chain();
         assert!(text.contains("Cannot find module"), "{text}");
+        // Whoever wanted it without a trial keeps it.
+        assert!(untried.binary.path().exists());
+        let store = site.provisioner();
+        let problems = store
+            .store()
+            .verify("demo", untried.receipt.backend)
+            .unwrap();
+        assert_eq!(problems, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_directory_with_a_colon_in_its_name_adds_none_of_somebody_elses() {
+    if !is_installed("cc") {
+        return;
+    }
+    run(async {
+        let mut site = Site::new("colon");
+        let body = format!(
+            "{LIBRARY}  cc -o demo main.c -L. -lpart\n  \
+             install -Dm755 demo \"$pkgdir/usr/bin/demo\"\n  \
+             install -Dm755 libpart.so.1 \"$pkgdir/opt/x:/tmp/libpart.so.1\""
+        );
+        let _catalog = site.serve(&recipe(&body)).await;
+        let error = site.provision("demo").await.unwrap_err();
+        let text = error.chain();
+        assert!(text.contains("colons between directories"), "{text}");
+        site.assert_nothing_installed();
     });
 }

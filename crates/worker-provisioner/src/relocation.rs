@@ -71,9 +71,13 @@ pub(crate) struct Staged<'a> {
 /// The most problems and warnings that are told.
 const MAX_TOLD: usize = 20;
 
+/// The most bytes that are kept of what the loader is told by all files of a tree.
+const MAX_KEPT: usize = 64 << 20;
+
 /// What was found of a tree.
 #[derive(Debug, Default)]
 struct Found {
+    kept: usize,
     relocation: Relocation,
     problems: Vec<String>,
     warnings: Vec<String>,
@@ -157,11 +161,18 @@ pub(crate) fn relocate(
         .unwrap_or_else(|_| staged.program.to_owned());
     found.search(&program);
     found.python(staged.root, &program);
-    let is_listed = !found.relocation.is_plain();
-    if is_listed && staged.home.as_os_str().as_encoded_bytes().contains(&b':') {
+    let listed = found
+        .relocation
+        .variables()
+        .into_iter()
+        .flat_map(|(_, directories)| directories)
+        .map(|directory| staged.home.join(directory))
+        // A colon would make two directories of one, of which anybody could own the second.
+        .find(|path| path.as_os_str().as_encoded_bytes().contains(&b':'));
+    if let Some(directory) = listed {
         found.problem(format!(
-            "its libraries are found by a list with colons between directories, and `{}` has one in its name: choose another `--data-dir`",
-            staged.home.display()
+            "what it loads is found by a list with colons between directories, and `{}` has one in its name",
+            directory.display()
         ));
     }
     if !found.problems.is_empty() {
@@ -221,7 +232,10 @@ impl Found {
             self.warn(format!("`{}` names the build directory", path.display()));
         }
         if let Some(dynamic) = dynamic {
-            self.programs.insert(path, dynamic);
+            self.kept += dynamic.size();
+            if self.kept <= MAX_KEPT {
+                self.programs.insert(path, dynamic);
+            }
         }
     }
 
@@ -246,7 +260,8 @@ impl Found {
             }
             return None;
         }
-        let is_own = |named: &Path| !named.exists() && inside(tree, named).is_some();
+        // The host is asked only for what the package has.
+        let is_own = |named: &Path| inside(tree, named).is_some() && !named.exists();
         let interpreter = Path::new(&script.interpreter);
         let mut rewritten = None;
         if is_own(interpreter) {

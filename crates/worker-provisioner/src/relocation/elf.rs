@@ -14,7 +14,7 @@ const MAX_HEADERS: u64 = 16 << 20;
 const MAX_SECTIONS: u32 = 100_000;
 const MAX_DYNAMIC: u64 = 1 << 20;
 const MAX_ENTRIES: usize = 1_000;
-const MAX_TEXT: usize = 64 << 10;
+const MAX_TEXT: usize = 4 << 10;
 
 /// What a file needs, and where it looks.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -25,6 +25,15 @@ pub(super) struct Dynamic {
     pub(super) search: Vec<String>,
     /// The loader.
     pub(super) interpreter: Option<String>,
+}
+
+impl Dynamic {
+    /// How many bytes it takes.
+    pub(super) fn size(&self) -> usize {
+        let texts = self.needed.iter().chain(&self.search);
+        let texts = texts.chain(&self.interpreter);
+        texts.map(|text| text.len() + size_of::<String>()).sum()
+    }
 }
 
 /// What the loader is told; nothing for what is no ELF file, or cannot be read.

@@ -12,6 +12,8 @@ use crate::accelerator::next_data;
 
 /// The most that is read of a script.
 const MAX_SCRIPT: u64 = 1 << 20;
+/// The largest file whose `#!` line is rewritten.
+const MAX_REWRITTEN: u64 = 64 << 20;
 /// The longest `#!` line that every kernel takes: execve(2), "Interpreter scripts".
 const MAX_LINE: usize = 127;
 /// How much is read at once.
@@ -124,9 +126,13 @@ pub(super) fn shebang(interpreter: &Path, argument: &str) -> Option<String> {
 /// Puts `line` in the place of the first line of a file, which keeps its mode.
 pub(super) fn replace_line(path: &Path, line: &str) -> io::Result<()> {
     let permissions = fs::symlink_metadata(path)?.permissions();
-    let mut old = untrusted_tree::open_file(path).map_err(io::Error::from)?;
+    let old = untrusted_tree::open_file(path).map_err(io::Error::from)?;
     let mut text = Vec::new();
-    old.read_to_end(&mut text)?;
+    let mut bounded = old.take(MAX_REWRITTEN + 1);
+    bounded.read_to_end(&mut text)?;
+    if text.len() as u64 > MAX_REWRITTEN {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
     let rest = memchr::memchr(b'\n', &text).map_or(&[][..], |at| &text[at..]);
     let parent = path.parent().unwrap_or(Path::new("/"));
     let mut new = tempfile::NamedTempFile::new_in(parent)?;

@@ -14,6 +14,7 @@ use crate::concession::Concession;
 use crate::error::ProvisionError;
 use crate::install::Launcher;
 use crate::plan;
+use crate::progress::ProvisionPhase;
 use crate::receipt::Receipt;
 use crate::store::Version;
 use crate::trial::{self, Answer};
@@ -23,7 +24,8 @@ use crate::workspace::Workspace;
 const TRIAL_LIMIT: Duration = Duration::from_secs(10);
 
 impl Run {
-    /// Tries a stored program that was not tried yet. One that is refused is gone from the store.
+    /// Tries a stored program that was not tried yet. One that is refused is gone from the store, unless
+    /// it is installed already.
     ///
     /// The build directory is gone by now, so that nothing of it can help the program.
     pub(crate) async fn try_out(
@@ -39,33 +41,35 @@ impl Run {
         let workspace = self.workspace(&recipe).await?;
         let answer = self.ask(&version, choice, &workspace).await;
         blocking(move || workspace.remove()).await?;
-        let refused = match answer {
-            Ok(Answer::Silent { problem, is_final }) if is_final || worked => {
-                ProvisionError::Trial {
+        let store = self.shared.store.clone();
+        let mut version = version;
+        let problem = match answer? {
+            Answer::Given => None,
+            Answer::Silent { problem, is_final } if is_final || worked => {
+                // What is installed already, without a trial, stays as it is.
+                blocking(move || {
+                    if store.is_installed(&version) {
+                        return Ok(());
+                    }
+                    store.withdraw(&version)
+                })
+                .await?;
+                return Err(ProvisionError::Trial {
                     id: self.request.worker_id.clone(),
                     problem,
-                }
+                });
             }
-            Ok(answer) => {
-                let store = self.shared.store.clone();
-                let mut version = version;
-                if let Answer::Silent { problem, .. } = &answer {
-                    let text = format!("the new program starts, but {problem}");
-                    self.emitter
-                        .warn(crate::progress::ProvisionPhase::Binary, text);
-                }
-                version.receipt.answered = Some(matches!(answer, Answer::Given));
-                if let Some(concessions) = &mut version.receipt.concessions {
-                    concessions.remove(&Concession::Untried);
-                }
-                return blocking(move || store.record(&version).map(|()| version)).await;
-            }
-            Err(ProvisionError::Cancelled) => return Err(ProvisionError::Cancelled),
-            Err(error) => error,
+            Answer::Silent { problem, .. } => Some(problem),
         };
-        let store = self.shared.store.clone();
-        blocking(move || store.withdraw(&version)).await?;
-        Err(refused)
+        version.receipt.answered = Some(problem.is_none());
+        if let Some(problem) = problem {
+            let text = format!("the new program starts, but {problem}");
+            self.emitter.warn(ProvisionPhase::Trial, text);
+        }
+        if let Some(concessions) = &mut version.receipt.concessions {
+            concessions.remove(&Concession::Untried);
+        }
+        blocking(move || store.record(&version).map(|()| version)).await
     }
 
     /// Whether the version that would be replaced answered.
