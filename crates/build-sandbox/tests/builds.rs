@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use build_sandbox::{BuildSpec, Mount, Network, NetworkPolicy, Phase, Sandbox, Silent, Writable};
-use support::{Recorder, build, chain, have, sandbox, tiers};
+use support::{Recorder, build, build_in, chain, have, sandbox, tiers};
 use tokio_util::sync::CancellationToken;
 
 async fn run_all(sandbox: &Sandbox, spec: &BuildSpec) {
@@ -186,5 +186,29 @@ async fn a_python_wheel() {
             1,
             "{tier}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_build_may_be_in_any_directory_for_temporary_files() {
+    let sandbox = sandbox();
+    let token = CancellationToken::new();
+    let recipe =
+        "pkgname=demo\nbuild() { echo built > made; }\npackage() { cp made \"$pkgdir\"; }\n";
+    for tier in tiers(&sandbox).await {
+        for parent in ["/tmp", "/var/tmp", "/dev/shm"].map(Path::new) {
+            if !parent.is_dir() {
+                continue;
+            }
+            let build = build_in(parent, tier, recipe);
+            for phase in [Phase::Build, Phase::Package("demo".to_owned())] {
+                let run = sandbox.run(&build.spec, phase, &token, &Silent).await;
+                run.unwrap_or_else(|error| {
+                    panic!("{tier}, {}: {}", parent.display(), chain(&error))
+                });
+            }
+            let made = fs::read_to_string(build.spec.pkgdir.join("made")).unwrap();
+            assert_eq!(made, "built\n", "{tier}, {}", parent.display());
+        }
     }
 }

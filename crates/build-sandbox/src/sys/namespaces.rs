@@ -203,8 +203,14 @@ fn build(tree: &Tree, held: &Held, own: Option<&CStr>) -> Outcome {
     if let Some(options) = own {
         temporary(options).map_err(at(Step::Temporary))?;
         own_devices(options).map_err(at(Step::Dev))?;
-        let below_tmp = |path: &&CString| path.as_bytes().starts_with(b"/tmp/");
-        for directory in tree.directories.iter().filter(below_tmp) {
+        // What was made there is behind the file systems that were mounted since.
+        let is_behind = |path: &&CString| {
+            let places: [&[u8]; 3] = [b"/tmp/", b"/dev/shm/", b"/dev/pts/"];
+            places
+                .iter()
+                .any(|place| path.as_bytes().starts_with(place))
+        };
+        for directory in tree.directories.iter().filter(is_behind) {
             let _ = call::make_directory(directory, 0o755);
         }
     }
@@ -308,8 +314,14 @@ fn devices() -> Result<()> {
     ] {
         call::symlink(target, path)?;
     }
-    call::make_directory(c"/dev/pts", 0o755)?;
-    call::make_directory(c"/dev/shm", 0o1777)
+    for (path, mode) in [(c"/dev/pts", 0o755), (c"/dev/shm", 0o1777)] {
+        match call::make_directory(path, mode) {
+            // On the way to something that the plan shows there.
+            Ok(()) | Err(libc::EEXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
 }
 
 /// What of `/dev` each run has for itself.
