@@ -8,7 +8,8 @@ use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use printable::say;
 use worker_provisioner::{
-    Artifact as _, Concession, Config, FileContent, FileRecord, Receipt, Store, WorkerProvisioner,
+    Artifact as _, Concession, Config, FileContent, FileRecord, Receipt, Store, WorkerBinary,
+    WorkerProvisioner,
 };
 
 /// Which store, and how to print.
@@ -20,6 +21,18 @@ pub(crate) struct Options {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// One installed worker.
+#[derive(Debug, Args)]
+pub(crate) struct One {
+    /// The worker's id.
+    worker_id: String,
+    /// Only this backend; needed when several are installed.
+    #[arg(long)]
+    backend: Option<String>,
+    #[command(flatten)]
+    options: Options,
 }
 
 /// The commands about installed workers.
@@ -38,45 +51,13 @@ pub(crate) enum Installed {
         options: Options,
     },
     /// Tell everything that is known of an installed worker.
-    Info {
-        /// The worker's id.
-        worker_id: String,
-        /// Only this backend; needed when several are installed.
-        #[arg(long)]
-        backend: Option<String>,
-        #[command(flatten)]
-        options: Options,
-    },
+    Info(One),
     /// Put a worker's program back in place from the store; nothing is fetched or built.
-    Repair {
-        /// The worker's id.
-        worker_id: String,
-        /// Only this backend; needed when several are installed.
-        #[arg(long)]
-        backend: Option<String>,
-        #[command(flatten)]
-        options: Options,
-    },
+    Repair(One),
     /// Remove a worker and all its versions.
-    Remove {
-        /// The worker's id.
-        worker_id: String,
-        /// Only this backend; needed when several are installed.
-        #[arg(long)]
-        backend: Option<String>,
-        #[command(flatten)]
-        options: Options,
-    },
+    Remove(One),
     /// Put the version that was installed before back in place.
-    Rollback {
-        /// The worker's id.
-        worker_id: String,
-        /// Only this backend; needed when several are installed.
-        #[arg(long)]
-        backend: Option<String>,
-        #[command(flatten)]
-        options: Options,
-    },
+    Rollback(One),
     /// Remove versions that are not installed any more.
     Gc {
         /// How many old versions of each worker stay.
@@ -96,67 +77,39 @@ impl Installed {
         match self {
             Self::List { options } => list(&options),
             Self::Verify { worker_id, options } => verify(worker_id.as_deref(), &options),
-            Self::Info {
-                worker_id,
-                backend,
-                options,
-            } => info(&find(&options, &worker_id, backend.as_deref())?, &options),
-            Self::Repair {
-                worker_id,
-                backend,
-                options,
-            } => {
-                let receipt = find(&options, &worker_id, backend.as_deref())?;
+            Self::Info(one) => info(&one.find()?.1, &one.options),
+            Self::Repair(one) => {
                 let cancel = interrupt::token()?;
-                let provisioner = WorkerProvisioner::new(options.config())?;
-                let binary = provisioner
-                    .repair(&receipt.worker_id, receipt.backend, &cancel)
-                    .await?;
-                if options.json {
-                    println!("{}", serde_json::to_string(&binary)?);
-                } else {
-                    say!("{worker_id} is in place at {}", binary.path().display());
-                }
+                let (provisioner, receipt) = one.find()?;
+                let repaired = provisioner.repair(&receipt.worker_id, receipt.backend, &cancel);
+                one.tell(&repaired.await?, |binary| {
+                    format!(
+                        "{} is in place at {}",
+                        one.worker_id,
+                        binary.path().display()
+                    )
+                })
+            }
+            Self::Remove(one) => {
+                let cancel = interrupt::token()?;
+                let (provisioner, receipt) = one.find()?;
+                let (id, backend) = (&receipt.worker_id, receipt.backend);
+                provisioner.remove(id, backend, &cancel).await?;
+                done(&one.options, &format!("removed {id} ({backend})"));
                 Ok(ExitCode::SUCCESS)
             }
-            Self::Remove {
-                worker_id,
-                backend,
-                options,
-            } => {
-                let receipt = find(&options, &worker_id, backend.as_deref())?;
+            Self::Rollback(one) => {
                 let cancel = interrupt::token()?;
-                let provisioner = WorkerProvisioner::new(options.config())?;
-                provisioner
-                    .remove(&receipt.worker_id, receipt.backend, &cancel)
-                    .await?;
-                done(
-                    &options,
-                    &format!("removed {} ({})", receipt.worker_id, receipt.backend),
-                );
-                Ok(ExitCode::SUCCESS)
-            }
-            Self::Rollback {
-                worker_id,
-                backend,
-                options,
-            } => {
-                let receipt = find(&options, &worker_id, backend.as_deref())?;
-                let cancel = interrupt::token()?;
-                let provisioner = WorkerProvisioner::new(options.config())?;
-                let binary = provisioner
-                    .rollback(&receipt.worker_id, receipt.backend, &cancel)
-                    .await?;
-                if options.json {
-                    println!("{}", serde_json::to_string(&binary)?);
-                } else {
-                    say!(
-                        "{worker_id} is {} again, at {}",
+                let (provisioner, receipt) = one.find()?;
+                let back = provisioner.rollback(&receipt.worker_id, receipt.backend, &cancel);
+                one.tell(&back.await?, |binary| {
+                    format!(
+                        "{} is {} again, at {}",
+                        one.worker_id,
                         binary.version(),
                         binary.path().display()
-                    );
-                }
-                Ok(ExitCode::SUCCESS)
+                    )
+                })
             }
             Self::Gc {
                 keep,
@@ -396,9 +349,32 @@ fn verify(worker_id: Option<&str>, options: &Options) -> Result<ExitCode> {
     })
 }
 
-/// The one installed worker that is meant.
-fn find(options: &Options, worker_id: &str, backend: Option<&str>) -> Result<Receipt> {
-    let mut matching = options.store()?.list()?;
+impl One {
+    /// The one installed worker that is meant, and what does things to it.
+    fn find(&self) -> Result<(WorkerProvisioner, Receipt)> {
+        let provisioner = WorkerProvisioner::new(self.options.config())?;
+        let installed = provisioner.store().list()?;
+        let receipt = meant(installed, &self.worker_id, self.backend.as_deref())?;
+        Ok((provisioner, receipt))
+    }
+
+    /// Tells where a program is now.
+    fn tell(
+        &self,
+        binary: &WorkerBinary,
+        words: impl Fn(&WorkerBinary) -> String,
+    ) -> Result<ExitCode> {
+        if self.options.json {
+            println!("{}", serde_json::to_string(binary)?);
+        } else {
+            say!("{}", words(binary));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The one of several that is meant.
+fn meant(mut matching: Vec<Receipt>, worker_id: &str, backend: Option<&str>) -> Result<Receipt> {
     matching.retain(|receipt| {
         // Ids of the first generation end in the backend, and mean the same worker.
         let with_backend = |id: &str| format!("{id}-{}", receipt.backend);

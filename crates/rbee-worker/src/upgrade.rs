@@ -75,13 +75,10 @@ impl Upgrade {
         let cancel = interrupt::token()?;
         let provisioner = WorkerProvisioner::new(self.switches.config())?;
         let mut found = provisioner.outdated(&cancel).await?;
+        let store = provisioner.store().clone();
+        let installed = tokio::task::spawn_blocking(move || store.list()).await??;
         for id in &self.worker_ids {
-            if !provisioner
-                .store()
-                .list()?
-                .iter()
-                .any(|one| one.worker_id == *id)
-            {
+            if !installed.iter().any(|one| one.worker_id == *id) {
                 bail!("`{id}` is not installed; `rbee-worker install {id}` does that");
             }
         }
